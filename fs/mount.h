@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mount.h - one mounted store: what every request has at hand. Made by main (mqfs.c), passed as libfuse's userdata.
+ */
+#ifndef MQFS_FS_MOUNT_H
+#define MQFS_FS_MOUNT_H
+
+#define FUSE_USE_VERSION 312
+
+#include "store.h"
+#include <fuse_lowlevel.h>
+
+struct locks;
+
+struct mount {
+	struct store *store;
+	struct fuse_session *session;
+	const char *mountpoint;         /* absolute */
+	const char *store_path;         /* absolute */
+	struct locks *locks;            /* flock and fcntl locks, by queue: flock.c */
+	uint64_t commit_timeout;        /* ns */
+	int64_t started;                /* ns since 1970 */
+	/* counters for metrics.prom */
+	_Atomic uint64_t handles;       /* open now */
+	_Atomic uint64_t nodes;         /* known to the kernel now */
+	_Atomic uint64_t parked;        /* requests parked now */
+	_Atomic uint64_t unfinished;    /* bytes of unfinished lines in memory; at most UNFINISHED_MAX */
+};
+
+#define UNFINISHED_MAX (256u << 20)
+
+static inline struct mount *mount_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+extern const struct fuse_lowlevel_ops mount_ops;      /* ops.c: the table of requests */
+
+#endif

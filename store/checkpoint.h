@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * checkpoint.h - all derived state at one log position, so that recovery need not read the log from its beginning.
+ *
+ * The file checkpoint/POS (16 hex digits) holds topics with settings and owners, queues with ends, heads, counts and
+ * times, and the counters that ids come from, as of position POS: all before it is applied, nothing behind it. It
+ * is written aside, synced, renamed, and its directory synced. The two newest valid ones are kept. Layout: table at the top of
+ * checkpoint.c.
+ *
+ * Errors   negative errno; -EBADMSG for a damaged one.
+ */
+#ifndef MQFS_STORE_CHECKPOINT_H
+#define MQFS_STORE_CHECKPOINT_H
+
+#include "parts.h"
+
+struct checkpoint_info {
+	uint64_t pos;                  /* log position it stands for, all of it committed */
+	uint64_t chain;                /* header checksum of the record before it */
+	struct epoch epoch;            /* of that record */
+	int64_t time;                  /* of that record, ns */
+	uint64_t size;                 /* bytes of the file */
+};
+
+/* Takes the state at the applied position (a copy under the topics' read lock) and writes it. */
+int checkpoint_write(struct store *s, struct checkpoint_info *info);
+/* The newest valid one at or below LIMIT into the store's (empty) tables. Damaged ones are told by store_damaged() and passed over.
+ * -ENOENT: there is none. */
+int checkpoint_load(struct store *s, uint64_t limit, struct checkpoint_info *info);
+/* Positions of those there, newest first, at most MAX; a name is no proof of validity. */
+int checkpoint_list(struct disk *d, uint64_t *pos, size_t max, size_t *count);
+/* Reads and checks one without loading it. */
+int checkpoint_check(struct store *s, uint64_t pos, struct checkpoint_info *info);
+/* Removes all but the newest KEEP. */
+int checkpoint_prune(struct store *s, size_t keep);
+/* Bytes that one would take now. */
+uint64_t checkpoint_size(struct store *s);
+
+/* Room for two of them is kept on the disk as the file "reserve", so that retention works when the disk is full. */
+int reserve_keep(struct store *s, uint64_t bytes);
+void reserve_release(struct store *s);
+
+#endif

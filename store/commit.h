@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * commit.h - the commit point: how far the log is durable wherever it has to be.
+ *
+ * One committer thread syncs for everyone (group commit): at once when anyone waits, otherwise COMMIT_LATEST after the first
+ * append. Followers ask to be told when a position is committed; a position once committed stays committed. What is
+ * committed is applied (applied() in log order) before any follower is told, so that a follower sees what it waited for.
+ *
+ * Units    positions are log bytes; times are CLOCK_MONOTONIC nanoseconds.
+ * Errors   negative errno. After a failed sync every follower beyond the commit point gets -EIO; one that has waited for the commit
+ *          timeout gets -ETIMEDOUT, from a thread of its own, so also while a sync hangs.
+ * Threads  any thread may call; done() runs on the committer or the timer and must not block; commit_stop() comes last.
+ * Owns     nothing of the follower: it stays the caller's until done() or commit_unfollow() returns.
+ */
+#ifndef MQFS_STORE_COMMIT_H
+#define MQFS_STORE_COMMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define COMMIT_LATEST 10000000    /* ns */
+
+struct commit;
+struct log;
+struct log_entry;
+
+struct follower {
+	uint64_t pos;                                  /* told once the commit point has reached it */
+	void (*done)(struct follower *f, int err);
+	/* the committer's */
+	int64_t deadline;
+	struct follower *prev, *next;
+	bool linked;
+};
+
+struct commit_calls {
+	void (*applied)(void *ctx, const struct log_entry *entries, size_t count);   /* on the committer, in log order */
+	void (*advanced)(void *ctx, uint64_t committed);                             /* after it, once a batch */
+	void (*failed)(void *ctx, int err);                                          /* the log failed; once */
+	void *ctx;
+};
+
+int commit_start(struct commit **c, struct log *log, uint64_t committed, int64_t timeout_ns, const struct commit_calls *calls);
+/* Commits what is written, ends every follower left with -ENOTCONN, joins the threads, frees. */
+void commit_stop(struct commit *c);
+
+/* 0: f->done will be called, or was. -EIO at once when POS can never be committed; then done() is not called. */
+int commit_follow(struct commit *c, struct follower *f);
+/* True: taken back, done() will not be called. False: it was called, or is being called right now. */
+bool commit_unfollow(struct commit *c, struct follower *f);
+/* Something was appended. URGENT: someone waits for it. */
+void commit_appended(struct commit *c, bool urgent);
+/* Someone waits for what is appended already: sync now. */
+void commit_hurry(struct commit *c);
+uint64_t commit_point(struct commit *c);
+int64_t commit_clock(void);                            /* CLOCK_MONOTONIC, ns */
+
+#endif

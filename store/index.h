@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * index.h - the index of a sealed segment: where each queue's runs are in it.
+ *
+ * An immutable file beside the segment, made from its runs (runs.h) when it is sealed: a header with the segment's base and
+ * end, a directory of queues sorted by id, and each queue's entries, delta-coded in blocks of at most INDEX_BLOCK entries
+ * with an absolute first one. Every part carries its own checksum (XXH3 with the cluster's secret), so that a
+ * look-up on a cold cache reads a few pages, not the file. The layout stands as tables at the top of index.c.
+ * It is derived: when missing or damaged it is made again from the segment (index_rebuild()).
+ *
+ * Errors   -EBADMSG for a damaged part, -ENOENT for a queue that is not here.
+ * Threads  an open index may be read by any number of threads.
+ */
+#ifndef MQFS_STORE_INDEX_H
+#define MQFS_STORE_INDEX_H
+
+#include "disk.h"
+#include "runs.h"
+
+#define INDEX_BLOCK 256u
+
+struct index;
+
+struct index_queue {
+	uint64_t queue;
+	uint64_t first;      /* queue offset of its first record in the segment */
+	uint64_t end;        /* queue offset behind its last */
+	uint64_t messages;
+};
+
+/* Writes, syncs and renames into place log/BASE.index; the directory is synced too. */
+int index_write(struct disk *d, const uint8_t *secret, uint64_t base, uint64_t end, int64_t last_time, struct runs *runs);
+/* BASE must match. Maps the file; the descriptor is closed again. */
+int index_open(struct disk *d, const uint8_t *secret, uint64_t base, struct index **index);
+void index_close(struct index *index);
+uint64_t index_end(const struct index *index);          /* position behind the segment's last record */
+int64_t index_last_time(const struct index *index);     /* time of the segment's last record, ns */
+size_t index_queues(const struct index *index);
+/* The Nth queue in order of id. */
+int index_queue_at(struct index *index, size_t n, struct index_queue *q);
+int index_find(struct index *index, uint64_t queue, struct index_queue *q);
+/* As runs_from_offset() and runs_from_pos(): up to MAX entries, beginning with the last one at or before the place asked for. */
+int index_from_offset(struct index *index, uint64_t queue, uint64_t offset, struct run *to, size_t max, struct index_queue *q);
+int index_from_pos(struct index *index, uint64_t queue, uint64_t pos, struct run *to, size_t max, struct index_queue *q);
+/* Reads and checks all of it. */
+int index_check(struct index *index);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * log.h - the log: gives positions, chains records, writes them, and knows how far it is written without a hole.
+ *
+ * log_append() takes a position and links the chain under the log's lock, then writes the record's bytes outside it.
+ * What is decided before a position is given can still be refused (-ENOSPC, -EROFS); once given, the write must succeed,
+ * or the log has failed for good (section 2 of the design): -EIO to everyone from then on. The written prefix is the position up to
+ * which every append's write has returned; the committer syncs no further than that.
+ *
+ * Units    positions are log bytes.
+ * Errors   negative errno; -ENOSPC heals, -EIO is final.
+ * Threads  any. Lock: log, taken under no other lock of the store but topics'; before it no queue or watch lock is held.
+ */
+#ifndef MQFS_STORE_LOG_H
+#define MQFS_STORE_LOG_H
+
+#include "disk.h"
+#include "record.h"
+#include "segment.h"
+
+struct queue;
+struct command;
+struct log;
+struct supply;
+
+/* What one append puts in the log. */
+struct append {
+	uint8_t type;
+	uint8_t flags;
+	uint32_t messages;
+	struct queue *queue;           /* NULL for state */
+	struct command *command;       /* NULL for messages */
+	const struct iovec *iov;       /* the body */
+	int iovcnt;
+	uint32_t uid, pid;
+	/* given by log_append() */
+	uint64_t pos;                  /* of the record */
+	uint64_t end;                  /* behind it: committed once the commit point has reached this */
+	uint64_t offset;               /* queue offset of its first byte */
+};
+
+/* One appended record, handed over in log order once it is committed. */
+struct log_entry {
+	uint64_t end;                  /* position behind it */
+	uint64_t pos;
+	struct queue *queue;
+	uint64_t queue_end;            /* queue offset behind it */
+	int64_t time;                  /* ns since 1970 */
+	uint32_t messages;
+	bool written;
+	struct command *command;
+};
+
+struct log_start {                     /* where recovery found the log to end */
+	uint64_t pos;
+	uint64_t chain;
+	struct epoch epoch;
+	int64_t time;
+};
+
+struct log_settings {
+	uint64_t segment_size;         /* bytes of records in a segment */
+};
+
+int log_new(struct log **log, struct disk *d, const uint8_t *secret, uint64_t cluster, struct segments *segments,
+	struct supply *supply, const struct log_start *start, const struct log_settings *settings);
+void log_free(struct log *log);
+
+/* COMMITTED is the commit point for the record's field. *URGENT tells that someone parked waits for this queue.
+ * -ENOSPC: no room, nothing taken. -EROFS: the queue's topic is closed to appends. -EIO: the log has failed. */
+int log_append(struct log *log, struct append *a, uint64_t committed);
+/* From now on records carry EPOCH. */
+void log_set_epoch(struct log *log, const struct epoch *epoch);
+
+uint64_t log_end(struct log *log);           /* behind the last position given */
+uint64_t log_written(struct log *log);       /* the written prefix */
+/* Syncs all segments that hold anything between the last sync and the written prefix, returns that prefix in *TO. Only the
+ * committer calls it. -EIO when it failed, now or before: sticky. */
+int log_sync(struct log *log, uint64_t *to);
+/* Takes the entries whose end is at most POS out, in log order, up to MAX of them; returns how many. */
+size_t log_take(struct log *log, uint64_t pos, struct log_entry *to, size_t max);
+void log_fail(struct log *log, int err);
+bool log_failed(struct log *log);
+/* Queue Q takes no more appends (its topic is being removed), from this position on. */
+struct log_stats {
+	uint64_t records, messages, bytes;      /* appended since start; bytes of body */
+	uint64_t syncs;
+	uint64_t sync_ns;                       /* time spent in them */
+	uint64_t refused;                       /* appends refused for want of space */
+};
+void log_stats(struct log *log, struct log_stats *to);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * parts.h - what a store is made of. For store/'s own files only.
+ *
+ * Produce: store_append() -> log_append() -> segment -> disk; the committer syncs, hands the entries to store_applied(), which moves
+ * queues' ends and applies commands (state.c), then tells followers; the deliverer (watch.c) tells watchers.
+ * The keeper (keeper.c) is the one thread for what can wait: prepared segments, seals, checkpoints, retention.
+ */
+#ifndef MQFS_STORE_PARTS_H
+#define MQFS_STORE_PARTS_H
+
+#include "disk.h"
+#include "log.h"
+#include "record.h"
+#include "segment.h"
+#include "store.h"
+#include <pthread.h>
+
+struct topics;
+struct watch;
+struct supply;
+struct keeper;
+
+/* The store's identity: the file "id", made with the store, never changed but for the format. */
+struct identity {
+	uint32_t format;
+	uint64_t cluster;
+	uint64_t node;
+	uint8_t secret[RECORD_SECRET];
+};
+
+struct store {
+	struct disk *disk;
+	char path[4096];
+	int lock_fd;
+	struct identity id;
+	struct store_options options;
+	struct epoch epoch;
+
+	struct segments *segments;
+	struct supply *supply;
+	struct log *log;
+	struct commit *commit;
+	struct topics *topics;         /* topics, queues, the root's owner: topic.c */
+	struct watch *watch;
+	struct keeper *keeper;
+
+	/* The log position up to which everything is applied; moved by the committer with the topics' lock held for
+	 * writing, so that a reader of the lock sees state exactly at this position. */
+	_Atomic uint64_t applied;
+	_Atomic bool stopping;
+	_Atomic bool read_only;        /* opened so, or recovery could not make the tail durable */
+	_Atomic uint64_t damaged;
+	struct store_status base;      /* what is fixed at open: path, ids, start time, recovered bytes */
+};
+
+void store_say(struct store *s, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* A record, index or checkpoint is damaged at POS: said once a place, counted. */
+void store_damaged(struct store *s, uint64_t pos, const char *what);
+
+/* ---- topic.c: the tables behind topic.h ---- */
+int topics_new(struct topics **t, struct store *s);
+void topics_free(struct topics *t);
+void topics_read_lock(struct topics *t);
+void topics_write_lock(struct topics *t);
+void topics_unlock(struct topics *t);
+/* Queue by id, without holding its topic: for replay, which is alone. */
+struct queue *queue_by_id(struct store *s, uint64_t id);
+
+/* ---- watch.c ---- */
+int watch_start(struct watch **w, struct store *s);
+/* Queue Q got a commit; called by the committer for each record, cheap when nobody watches. */
+void watch_committed(struct store *s, struct queue *q);
+/* T was removed: its watchers are told. */
+void watch_removed(struct store *s, struct topic *t);
+/* One wake-up of the deliverer for all that watch_committed() collected. */
+void watch_deliver(struct store *s);
+void watch_fail(struct store *s, int err);     /* ends every watcher with ERR, and those to come */
+void watch_stop(struct watch *w);              /* joins the deliverer, after watch_fail() */
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * segment.h - the files of the log, and which of them holds a position.
+ *
+ * A segment is the file log/BASE (16 hex digits): SEGMENT_HEADER bytes of header, then records from position
+ * BASE on, without gaps; the byte at position P is at SEGMENT_HEADER + P - BASE. It ends where the next one's base is.
+ * While a segment is unsealed its runs are in memory (runs.h). Sealed, which it is only when committed to its end, it
+ * has an index file beside it, log/BASE.index (index.h), and never changes again.
+ *
+ * Header, little endian: 0 "MQFS-SEG"; 8 u32 format version; 12 u32 0; 16 u64 cluster id; 24 u64 base; 32 u64 chain (header
+ * checksum of the record before the base, 0 at 0); 40 epoch there (u32 reign, u32 start, u64 node); 56 i64 time there
+ * (ns); 64 u64 checksum (XXH3 with the cluster's secret) of bytes 0-63. The rest is zeros.
+ *
+ * Calling  a segment got by segments_find() is held by the caller until segment_put().
+ * Errors   negative errno.
+ * Threads  any. `end` and `sealed` change once, under the segments' lock; the rest is constant.
+ */
+#ifndef MQFS_STORE_SEGMENT_H
+#define MQFS_STORE_SEGMENT_H
+
+#include "disk.h"
+#include "record.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define SEGMENT_HEADER 4096u
+#define FORMAT_VERSION 1u
+
+struct runs;
+struct index;
+
+struct segment_head {
+	uint64_t cluster;
+	uint64_t base;
+	uint64_t chain;
+	struct epoch epoch;
+	int64_t time;
+};
+
+struct segment {
+	struct segments *all;
+	struct segment_head head;
+	_Atomic uint64_t end;          /* position behind its last record; UINT64_MAX while it is the last segment */
+	_Atomic bool sealed;
+	struct runs *runs;             /* unsealed: in memory; freed with the segment's last user after sealing */
+	/* guarded by the segments' lock */
+	int users;
+	int fd;                        /* -1 while not open for reading */
+	const uint8_t *map;            /* NULL while not mapped */
+	size_t map_len;
+	struct index *index;           /* sealed: opened at first use */
+	int64_t used;                  /* CLOCK_MONOTONIC ns of its last segment_put() */
+};
+
+struct segments;
+
+void segment_name(char to[32], uint64_t base);          /* "log/0000000000000000" */
+void segment_index_name(char to[40], uint64_t base);    /* "log/0000000000000000.index" */
+int segment_head_write(struct disk *d, int fd, const struct segment_head *h, const uint8_t *secret);
+/* -EBADMSG for no valid header, -EPROTONOSUPPORT for a newer format version (told without the secret). */
+int segment_head_read(struct disk *d, int fd, struct segment_head *h, const uint8_t *secret);
+
+int segments_new(struct segments **all, struct disk *d, const uint8_t *secret);
+void segments_free(struct segments *all);
+/* Adds the next segment behind the last. RUNS is NULL for a sealed one, else owned by the segment. */
+int segments_add(struct segments *all, const struct segment_head *h, uint64_t end, struct runs *runs, struct segment **s);
+/* The segment that holds POS, or the first one when POS is before it; NULL behind the last one's end. */
+struct segment *segments_find(struct segments *all, uint64_t pos);
+struct segment *segments_first(struct segments *all);
+struct segment *segments_last(struct segments *all);
+/* The one behind S, or NULL. S is put. */
+struct segment *segment_next(struct segment *s);
+void segment_put(struct segment *s);
+size_t segments_count(struct segments *all);
+uint64_t segments_start(struct segments *all);          /* base of the first one */
+
+/* S and all its records: *BYTES is the mapping of the record area, so that position P is at (*BYTES)[P - base];
+ * *LEN is how much of it may be read. Valid while S is held. Reading it needs disk_guard(). */
+int segment_map(struct segment *s, const uint8_t **bytes, size_t *len);
+/* The index of a sealed segment, valid while S is held. -ENODATA when it is missing or damaged: the caller reports it. */
+int segment_index(struct segment *s, struct index **index);
+/* S is committed to its end and its index file is in place and durable. */
+void segment_seal(struct segment *s);
+/* Takes the first segment out of the list; its files are the caller's to remove (or recycle) when *S has no more users:
+ * segment_wait() returns then. */
+struct segment *segments_take_first(struct segments *all);
+void segment_wait_unused(struct segment *s);
+/* Unmaps and closes what nobody has used for AGE_NS; returns how many are still mapped or open. */
+size_t segments_trim(struct segments *all, int64_t age_ns);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state.h - commands: the changes of state that the log carries besides messages.
+ *
+ * A command is a record whose body says what to change. It is applied when it is committed, in log order, by
+ * state_apply(), which alone decides whether it takes effect: the same function serves the running store, recovery and
+ * (later) a standby, and its outcome depends on the log only. What a caller could have known beforehand is refused
+ * before it is logged, by the functions below.
+ *
+ * Calling  c->done = ...; err = store_mkdir(s, c, "orders", uid, gid, 0777); 0: done() will be called, or was.
+ * Errors   the return: refused, nothing was logged and done() is not called. done(): what came of it: 0, what applying said
+ *          (-EEXIST, -ENOENT, -ENOTEMPTY, -EINVAL), or -EIO, -ETIMEDOUT, -ENOTCONN (unknown).
+ * Threads  any; done() runs on the committer or its timer and must not block.
+ * Owns     a command is malloc'ed by command_new() and its caller's until done(), which frees it with command_free(). After -ETIMEDOUT the store
+ *          still needs it: command_free() knows that.
+ */
+#ifndef MQFS_STORE_STATE_H
+#define MQFS_STORE_STATE_H
+
+#include "commit.h"
+#include "record.h"
+#include "topic.h"
+
+struct command {
+	void (*done)(struct command *c, int err);
+	void *ctx;                     /* the caller's */
+	uint32_t uid, pid;             /* of who asks, for the record */
+	/* the store's */
+	struct follower follow;
+	uint8_t type;
+	uint8_t *body;
+	uint32_t length;
+	int result;
+	_Atomic int users;
+};
+
+/* NULL: out of memory. */
+struct command *command_new(void (*done)(struct command *c, int err), void *ctx);
+void command_free(struct command *c);
+
+int store_mkdir(struct store *s, struct command *c, const char *name, const struct owner *owner);
+int store_rmdir(struct store *s, struct command *c, struct topic *t);                        /* -ENOTEMPTY unless retired */
+int store_set_queues(struct store *s, struct command *c, struct topic *t, uint32_t count);  /* -EINVAL to shrink */
+int store_set_retired(struct store *s, struct command *c, struct topic *t, bool retired);
+/* TEXT "default" inherits again. */
+int store_set(struct store *s, struct command *c, struct topic *t, enum setting_id id, const char *text);
+#define OWNER_UID 1u
+#define OWNER_GID 2u
+#define OWNER_MODE 4u
+/* The root with T == NULL, the topic with Q == NULL. MASK of OWNER_*. */
+int store_set_owner(struct store *s, struct command *c, struct topic *t, struct queue *q, unsigned mask, const struct owner *o);
+/* Raises heads for good. Offsets must lie at a record's or message's beginning the caller found; lower ones than now are left. */
+struct head_move {
+	uint64_t queue;                /* id */
+	uint64_t head;
+};
+int store_set_heads(struct store *s, struct command *c, const struct head_move *moves, size_t count);
+
+/* Applies a record that is committed: state commands, and messages for their queue's end. BODY may be NULL for messages. */
+int state_apply(struct store *s, const struct record *r, const void *body);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store.h - a store: one node's durable log and all that is derived from it. What fs/ and the tools see of store/.
+ *
+ * Calling
+ *	store_open(&s, path, &options, why)       locks, recovers, starts the committer, deliverer and keeper
+ *	topic_find(), topic_queue(), ...          topic.h: what is there
+ *	store_mkdir(), store_set(), ...           state.h: change it
+ *	store_append(), commit_follow()           produce, and wait until it is committed
+ *	reader_read(), merge_read()               consume; watch_queue(), watch_topic() to wait for more
+ *	store_stop(), store_close()               refuse appends, commit, end who waits; then checkpoint and free
+ *
+ * Units    bytes; times in ns since 1970 unless they say CLOCK_MONOTONIC.
+ * Errors   negative errno, passed on.
+ * Threads  any, but for open and close.
+ * Locks    in this order: topics > log > segments > commit > watch > disk. No follower, watcher or command is called back
+ *          under any of them.
+ */
+#ifndef MQFS_STORE_H
+#define MQFS_STORE_H
+
+#include "commit.h"
+#include "merge.h"
+#include "reader.h"
+#include "setting.h"
+#include "state.h"
+#include "topic.h"
+#include "watch.h"
+
+#define STORE_WHY 256            /* bytes for a line that says why something was refused */
+
+struct store_options {
+	bool read_only;          /* take no lock, change nothing, show what the files prove committed: for the tools */
+	bool create;             /* a missing or empty directory becomes a store */
+	struct settings settings;        /* the mount's values */
+	uint64_t commit_timeout;         /* ns */
+	uint64_t segment_size;           /* bytes of records a segment */
+	uint64_t checkpoint_every;       /* bytes of log */
+	uint64_t retention_free;         /* bytes of the file system to keep free, by dropping what retention allows */
+	uint64_t sync_delay;             /* ns added to each sync of the disk: for tests */
+	struct owner owner;              /* of the root, when the store is made */
+	const char *mountpoint;          /* written into the lock file, for whoever finds the store in use; may be NULL */
+	/* a message for the administrator: PRIORITY as in syslog(3) */
+	void (*say)(void *ctx, int priority, const char *text);
+	void *say_ctx;
+};
+
+void store_options_normal(struct store_options *o);
+
+/* On failure WHY says in one line, without a newline, what is wrong and what to do. */
+int store_open(struct store **s, const char *path, const struct store_options *o, char why[STORE_WHY]);
+/* Appends get -ENOTCONN from here on; what is written is committed; followers, commands and watchers are ended. */
+void store_stop(struct store *s);
+void store_close(struct store *s);
+
+/* One append of whole messages. */
+struct batch {
+	const struct iovec *iov;
+	int iovcnt;
+	uint32_t messages;
+	uint8_t flags;                   /* enum record_flag */
+	uint32_t uid, pid;
+};
+/* Where it went. */
+struct place {
+	uint64_t offset;                 /* queue offset of its first byte */
+	uint64_t end;                    /* log position behind it: follow this to know it committed */
+};
+/* 0: in the log file, so it survives kill -9. -EROFS (retired, removed, read-only), -ENOSPC (heals), -EMSGSIZE: not there. -EIO
+ * (the log has failed), -ENOTCONN (stopping). */
+int store_append(struct queue *q, const struct batch *b, struct place *to);
+
+int store_follow(struct store *s, struct follower *f);           /* commit_follow() */
+bool store_unfollow(struct store *s, struct follower *f);
+uint64_t store_committed(struct store *s);                       /* the commit point */
+const struct settings *store_settings(struct store *s);          /* the mount's */
+
+/* Queue offset behind all appends to Q, committed or not. */
+uint64_t queue_appended(struct queue *q);
+/* Bytes retained: committed end less head, never negative. */
+uint64_t queue_retained(struct queue *q);
+
+enum store_health { STORE_FINE, STORE_FULL, STORE_FAILED, STORE_READ_ONLY };
+
+struct store_status {
+	enum store_health health;
+	char why[STORE_WHY];             /* for other than STORE_FINE */
+	uint64_t cluster, node;
+	struct epoch epoch;
+	char path[4096];
+	uint64_t log_start, log_committed, log_written, log_end;     /* positions */
+	uint64_t segments, segments_unsealed, segments_prepared;
+	uint64_t segment_size;
+	uint64_t bytes_on_disk;          /* of the store's own files */
+	uint64_t disk_total, disk_free;
+	uint64_t topics, queues;
+	uint64_t records, messages, bytes;                           /* appended since start */
+	uint64_t syncs, sync_ns, refused_full;
+	uint64_t checkpoint_pos;         /* of the newest one */
+	int64_t checkpoint_time;
+	uint64_t damaged;                /* damaged records, indexes and checkpoints found since start */
+	uint64_t lost_files, lost_bytes; /* in lost/ */
+	uint64_t retained_pinned;        /* bytes of log that only pinned topics keep */
+	uint64_t recovered_bytes;        /* replayed at start */
+	int64_t start_time;
+};
+void store_status(struct store *s, struct store_status *to);
+
+/* Who keeps the oldest segments from going: the topics with the lowest heads, most bytes first. */
+struct pin {
+	char topic[TOPIC_NAME_MAX + 1];
+	uint64_t bytes;                  /* of log that would go if this topic's queues did not need it */
+};
+size_t store_pins(struct store *s, struct pin *to, size_t max);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * supply.h - segment files prepared ahead of need: recycled ones, or filled with zeros in idle time.
+ *
+ * fdatasync(2) into blocks that were written before is cheaper than into merely allocated ones, and an append that needs a
+ * new segment must know beforehand that there is room for it. Prepared files are log/prepared.N, as long as a
+ * segment file.
+ *
+ * Threads  any; the keeper prepares, the log takes.
+ */
+#ifndef MQFS_STORE_SUPPLY_H
+#define MQFS_STORE_SUPPLY_H
+
+#include "disk.h"
+
+struct supply;
+
+/* FILE_SIZE: bytes of a segment file. Finds the prepared files there are. */
+int supply_new(struct supply **p, struct disk *d, uint64_t file_size);
+void supply_free(struct supply *p);
+/* A prepared file, renamed to PATH and open for reading and writing; an allocated one when there is none prepared. -ENOSPC. */
+int supply_take(struct supply *p, const char *path, int *fd);
+/* Gives a segment file that is no longer needed back: kept as a prepared one, or unlinked when there are enough. */
+int supply_recycle(struct supply *p, const char *path);
+/* Prepares until there are WANT. KEEP_GOING is asked between pieces of zeros: false gives up for now (-EAGAIN). */
+int supply_prepare(struct supply *p, unsigned want, bool (*keep_going)(void *ctx), void *ctx);
+unsigned supply_ready(struct supply *p);
+/* Gives all prepared files back to the file system. */
+void supply_drop(struct supply *p);
+
+#endif

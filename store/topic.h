@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * topic.h - topics and their queues: what is known of them in memory.
+ *
+ * All of it is derived from the log. A topic comes, changes and goes when the command for it is applied (state.h), on the
+ * committer; what is found here is therefore committed. A topic got from here is held until topic_put(); one that was removed
+ * stays usable for those who hold it, with `removed` set.
+ *
+ * A topic's id is a counter that never goes back; a queue's id is (topic id << QUEUE_BITS | number), the topic's own inode
+ * number follows from them (see topic_ino()). They are never used again.
+ *
+ * Errors   negative errno.
+ * Threads  any. Lock: topics (a rwlock), taken for writing only while a command is applied. Fields say what guards them.
+ */
+#ifndef MQFS_STORE_TOPIC_H
+#define MQFS_STORE_TOPIC_H
+
+#include "setting.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define QUEUE_BITS 10
+#define QUEUES_MAX 1024u
+#define TOPIC_NAME_MAX 127u      /* bytes */
+
+struct store;
+struct topic;
+struct watcher;
+struct run_queue;
+struct runs;
+
+struct owner {
+	uint32_t uid, gid;
+	uint32_t mode;           /* permission bits only */
+};
+
+struct queue {
+	struct topic *topic;
+	uint64_t id;
+	/* guarded by the log's lock */
+	uint64_t appended;               /* queue offset behind all that was appended, committed or not */
+	struct runs *runs;               /* the runs that run_cache belongs to */
+	struct run_queue *run_cache;
+	/* written by the committer, read by anyone */
+	_Atomic uint64_t committed;      /* queue offset behind all that is committed; st_size */
+	_Atomic uint64_t messages;       /* committed so far, since the queue's beginning */
+	_Atomic int64_t mtime;           /* ns since 1970 of the last committed record, or of the queue's creation */
+	_Atomic uint64_t last_pos;       /* log position of the last committed record, UINT64_MAX: none yet */
+	_Atomic uint64_t head;           /* queue offset of the oldest retained byte */
+	_Atomic uint64_t partial;        /* lines that were ended without their newline */
+	/* counted by readers of this mount, since start */
+	_Atomic uint64_t skips;          /* reads that were moved on to the head */
+	_Atomic uint64_t skipped;        /* bytes that they missed */
+	struct owner owner;              /* guarded by the topics' lock */
+	/* guarded by the watch lock (watch.h) */
+	struct watcher *watchers;
+	_Atomic uint32_t watched;        /* how many, with its topic's; the append path reads it */
+	bool delivering;
+	struct queue *deliver_next;
+};
+
+struct topic {
+	struct store *store;
+	uint64_t id;
+	char name[TOPIC_NAME_MAX + 1];
+	int64_t born;                    /* ns since 1970 */
+	_Atomic int64_t ctime;           /* ns since 1970 of the last change of its settings, queues or owner */
+	/* guarded by the topics' lock */
+	struct owner owner;
+	struct settings own;             /* values of its own; see topic_setting() */
+	_Atomic bool retired;
+	_Atomic bool removed;
+	/* guarded by the log's lock: a removal is in the log and not yet applied: appends are refused with EROFS */
+	bool closing;
+	_Atomic uint32_t count;          /* queues; only grows. Queue N < count is constant once there */
+	struct queue **queues;           /* room for QUEUES_MAX pointers is taken in steps; see topic_queue() */
+	_Atomic uint32_t users;
+	_Atomic uint64_t commits;        /* committed records, all queues: grows with each */
+	struct watcher *watchers;        /* guarded by the watch lock: watchers of the whole topic */
+};
+
+/* Topic NAME, held; NULL when there is none. */
+struct topic *topic_find(struct store *s, const char *name);
+/* The topic with the least id above AFTER, held; NULL at the end. For listings: ids are their cookies. */
+struct topic *topic_next(struct store *s, uint64_t after);
+struct topic *topic_by_id(struct store *s, uint64_t id);
+struct topic *topic_hold(struct topic *t);
+void topic_put(struct topic *t);
+size_t topic_count(struct store *s);
+
+/* Queue NUMBER, valid while the topic is held; NULL when it has not that many. */
+struct queue *topic_queue(struct topic *t, uint32_t number);
+static inline uint32_t queue_number(const struct queue *q)
+{
+	return (uint32_t)(q->id & (QUEUES_MAX - 1));
+}
+
+/* What is in force: the topic's own value or the mount's. */
+uint64_t topic_setting(struct topic *t, enum setting_id id);
+bool topic_has_own(struct topic *t, enum setting_id id);
+/* Snapshots; of the root with T == NULL, of a topic with Q == NULL. */
+void owner_get(struct store *s, struct topic *t, struct queue *q, struct owner *to);
+
+/* 0, or why NAME can be no topic's: -EINVAL, -ENAMETOOLONG (section 4 of the design). */
+int topic_name_check(const char *name);
+
+/* Inode numbers: stable and never used again. 1 is the root's; a topic's and a queue's follow from their ids. The
+ * remaining ones (dot directories, control files) are fs/'s: it may use any with bit 63 set. */
+static inline uint64_t topic_ino(const struct topic *t)
+{
+	return (t->id << (QUEUE_BITS + 1)) | 2;
+}
+static inline uint64_t queue_ino(const struct queue *q)
+{
+	return (q->id << 1) | 1u << 0 | (uint64_t)1 << 62;
+}
+
+#endif

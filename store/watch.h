@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * watch.h - who waits for more of a queue or topic: parked readers and polls.
+ *
+ * A watcher is told once, by the deliverer thread, that its queue is committed beyond the offset it has seen, that its
+ * topic was removed, or that its deadline has passed. The deliverer is a thread of its own, so that a delivery to many
+ * readers never runs inside a writer's request or in front of the next sync. While anyone watches, appends to the
+ * queue are synced at once.
+ *
+ * Threads  any; ready() runs on the deliverer, holds no lock, and may call watch_queue() again.
+ * Owns     nothing: a watcher is its caller's, who takes it back (unwatch()) or is told, before freeing it.
+ */
+#ifndef MQFS_STORE_WATCH_H
+#define MQFS_STORE_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct queue;
+struct topic;
+struct store;
+
+struct watcher {
+	/* ERR is 0, -ETIMEDOUT at the deadline, -ENOTCONN when the store stops, -EIO when the log failed */
+	void (*ready)(struct watcher *w, int err);
+	int64_t deadline;            /* CLOCK_MONOTONIC ns, 0: none */
+	/* watch.c's */
+	struct queue *queue;
+	struct topic *topic;
+	struct watcher *prev, *next;
+	int state;
+};
+
+/* 0: parked, w->ready() will be called or was. 1: nothing to wait for, the queue is committed beyond OFFSET or its topic
+ * removed. -ENOTCONN: the store stops. */
+int watch_queue(struct queue *q, uint64_t offset, struct watcher *w);
+/* The same for any queue of T: SEEN is topic->commits as read before the caller last found nothing. */
+int watch_topic(struct topic *t, uint64_t seen, struct watcher *w);
+/* True: taken back, ready() will not be called. False: it was called, or is being called right now. */
+bool unwatch(struct store *s, struct watcher *w);
+
+#endif
