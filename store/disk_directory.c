@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The real disk: a directory of the system's file system, by the system's calls. */
+#include "disk.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+struct directory {
+	struct disk disk;
+	int root;
+};
+
+static int root_of(struct disk *d)
+{
+	return ((struct directory *)d)->root;
+}
+
+static int result(int ret)
+{
+	return ret < 0 ? -errno : ret;
+}
+
+static int real_open(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	return result(openat(root_of(d), path, flags | O_CLOEXEC, mode));
+}
+
+static int real_close(struct disk *d, int fd)
+{
+	(void)d;
+	return result(close(fd));
+}
+
+static ssize_t real_pread(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+{
+	ssize_t n = pread(fd, to, len, (off_t)at);
+
+	(void)d;
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t real_pwritev(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
+{
+	ssize_t put = pwritev(fd, iov, n, (off_t)at);
+
+	(void)d;
+	return put < 0 ? -errno : put;
+}
+
+static int real_sync(struct disk *d, int fd)
+{
+	(void)d;
+	return result(fdatasync(fd));
+}
+
+static int real_allocate(struct disk *d, int fd, uint64_t len)
+{
+	(void)d;
+	if (fallocate(fd, 0, 0, (off_t)len) == 0)
+		return 0;
+	if (errno != EOPNOTSUPP)
+		return -errno;
+	return -posix_fallocate(fd, 0, (off_t)len);
+}
+
+static int real_truncate(struct disk *d, int fd, uint64_t len)
+{
+	(void)d;
+	return result(ftruncate(fd, (off_t)len));
+}
+
+static int real_stat(struct disk *d, const char *path, struct stat *st)
+{
+	return result(fstatat(root_of(d), path, st, 0));
+}
+
+static int real_rename(struct disk *d, const char *from, const char *to)
+{
+	return result(renameat(root_of(d), from, root_of(d), to));
+}
+
+static int real_unlink(struct disk *d, const char *path)
+{
+	return result(unlinkat(root_of(d), path, 0));
+}
+
+static int real_mkdir(struct disk *d, const char *path, mode_t mode)
+{
+	return result(mkdirat(root_of(d), path, mode));
+}
+
+static int real_list(struct disk *d, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
+{
+	int fd = real_open(d, path, O_RDONLY | O_DIRECTORY, 0), stop = 0;
+	struct dirent *e;
+	DIR *dir;
+
+	if (fd < 0)
+		return fd;
+	dir = fdopendir(fd);
+	if (!dir) {
+		stop = -errno;
+		close(fd);
+		return stop;
+	}
+	for (errno = 0; !stop && (e = readdir(dir)); errno = 0)
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			stop = each(ctx, e->d_name);
+	if (!stop && errno)
+		stop = -errno;
+	closedir(dir);
+	return stop;
+}
+
+static int real_sync_directory(struct disk *d, const char *path)
+{
+	int err, fd = real_open(d, path, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd < 0)
+		return fd;
+	err = result(fsync(fd));
+	close(fd);
+	return err;
+}
+
+static int real_map(struct disk *d, int fd, size_t len, const void **at)
+{
+	void *p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+
+	(void)d;
+	if (p == MAP_FAILED)
+		return -errno;
+	*at = p;
+	return 0;
+}
+
+static int real_unmap(struct disk *d, const void *at, size_t len)
+{
+	(void)d;
+	return result(munmap((void *)at, len));
+}
+
+static int real_space(struct disk *d, struct disk_space *space)
+{
+	struct statvfs v;
+
+	if (fstatvfs(root_of(d), &v))
+		return -errno;
+	space->total = (uint64_t)v.f_blocks * v.f_frsize;
+	space->free = (uint64_t)v.f_bavail * v.f_frsize;
+	return 0;
+}
+
+static int real_lock(struct disk *d, int fd)
+{
+	(void)d;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? -EBUSY : -errno;
+}
+
+static void real_free(struct disk *d)
+{
+	close(root_of(d));
+	free(d);
+}
+
+static const struct disk_ops real_ops = {
+	.open = real_open,
+	.close = real_close,
+	.pread = real_pread,
+	.pwritev = real_pwritev,
+	.sync = real_sync,
+	.allocate = real_allocate,
+	.truncate = real_truncate,
+	.stat = real_stat,
+	.rename = real_rename,
+	.unlink = real_unlink,
+	.mkdir = real_mkdir,
+	.list = real_list,
+	.sync_directory = real_sync_directory,
+	.map = real_map,
+	.unmap = real_unmap,
+	.space = real_space,
+	.lock = real_lock,
+	.free = real_free,
+};
+
+int disk_open_directory(struct disk **d, const char *path)
+{
+	struct directory *dir = malloc(sizeof *dir);
+
+	if (!dir)
+		return -ENOMEM;
+	dir->disk.ops = &real_ops;
+	dir->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir->root < 0) {
+		int err = -errno;
+		free(dir);
+		return err;
+	}
+	*d = &dir->disk;
+	return 0;
+}
