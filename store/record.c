@@ -5,8 +5,6 @@
 #define XXH_INLINE_ALL   /* the state on the stack, and no call for the short inputs that headers are */
 #include <xxhash.h>
 
-#define RECORD_MAGIC 0x3152514du   /* "MQR1" */
-
 uint64_t record_body_sum(const uint8_t *secret, const struct iovec *iov, int n)
 {
 	XXH3_state_t state;

@@ -32,6 +32,7 @@
 #define RECORD_HEADER 104u
 #define RECORD_BODY_MAX (20u << 20)      /* bytes; no valid record has a longer body */
 #define RECORD_SECRET 192u               /* bytes of the cluster's secret */
+#define RECORD_MAGIC 0x3152514du          /* "MQR1", the first four bytes of a header */
 
 enum record_type {
 	RECORD_EPOCH = 1,         /* the first of each epoch */
