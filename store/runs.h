@@ -6,6 +6,8 @@
  * starts when RUN_SPAN bytes of log have gone by since the last, so that walking from an entry to any record of it is
  * bounded. Where queues interleave there is an entry a record, where one queue writes alone there is one every RUN_SPAN.
  *
+ * Units    queue offsets and log positions, bytes.
+ * Errors   -ENOMEM, which changes nothing; -EINVAL for a record that lies before the queue's last one.
  * Threads  runs_add() is called in log order, under the log's lock; reading may happen meanwhile.
  */
 #ifndef MQFS_STORE_RUNS_H
@@ -16,10 +18,20 @@
 #include <stdint.h>
 
 #define RUN_SPAN (64u << 10)   /* bytes of log */
+#define RUN_BATCH 256u         /* entries copied at a time */
 
 struct run {
 	uint64_t offset;       /* queue offset of its first record */
 	uint64_t pos;          /* log position of its first record */
+};
+
+/* Some of a queue's entries in one segment, in order. */
+struct run_batch {
+	uint64_t first;        /* queue offset of the queue's first record in the segment */
+	uint64_t end;          /* queue offset behind its last one there */
+	uint64_t until;        /* queue offset of the entry that follows these, or END */
+	size_t count;
+	struct run run[RUN_BATCH];
 };
 
 /* What a segment has of one queue. */
@@ -39,16 +51,16 @@ struct runs;
 int runs_new(struct runs **r);
 void runs_free(struct runs *r);
 /* A record of QUEUE with LENGTH bytes of body, MESSAGES messages, at OFFSET of its queue and POS of the log. CACHE is a place of
- * the caller's for this (runs, queue) pair, NULL at first: it saves the look-up. -ENOMEM changes nothing. */
+ * the caller's for this (runs, queue) pair, NULL at first: it saves the look-up. */
 int runs_add(struct runs *r, struct run_queue **cache, uint64_t queue, uint64_t offset, uint64_t pos, uint32_t length, uint32_t messages);
-/* Copies up to MAX entries of QUEUE, beginning with the last one at or before OFFSET (or the first one when all are
- * behind it). Returns how many; 0 when the queue has nothing here. *END is the queue offset behind the last record here. */
-size_t runs_from_offset(struct runs *r, uint64_t queue, uint64_t offset, struct run *to, size_t max, uint64_t *first, uint64_t *end);
+/* Entries of QUEUE, beginning with the last one at or before OFFSET (or the first one when all are behind it). False: the
+ * queue has nothing here. */
+bool runs_from_offset(struct runs *r, uint64_t queue, uint64_t offset, struct run_batch *to);
 /* The same by log position. */
-size_t runs_from_pos(struct runs *r, uint64_t queue, uint64_t pos, struct run *to, size_t max, uint64_t *first, uint64_t *end);
+bool runs_from_pos(struct runs *r, uint64_t queue, uint64_t pos, struct run_batch *to);
 /* All queues, sorted by id, for index_write(): only when nothing is added any more. The array is malloc'ed, what it
  * points to stays the runs'. */
 int runs_sorted(struct runs *r, struct run_queue ***to, size_t *count);
-size_t runs_memory(const struct runs *r);   /* bytes */
+size_t runs_memory(struct runs *r);         /* bytes */
 
 #endif

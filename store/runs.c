@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runs.h"
+#include "record.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+struct entry {
+	struct run_queue q;
+	UT_hash_handle hh;
+};
+
+struct runs {
+	pthread_mutex_t lock;
+	struct entry *queues;
+	size_t runs;                   /* capacity of all arrays together */
+};
+
+int runs_new(struct runs **r)
+{
+	struct runs *new = calloc(1, sizeof *new);
+
+	if (!new)
+		return -ENOMEM;
+	pthread_mutex_init(&new->lock, NULL);
+	*r = new;
+	return 0;
+}
+
+void runs_free(struct runs *r)
+{
+	struct entry *e, *next;
+
+	if (!r)
+		return;
+	HASH_ITER(hh, r->queues, e, next) {
+		HASH_DEL(r->queues, e);
+		free(e->q.runs);
+		free(e);
+	}
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
+static struct run_queue *find(struct runs *r, uint64_t queue)
+{
+	struct entry *e;
+
+	HASH_FIND(hh, r->queues, &queue, sizeof queue, e);
+	return e ? &e->q : NULL;
+}
+
+/* One more entry; most queues of a segment that many share have only a few. */
+static int push(struct runs *r, struct run_queue *q, uint64_t offset, uint64_t pos)
+{
+	if (q->count == q->capacity) {
+		size_t capacity = q->capacity ? 2 * q->capacity : 2;
+		struct run *runs = reallocarray(q->runs, capacity, sizeof *runs);
+
+		if (!runs)
+			return -ENOMEM;
+		r->runs += capacity - q->capacity;
+		q->runs = runs;
+		q->capacity = capacity;
+	}
+	q->runs[q->count++] = (struct run){.offset = offset, .pos = pos};
+	return 0;
+}
+
+static int add_queue(struct runs *r, uint64_t queue, uint64_t offset, uint64_t pos, struct run_queue **to)
+{
+	struct entry *e = calloc(1, sizeof *e);
+
+	if (!e)
+		return -ENOMEM;
+	e->q.queue = queue;
+	e->q.first = e->q.end = offset;
+	if (push(r, &e->q, offset, pos)) {
+		free(e);
+		return -ENOMEM;
+	}
+	HASH_ADD(hh, r->queues, q.queue, sizeof e->q.queue, e);
+	if (!e->hh.tbl) {
+		r->runs -= e->q.capacity;
+		free(e->q.runs);
+		free(e);
+		return -ENOMEM;
+	}
+	*to = &e->q;
+	return 0;
+}
+
+static int add(struct runs *r, struct run_queue **cache, uint64_t queue, uint64_t offset, uint64_t pos, uint32_t length,
+	uint32_t messages)
+{
+	struct run_queue *q = *cache ? *cache : find(r, queue);
+	int err = 0;
+
+	if (!q)
+		err = add_queue(r, queue, offset, pos, &q);
+	else if (offset < q->end || pos < q->next_pos)
+		err = -EINVAL;
+	else if (pos != q->next_pos || offset != q->end || pos - q->runs[q->count - 1].pos >= RUN_SPAN)
+		err = push(r, q, offset, pos);
+	if (err)
+		return err;
+	q->end = offset + length;
+	q->messages += messages;
+	q->next_pos = pos + record_size(length);
+	*cache = q;
+	return 0;
+}
+
+int runs_add(struct runs *r, struct run_queue **cache, uint64_t queue, uint64_t offset, uint64_t pos, uint32_t length, uint32_t messages)
+{
+	int err;
+
+	pthread_mutex_lock(&r->lock);
+	err = add(r, cache, queue, offset, pos, length, messages);
+	pthread_mutex_unlock(&r->lock);
+	return err;
+}
+
+static bool by_offset(const struct run *run, uint64_t offset)
+{
+	return run->offset <= offset;
+}
+
+static bool by_pos(const struct run *run, uint64_t pos)
+{
+	return run->pos <= pos;
+}
+
+static bool from(struct runs *r, uint64_t queue, uint64_t key, bool (*reached)(const struct run *, uint64_t), struct run_batch *to)
+{
+	struct run_queue *q;
+	size_t low = 0, high;
+
+	pthread_mutex_lock(&r->lock);
+	q = find(r, queue);
+	if (q) {
+		for (high = q->count; high - low > 1;) {
+			size_t middle = low + (high - low) / 2;
+
+			if (reached(&q->runs[middle], key))
+				low = middle;
+			else
+				high = middle;
+		}
+		to->first = q->first;
+		to->end = q->end;
+		to->count = q->count - low < RUN_BATCH ? q->count - low : RUN_BATCH;
+		memcpy(to->run, q->runs + low, to->count * sizeof *to->run);
+		to->until = low + to->count < q->count ? q->runs[low + to->count].offset : q->end;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return q;
+}
+
+bool runs_from_offset(struct runs *r, uint64_t queue, uint64_t offset, struct run_batch *to)
+{
+	return from(r, queue, offset, by_offset, to);
+}
+
+bool runs_from_pos(struct runs *r, uint64_t queue, uint64_t pos, struct run_batch *to)
+{
+	return from(r, queue, pos, by_pos, to);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct run_queue *x = *(struct run_queue *const *)a, *y = *(struct run_queue *const *)b;
+
+	return (x->queue > y->queue) - (x->queue < y->queue);
+}
+
+int runs_sorted(struct runs *r, struct run_queue ***to, size_t *count)
+{
+	struct run_queue **all;
+	struct entry *e, *next;
+	size_t n = 0;
+
+	pthread_mutex_lock(&r->lock);
+	all = reallocarray(NULL, HASH_COUNT(r->queues) + 1, sizeof(struct run_queue *));
+	if (all)
+		HASH_ITER(hh, r->queues, e, next)
+			all[n++] = &e->q;
+	pthread_mutex_unlock(&r->lock);
+	if (!all)
+		return -ENOMEM;
+	qsort(all, n, sizeof(struct run_queue *), by_id);
+	*to = all;
+	*count = n;
+	return 0;
+}
+
+size_t runs_memory(struct runs *r)
+{
+	size_t bytes;
+
+	pthread_mutex_lock(&r->lock);
+	bytes = sizeof *r + r->runs * sizeof(struct run) + HASH_COUNT(r->queues) * sizeof(struct entry) + HASH_OVERHEAD(hh, r->queues);
+	pthread_mutex_unlock(&r->lock);
+	return bytes;
+}
