@@ -10,6 +10,7 @@
 #define MQFS_STORE_PARTS_H
 
 #include "disk.h"
+#include "identity.h"
 #include "log.h"
 #include "record.h"
 #include "segment.h"
@@ -20,14 +21,6 @@ struct topics;
 struct watch;
 struct supply;
 struct keeper;
-
-/* The store's identity: the file "id", made with the store, never changed but for the format. */
-struct identity {
-	uint32_t format;
-	uint64_t cluster;
-	uint64_t node;
-	uint8_t secret[RECORD_SECRET];
-};
 
 struct store {
 	struct disk *disk;

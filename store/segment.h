@@ -45,7 +45,6 @@ struct segment {
 	struct runs *runs;             /* unsealed: in memory; freed with the segment's last user after sealing */
 	/* guarded by the segments' lock */
 	int users;
-	int fd;                        /* -1 while not open for reading */
 	const uint8_t *map;            /* NULL while not mapped */
 	size_t map_len;
 	struct index *index;           /* sealed: opened at first use */
@@ -64,6 +63,8 @@ int segments_new(struct segments **all, struct disk *d, const uint8_t *secret);
 void segments_free(struct segments *all);
 /* Adds the next segment behind the last. RUNS is NULL for a sealed one, else owned by the segment. */
 int segments_add(struct segments *all, const struct segment_head *h, uint64_t end, struct runs *runs, struct segment **s);
+/* Takes back what segments_add() added last, which nobody holds; frees its runs. */
+void segments_drop_last(struct segments *all);
 /* The segment that holds POS, or the first one when POS is before it; NULL behind the last one's end. */
 struct segment *segments_find(struct segments *all, uint64_t pos);
 struct segment *segments_first(struct segments *all);
@@ -81,11 +82,11 @@ int segment_map(struct segment *s, const uint8_t **bytes, size_t *len);
 int segment_index(struct segment *s, struct index **index);
 /* S is committed to its end and its index file is in place and durable. */
 void segment_seal(struct segment *s);
-/* Takes the first segment out of the list; its files are the caller's to remove (or recycle) when *S has no more users:
- * segment_wait() returns then. */
+/* Takes the first segment out of the list, never the last one (NULL). Its files are the caller's to remove or recycle once
+ * segment_wait_unused() has returned: it waits until nobody else holds S, and frees it. */
 struct segment *segments_take_first(struct segments *all);
 void segment_wait_unused(struct segment *s);
-/* Unmaps and closes what nobody has used for AGE_NS; returns how many are still mapped or open. */
+/* Unmaps what nobody has used for AGE_NS; returns how many are still mapped. */
 size_t segments_trim(struct segments *all, int64_t age_ns);
 
 #endif

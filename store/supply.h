@@ -3,8 +3,8 @@
  * supply.h - segment files prepared ahead of need: recycled ones, or filled with zeros in idle time.
  *
  * fdatasync(2) into blocks that were written before is cheaper than into merely allocated ones, and an append that needs a
- * new segment must know beforehand that there is room for it. Prepared files are log/prepared.N, as long as a
- * segment file.
+ * new segment must know beforehand that there is room for it. Prepared files are log/prepared.N, the one in the making is log/filling; they are as long as a
+ * segment file. -EAGAIN: not finished, go on later.
  *
  * Threads  any; the keeper prepares, the log takes.
  */

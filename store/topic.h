@@ -42,7 +42,7 @@ struct queue {
 	uint64_t id;
 	/* guarded by the log's lock */
 	uint64_t appended;               /* queue offset behind all that was appended, committed or not */
-	struct runs *runs;               /* the runs that run_cache belongs to */
+	uint64_t run_segment;            /* base of the segment that run_cache belongs to, UINT64_MAX: none */
 	struct run_queue *run_cache;
 	/* written by the committer, read by anyone */
 	_Atomic uint64_t committed;      /* queue offset behind all that is committed; st_size */

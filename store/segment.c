@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "segment.h"
+#include "bytes.h"
+#include "commit.h"
+#include "index.h"
+#include "runs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+struct segments {
+	struct disk *disk;
+	const uint8_t *secret;
+	pthread_mutex_t lock;
+	pthread_cond_t unused;           /* a segment lost its last user */
+	struct segment **at;             /* in order of base */
+	size_t count, capacity;
+};
+
+static const char magic[8] = "MQFS-SEG";
+
+void segment_name(char to[32], uint64_t base)
+{
+	snprintf(to, 32, "log/%016" PRIx64, base);
+}
+
+void segment_index_name(char to[40], uint64_t base)
+{
+	snprintf(to, 40, "log/%016" PRIx64 ".index", base);
+}
+
+int segment_head_write(struct disk *d, int fd, const struct segment_head *h, const uint8_t *secret)
+{
+	static const uint8_t zeros[SEGMENT_HEADER];
+	uint8_t bytes[72] = {0};
+	struct iovec iov[2] = {{bytes, sizeof bytes}, {(void *)zeros, SEGMENT_HEADER - sizeof bytes}};
+
+	memcpy(bytes, magic, sizeof magic);
+	put32(bytes + 8, FORMAT_VERSION);
+	put64(bytes + 16, h->cluster);
+	put64(bytes + 24, h->base);
+	put64(bytes + 32, h->chain);
+	put32(bytes + 40, h->epoch.reign);
+	put32(bytes + 44, h->epoch.start);
+	put64(bytes + 48, h->epoch.node);
+	put64(bytes + 56, (uint64_t)h->time);
+	put64(bytes + 64, XXH3_64bits_withSecret(bytes, 64, secret, RECORD_SECRET));
+	return disk_writev(d, fd, iov, 2, 0);
+}
+
+int segment_head_read(struct disk *d, int fd, struct segment_head *h, const uint8_t *secret)
+{
+	uint8_t bytes[72];
+	int err = disk_read(d, fd, bytes, sizeof bytes, 0);
+
+	if (err)
+		return err == -ENODATA ? -EBADMSG : err;
+	if (memcmp(bytes, magic, sizeof magic))
+		return -EBADMSG;
+	if (get32(bytes + 8) > FORMAT_VERSION)
+		return -EPROTONOSUPPORT;
+	if (get64(bytes + 64) != XXH3_64bits_withSecret(bytes, 64, secret, RECORD_SECRET))
+		return -EBADMSG;
+	h->cluster = get64(bytes + 16);
+	h->base = get64(bytes + 24);
+	h->chain = get64(bytes + 32);
+	h->epoch.reign = get32(bytes + 40);
+	h->epoch.start = get32(bytes + 44);
+	h->epoch.node = get64(bytes + 48);
+	h->time = (int64_t)get64(bytes + 56);
+	return 0;
+}
+
+int segments_new(struct segments **all, struct disk *d, const uint8_t *secret)
+{
+	struct segments *a = calloc(1, sizeof *a);
+
+	if (!a)
+		return -ENOMEM;
+	a->disk = d;
+	a->secret = secret;
+	pthread_mutex_init(&a->lock, NULL);
+	pthread_cond_init(&a->unused, NULL);
+	*all = a;
+	return 0;
+}
+
+static void let_go(struct segment *s)
+{
+	disk_unmap(s->all->disk, s->map, s->map_len);
+	s->map = NULL;
+	index_close(s->index);
+	s->index = NULL;
+}
+
+static void segment_free(struct segment *s)
+{
+	let_go(s);
+	runs_free(s->runs);
+	free(s);
+}
+
+void segments_free(struct segments *all)
+{
+	if (!all)
+		return;
+	for (size_t i = 0; i < all->count; i++)
+		segment_free(all->at[i]);
+	pthread_mutex_destroy(&all->lock);
+	pthread_cond_destroy(&all->unused);
+	free(all->at);
+	free(all);
+}
+
+static int make_room(struct segments *all)
+{
+	size_t capacity = all->capacity ? 2 * all->capacity : 16;
+	struct segment **at;
+
+	if (all->count < all->capacity)
+		return 0;
+	at = realloc(all->at, capacity * sizeof(struct segment *));
+	if (!at)
+		return -ENOMEM;
+	all->at = at;
+	all->capacity = capacity;
+	return 0;
+}
+
+int segments_add(struct segments *all, const struct segment_head *h, uint64_t end, struct runs *runs, struct segment **added)
+{
+	struct segment *s = calloc(1, sizeof *s);
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	pthread_mutex_lock(&all->lock);
+	err = make_room(all);
+	if (!err) {
+		s->all = all;
+		s->head = *h;
+		s->end = end;
+		s->runs = runs;
+		s->sealed = !runs;
+		if (all->count)
+			all->at[all->count - 1]->end = h->base;
+		all->at[all->count++] = s;
+		if (added)
+			*added = s;
+	}
+	pthread_mutex_unlock(&all->lock);
+	if (err)
+		free(s);
+	return err;
+}
+
+void segments_drop_last(struct segments *all)
+{
+	struct segment *s = NULL;
+
+	pthread_mutex_lock(&all->lock);
+	if (all->count)
+		s = all->at[--all->count];
+	if (all->count)
+		all->at[all->count - 1]->end = UINT64_MAX;
+	pthread_mutex_unlock(&all->lock);
+	if (s)
+		segment_free(s);
+}
+
+/* The place of the last segment whose base is at or below POS; 0 when all are above. */
+static size_t place_of(const struct segments *all, uint64_t pos)
+{
+	size_t low = 0, high = all->count;
+
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+		if (all->at[middle]->head.base <= pos)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct segment *hold_at(struct segments *all, size_t place)
+{
+	if (place >= all->count)
+		return NULL;
+	all->at[place]->users++;
+	return all->at[place];
+}
+
+struct segment *segments_find(struct segments *all, uint64_t pos)
+{
+	struct segment *s;
+
+	pthread_mutex_lock(&all->lock);
+	s = hold_at(all, place_of(all, pos));
+	if (s && pos >= s->end) {
+		s->users--;
+		s = NULL;
+	}
+	pthread_mutex_unlock(&all->lock);
+	return s;
+}
+
+struct segment *segments_first(struct segments *all)
+{
+	struct segment *s;
+
+	pthread_mutex_lock(&all->lock);
+	s = hold_at(all, 0);
+	pthread_mutex_unlock(&all->lock);
+	return s;
+}
+
+struct segment *segments_last(struct segments *all)
+{
+	struct segment *s;
+
+	pthread_mutex_lock(&all->lock);
+	s = all->count ? hold_at(all, all->count - 1) : NULL;
+	pthread_mutex_unlock(&all->lock);
+	return s;
+}
+
+struct segment *segment_next(struct segment *s)
+{
+	struct segments *all = s->all;
+	struct segment *next;
+	size_t place;
+
+	pthread_mutex_lock(&all->lock);
+	place = place_of(all, s->head.base);
+	if (all->count && all->at[place]->head.base <= s->head.base)
+		place++;
+	next = hold_at(all, place);
+	pthread_mutex_unlock(&all->lock);
+	segment_put(s);
+	return next;
+}
+
+void segment_put(struct segment *s)
+{
+	struct segments *all = s->all;
+
+	pthread_mutex_lock(&all->lock);
+	s->used = commit_clock();
+	if (--s->users == 0) {
+		if (s->sealed && s->runs) {
+			runs_free(s->runs);
+			s->runs = NULL;
+		}
+		pthread_cond_broadcast(&all->unused);
+	}
+	pthread_mutex_unlock(&all->lock);
+}
+
+size_t segments_count(struct segments *all)
+{
+	size_t count;
+
+	pthread_mutex_lock(&all->lock);
+	count = all->count;
+	pthread_mutex_unlock(&all->lock);
+	return count;
+}
+
+uint64_t segments_start(struct segments *all)
+{
+	uint64_t base;
+
+	pthread_mutex_lock(&all->lock);
+	base = all->count ? all->at[0]->head.base : 0;
+	pthread_mutex_unlock(&all->lock);
+	return base;
+}
+
+/* A file may be shorter than its segment (cut by an accident): what is there is mapped, and the rest is damage. */
+static int map_file(struct segment *s)
+{
+	struct disk *d = s->all->disk;
+	const void *at;
+	struct stat st;
+	char name[32];
+	int fd, err;
+
+	segment_name(name, s->head.base);
+	err = disk_stat(d, name, &st);
+	if (!err && st.st_size <= (off_t)SEGMENT_HEADER)
+		err = -EIO;
+	if (err)
+		return err;
+	fd = disk_open(d, name, O_RDONLY, 0);
+	if (fd < 0)
+		return fd;
+	err = disk_map(d, fd, (size_t)st.st_size, &at);
+	disk_close(d, fd);
+	if (!err) {
+		s->map = at;
+		s->map_len = (size_t)st.st_size;
+	}
+	return err;
+}
+
+int segment_map(struct segment *s, const uint8_t **bytes, size_t *len)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&s->all->lock);
+	if (!s->map)
+		err = map_file(s);
+	if (!err) {
+		*bytes = s->map + SEGMENT_HEADER;
+		*len = s->map_len - SEGMENT_HEADER;
+	}
+	pthread_mutex_unlock(&s->all->lock);
+	return err;
+}
+
+int segment_index(struct segment *s, struct index **index)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&s->all->lock);
+	if (!s->index)
+		err = index_open(s->all->disk, s->all->secret, s->head.base, &s->index);
+	*index = s->index;
+	pthread_mutex_unlock(&s->all->lock);
+	return err == -EBADMSG || err == -ENOENT ? -ENODATA : err;
+}
+
+void segment_seal(struct segment *s)
+{
+	pthread_mutex_lock(&s->all->lock);
+	s->sealed = true;
+	if (s->users == 0) {
+		runs_free(s->runs);
+		s->runs = NULL;
+	}
+	pthread_mutex_unlock(&s->all->lock);
+}
+
+struct segment *segments_take_first(struct segments *all)
+{
+	struct segment *s = NULL;
+
+	pthread_mutex_lock(&all->lock);
+	if (all->count > 1) {
+		s = all->at[0];
+		memmove(all->at, all->at + 1, --all->count * sizeof(struct segment *));
+	}
+	pthread_mutex_unlock(&all->lock);
+	return s;
+}
+
+void segment_wait_unused(struct segment *s)
+{
+	struct segments *all = s->all;
+
+	pthread_mutex_lock(&all->lock);
+	while (s->users)
+		pthread_cond_wait(&all->unused, &all->lock);
+	pthread_mutex_unlock(&all->lock);
+	segment_free(s);
+}
+
+size_t segments_trim(struct segments *all, int64_t age_ns)
+{
+	int64_t before = commit_clock() - age_ns;
+	size_t left = 0;
+
+	pthread_mutex_lock(&all->lock);
+	for (size_t i = 0; i < all->count; i++) {
+		struct segment *s = all->at[i];
+		if (s->users == 0 && s->used <= before)
+			let_go(s);
+		left += s->map || s->index;
+	}
+	pthread_mutex_unlock(&all->lock);
+	return left;
+}

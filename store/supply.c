@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supply.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILLING "log/filling"          /* the file that is being filled with zeros */
+#define PREPARED_MAX 2u
+#define PIECE (1u << 20)               /* bytes of zeros a write */
+
+struct supply {
+	struct disk *disk;
+	uint64_t file_size;
+	pthread_mutex_t lock;
+	unsigned ready;                /* log/prepared.0 ... log/prepared.READY-1 are there */
+	/* the keeper's */
+	int filling;                   /* descriptor of FILLING, -1: none */
+	uint64_t filled;               /* bytes of it */
+};
+
+static void prepared_name(char to[32], unsigned n)
+{
+	snprintf(to, 32, "log/prepared.%u", n);
+}
+
+static bool fits(struct supply *p, const char *name)
+{
+	struct stat st;
+
+	return disk_stat(p->disk, name, &st) == 0 && (uint64_t)st.st_size == p->file_size;
+}
+
+/* What an earlier process left behind, as a dense row of names; what has another size goes. */
+static int find_prepared(struct supply *p)
+{
+	char from[32], to[32];
+
+	disk_unlink(p->disk, FILLING);
+	for (unsigned n = 0; n < PREPARED_MAX; n++) {
+		struct stat st;
+		prepared_name(from, n);
+		if (disk_stat(p->disk, from, &st))
+			continue;
+		prepared_name(to, p->ready);
+		int err = !fits(p, from) ? disk_unlink(p->disk, from) : n == p->ready ? 0 : disk_rename(p->disk, from, to);
+		if (err)
+			return err;
+		if (fits(p, to))
+			p->ready++;
+	}
+	return 0;
+}
+
+int supply_new(struct supply **to, struct disk *d, uint64_t file_size)
+{
+	struct supply *p = calloc(1, sizeof *p);
+	int err;
+
+	if (!p)
+		return -ENOMEM;
+	p->disk = d;
+	p->file_size = file_size;
+	p->filling = -1;
+	pthread_mutex_init(&p->lock, NULL);
+	err = find_prepared(p);
+	if (err) {
+		supply_free(p);
+		return err;
+	}
+	*to = p;
+	return 0;
+}
+
+void supply_free(struct supply *p)
+{
+	if (!p)
+		return;
+	disk_close(p->disk, p->filling);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+static int allocate(struct supply *p, const char *path, int *fd)
+{
+	int err;
+
+	*fd = disk_open(p->disk, path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (*fd < 0)
+		return *fd;
+	err = disk_allocate(p->disk, *fd, p->file_size);
+	if (err) {
+		disk_close(p->disk, *fd);
+		disk_unlink(p->disk, path);
+	}
+	return err;
+}
+
+int supply_take(struct supply *p, const char *path, int *fd)
+{
+	char name[32];
+	int err = -ENOENT;
+
+	pthread_mutex_lock(&p->lock);
+	if (p->ready) {
+		prepared_name(name, p->ready - 1);
+		*fd = disk_open(p->disk, name, O_RDWR, 0);
+		err = *fd < 0 ? *fd : disk_rename(p->disk, name, path);
+		if (!err)
+			p->ready--;
+		else
+			disk_close(p->disk, *fd);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return err ? allocate(p, path, fd) : 0;
+}
+
+/*
+ * The old name must be gone for good before the file is written to under another: after a crash a segment's name that
+ * came back with another's content would be damage. So the directory is synced here.
+ */
+int supply_recycle(struct supply *p, const char *path)
+{
+	int err;
+
+	if (p->filling < 0 && p->ready < PREPARED_MAX && fits(p, path)) {
+		err = disk_rename(p->disk, path, FILLING);
+		if (!err) {
+			p->filling = disk_open(p->disk, FILLING, O_RDWR, 0);
+			p->filled = 0;
+		}
+	} else {
+		err = disk_unlink(p->disk, path);
+	}
+	return err ? err : disk_sync_directory(p->disk, "log");
+}
+
+/*
+ * Recycled files are filled with zeros like new ones: that leaves their pages in the cache, and a record that
+ * covers a part of a page which is not there would have to wait for it to be read.
+ */
+static int fill(struct supply *p, bool (*keep_going)(void *ctx), void *ctx)
+{
+	static const uint8_t zeros[PIECE];
+	int err = 0;
+
+	if (p->filling < 0) {
+		err = allocate(p, FILLING, &p->filling);
+		if (err) {
+			p->filling = -1;
+			return err;
+		}
+		p->filled = 0;
+	}
+	while (!err && p->filled < p->file_size) {
+		size_t n = p->file_size - p->filled < PIECE ? (size_t)(p->file_size - p->filled) : PIECE;
+		if (!keep_going(ctx))
+			return -EAGAIN;
+		err = disk_write(p->disk, p->filling, zeros, n, p->filled);
+		p->filled += n;
+	}
+	if (!err)
+		err = disk_sync(p->disk, p->filling);
+	disk_close(p->disk, p->filling);
+	p->filling = -1;
+	return err;
+}
+
+int supply_prepare(struct supply *p, unsigned want, bool (*keep_going)(void *ctx), void *ctx)
+{
+	char name[32];
+	int err = 0;
+
+	while (!err && supply_ready(p) < want && want <= PREPARED_MAX) {
+		err = fill(p, keep_going, ctx);
+		if (err && err != -EAGAIN)
+			disk_unlink(p->disk, FILLING);
+		if (err)
+			break;
+		pthread_mutex_lock(&p->lock);
+		prepared_name(name, p->ready);
+		err = disk_rename(p->disk, FILLING, name);
+		if (!err)
+			p->ready++;
+		pthread_mutex_unlock(&p->lock);
+	}
+	return err;
+}
+
+unsigned supply_ready(struct supply *p)
+{
+	unsigned ready;
+
+	pthread_mutex_lock(&p->lock);
+	ready = p->ready;
+	pthread_mutex_unlock(&p->lock);
+	return ready;
+}
+
+void supply_drop(struct supply *p)
+{
+	char name[32];
+
+	pthread_mutex_lock(&p->lock);
+	while (p->ready) {
+		prepared_name(name, --p->ready);
+		disk_unlink(p->disk, name);
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (p->filling >= 0) {
+		disk_close(p->disk, p->filling);
+		p->filling = -1;
+		disk_unlink(p->disk, FILLING);
+	}
+}
