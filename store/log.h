@@ -9,7 +9,7 @@
  *
  * Units    positions are log bytes.
  * Errors   negative errno; -ENOSPC heals, -EIO is final.
- * Threads  any. Lock: log, taken under no other lock of the store but topics'; before it no queue or watch lock is held.
+ * Threads  any. Lock: log, see store.h for the order.
  */
 #ifndef MQFS_STORE_LOG_H
 #define MQFS_STORE_LOG_H
@@ -29,6 +29,7 @@ struct append {
 	uint8_t flags;
 	uint32_t messages;
 	struct queue *queue;           /* NULL for state */
+	struct topic *topic;           /* of RECORD_TOPIC_REMOVE: closed to appends from this record on */
 	struct command *command;       /* NULL for messages */
 	const struct iovec *iov;       /* the body */
 	int iovcnt;
@@ -47,6 +48,7 @@ struct log_entry {
 	uint64_t queue_end;            /* queue offset behind it */
 	int64_t time;                  /* ns since 1970 */
 	uint32_t messages;
+	uint8_t flags;
 	bool written;
 	struct command *command;
 };
@@ -66,8 +68,9 @@ int log_new(struct log **log, struct disk *d, const uint8_t *secret, uint64_t cl
 	struct supply *supply, const struct log_start *start, const struct log_settings *settings);
 void log_free(struct log *log);
 
-/* COMMITTED is the commit point for the record's field. *URGENT tells that someone parked waits for this queue.
- * -ENOSPC: no room, nothing taken. -EROFS: the queue's topic is closed to appends. -EIO: the log has failed. */
+/* COMMITTED is the commit point for the record's field. Besides record.h's limits:
+ * -ENOSPC: no room, nothing taken. -EROFS: the queue's topic is closed to appends. -EIO: the log has failed.
+ * -ENOBUFS, -ENOMEM: nothing taken either. */
 int log_append(struct log *log, struct append *a, uint64_t committed);
 /* From now on records carry EPOCH. */
 void log_set_epoch(struct log *log, const struct epoch *epoch);
@@ -79,9 +82,12 @@ uint64_t log_written(struct log *log);       /* the written prefix */
 int log_sync(struct log *log, uint64_t *to);
 /* Takes the entries whose end is at most POS out, in log order, up to MAX of them; returns how many. */
 size_t log_take(struct log *log, uint64_t pos, struct log_entry *to, size_t max);
-void log_fail(struct log *log, int err);
 bool log_failed(struct log *log);
-/* Queue Q takes no more appends (its topic is being removed), from this position on. */
+/* The base of the segment that is appended to. */
+uint64_t log_active(struct log *log);
+/* Makes the unsealed segment that recovery found last the one that is appended to; its file is open as FD, which the log owns
+ * from now on. Without it, log_new() begins a segment at its start. */
+int log_adopt(struct log *log, struct segment *last, int fd);
 struct log_stats {
 	uint64_t records, messages, bytes;      /* appended since start; bytes of body */
 	uint64_t syncs;
