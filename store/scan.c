@@ -173,7 +173,7 @@ static int find_header(struct scan *s, uint64_t pos, uint64_t *found)
 		while (i + 4 <= len && get32(at + i) != RECORD_MAGIC)
 			i += 8;
 		pos += i;
-		if (i + 4 > len )
+		if (i + 4 > len || pos >= end)
 			continue;
 		struct record r;
 		err = header_at(s, pos, &r);
