@@ -29,7 +29,7 @@ struct append {
 	uint8_t flags;
 	uint32_t messages;
 	struct queue *queue;           /* NULL for state */
-	struct topic *topic;           /* of RECORD_TOPIC_REMOVE: closed to appends from this record on */
+	struct topic *topic;           /* of RECORD_TOPIC_REMOVE: counted in its `closing`, so closed to appends from this record on */
 	struct command *command;       /* NULL for messages */
 	const struct iovec *iov;       /* the body */
 	int iovcnt;
@@ -48,7 +48,7 @@ struct log_entry {
 	uint64_t queue_end;            /* queue offset behind it */
 	int64_t time;                  /* ns since 1970 */
 	uint32_t messages;
-	uint8_t flags;
+	uint8_t flags;                 /* enum record_flag */
 	bool written;
 	struct command *command;
 };

@@ -38,9 +38,10 @@ struct store {
 	struct watch *watch;
 	struct keeper *keeper;
 
-	/* The log position up to which everything is applied; moved by the committer with the topics' lock held for
-	 * writing, so that a reader of the lock sees state exactly at this position. */
+	/* The log position up to which everything is applied, and the log as it ends there. The committer applies a batch and then
+	 * moves both within one topics_apply_lock(), so that whoever holds it sees state exactly at this position. */
 	_Atomic uint64_t applied;
+	struct log_start applied_at;   /* guarded by the apply lock */
 	_Atomic bool stopping;
 	_Atomic bool read_only;        /* opened so, or recovery could not make the tail durable */
 	_Atomic uint64_t damaged;
@@ -57,6 +58,22 @@ void topics_free(struct topics *t);
 void topics_read_lock(struct topics *t);
 void topics_write_lock(struct topics *t);
 void topics_unlock(struct topics *t);
+/* The apply lock, before topics' in the order of locks: held while a batch of records is applied, and while a checkpoint is
+ * copied. It keeps nobody from looking topics up. */
+void topics_apply_lock(struct topics *t);
+void topics_apply_unlock(struct topics *t);
+/* The root's owner and the id of the last topic made; guarded by the topics' lock. */
+struct owner *topics_root(struct topics *t);
+uint64_t *topics_counter(struct topics *t);
+/* For writers of the topics' lock. A topic made without queues, which topic_grow() adds; -ENOMEM changes nothing. */
+int topic_add(struct topics *t, uint64_t id, const char *name, size_t len, const struct owner *o, int64_t born, struct topic **to);
+int topic_grow(struct topic *t, uint32_t count, const struct owner *o, int64_t born);
+/* Takes T out of the tables: those who hold it may go on with it. */
+void topic_remove(struct topics *t, struct topic *topic);
+/* For who holds the topics' lock, without holding the topic: NULL when there is none. */
+struct topic *topic_at(struct topics *t, size_t n);      /* the Nth in order of id */
+struct topic *topic_with_id(struct topics *t, uint64_t id);
+struct topic *topic_with_name(struct topics *t, const char *name, size_t len);
 /* Queue by id, without holding its topic: for replay, which is alone. */
 struct queue *queue_by_id(struct store *s, uint64_t id);
 

@@ -11,13 +11,14 @@
  * Errors   the return: refused, nothing was logged and done() is not called. done(): what came of it: 0, what applying said
  *          (-EEXIST, -ENOENT, -ENOTEMPTY, -EINVAL), or -EIO, -ETIMEDOUT, -ENOTCONN (unknown).
  * Threads  any; done() runs on the committer or its timer and must not block.
- * Owns     a command is malloc'ed by command_new() and its caller's until done(), which frees it with command_free(). After -ETIMEDOUT the store
- *          still needs it: command_free() knows that.
+ * Owns     a command is its caller's from command_new() until done(), which frees it with command_free(); when it was refused, the caller does.
+ *          After -ETIMEDOUT the store still needs it, the log's entry holds it as well: command_free() knows that.
  */
 #ifndef MQFS_STORE_STATE_H
 #define MQFS_STORE_STATE_H
 
 #include "commit.h"
+#include "log.h"
 #include "record.h"
 #include "topic.h"
 
@@ -37,7 +38,11 @@ struct command {
 /* NULL: out of memory. */
 struct command *command_new(void (*done)(struct command *c, int err), void *ctx);
 void command_free(struct command *c);
+/* For threads that may block: c = command_new_waited(); err = command_wait(c, store_...(s, c, ...)); C is freed. */
+struct command *command_new_waited(void);
+int command_wait(struct command *c, int err);
 
+/* Queue 0 gets the owner, and of the mode 0666; queues added later get what queue 0 has then. */
 int store_mkdir(struct store *s, struct command *c, const char *name, const struct owner *owner);
 int store_rmdir(struct store *s, struct command *c, struct topic *t);                        /* -ENOTEMPTY unless retired */
 int store_set_queues(struct store *s, struct command *c, struct topic *t, uint32_t count);  /* -EINVAL to shrink */
@@ -56,7 +61,17 @@ struct head_move {
 };
 int store_set_heads(struct store *s, struct command *c, const struct head_move *moves, size_t count);
 
-/* Applies a record that is committed: state commands, and messages for their queue's end. BODY may be NULL for messages. */
+/* Replay: applies a record that is committed, for messages also to where the queue was appended. BODY has r->length bytes; NULL will do for
+ * messages. -EBADMSG: malformed; -ENOMEM; any other error is what came of a command, which then changes nothing. What
+ * is applied already is passed over. */
 int state_apply(struct store *s, const struct record *r, const void *body);
+
+/* The running store, on the committer, under the apply lock: messages of Q that end at QUEUE_END, in the record at log position POS. Tells
+ * watch_committed(). FLAGS: enum record_flag. */
+void state_messages(struct store *s, struct queue *q, uint64_t queue_end, uint32_t messages, uint64_t pos, int64_t time,
+	uint8_t flags);
+/* The same for a command: applies its body, leaves the outcome in it, and gives it up. When there is no memory to apply it, the
+ * store becomes read-only: its memory no more says what the log does, and the next start mends that. */
+void state_command(struct store *s, struct command *c, const struct log_entry *e);
 
 #endif

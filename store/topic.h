@@ -16,11 +16,13 @@
 #define MQFS_STORE_TOPIC_H
 
 #include "setting.h"
+#include "watch.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <uthash.h>
 
 #define QUEUE_BITS 10
 #define QUEUES_MAX 1024u
@@ -28,9 +30,9 @@
 
 struct store;
 struct topic;
-struct watcher;
 struct run_queue;
 struct runs;
+struct queue_block;
 
 struct owner {
 	uint32_t uid, gid;
@@ -55,11 +57,14 @@ struct queue {
 	_Atomic uint64_t skips;          /* reads that were moved on to the head */
 	_Atomic uint64_t skipped;        /* bytes that they missed */
 	struct owner owner;              /* guarded by the topics' lock */
-	/* guarded by the watch lock (watch.h) */
-	struct watcher *watchers;
-	_Atomic uint32_t watched;        /* how many, with its topic's; the append path reads it */
-	bool delivering;
-	struct queue *deliver_next;
+	struct watch_list watch;         /* who waits for this queue */
+};
+
+/* A topic's queues by number. A longer table replaces a full one, which stays until the topic dies: topic_queue() takes no lock. */
+struct queue_table {
+	struct queue_table *old;
+	uint32_t room;
+	struct queue *at[];
 };
 
 struct topic {
@@ -70,16 +75,21 @@ struct topic {
 	_Atomic int64_t ctime;           /* ns since 1970 of the last change of its settings, queues or owner */
 	/* guarded by the topics' lock */
 	struct owner owner;
-	struct settings own;             /* values of its own; see topic_setting() */
+	/* written by the committer, read by anyone */
+	_Atomic uint64_t own[SETTINGS];  /* values of its own; see topic_setting() */
+	_Atomic uint32_t own_set;        /* bit ID: has one */
 	_Atomic bool retired;
 	_Atomic bool removed;
-	/* guarded by the log's lock: a removal is in the log and not yet applied: appends are refused with EROFS */
-	bool closing;
+	/* Removals that are in the log and not yet applied: appends are refused with EROFS. Raised under the log's lock, so that nothing
+	 * is appended behind one; lowered when it is applied. */
+	_Atomic uint32_t closing;
 	_Atomic uint32_t count;          /* queues; only grows. Queue N < count is constant once there */
-	struct queue **queues;           /* room for QUEUES_MAX pointers is taken in steps; see topic_queue() */
+	_Atomic(struct queue_table *) queues;
+	struct queue_block *blocks;      /* the queues' memory */
 	_Atomic uint32_t users;
 	_Atomic uint64_t commits;        /* committed records, all queues: grows with each */
-	struct watcher *watchers;        /* guarded by the watch lock: watchers of the whole topic */
+	struct watch_list watch;         /* who waits for any queue of it */
+	UT_hash_handle hh;               /* by name */
 };
 
 /* Topic NAME, held; NULL when there is none. */
@@ -90,6 +100,12 @@ struct topic *topic_by_id(struct store *s, uint64_t id);
 struct topic *topic_hold(struct topic *t);
 void topic_put(struct topic *t);
 size_t topic_count(struct store *s);
+
+/* Somebody is parked for more of Q or of its topic: appends to it are synced at once. */
+static inline bool queue_watched(const struct queue *q)
+{
+	return atomic_load(&q->watch.watched) > 0 || atomic_load(&q->topic->watch.watched) > 0;
+}
 
 /* Queue NUMBER, valid while the topic is held; NULL when it has not that many. */
 struct queue *topic_queue(struct topic *t, uint32_t number);

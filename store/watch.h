@@ -13,6 +13,7 @@
 #ifndef MQFS_STORE_WATCH_H
 #define MQFS_STORE_WATCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,11 +25,23 @@ struct watcher {
 	/* ERR is 0, -ETIMEDOUT at the deadline, -ENOTCONN when the store stops, -EIO when the log failed */
 	void (*ready)(struct watcher *w, int err);
 	int64_t deadline;            /* CLOCK_MONOTONIC ns, 0: none */
-	/* watch.c's */
-	struct queue *queue;
-	struct topic *topic;
-	struct watcher *prev, *next;
+	/* watch.c's, guarded by the watch lock */
+	struct watch_list *on;
+	const _Atomic uint64_t *grows;       /* what it waits for to be more than `seen` */
+	uint64_t seen;
+	struct watcher *prev, *next;         /* in on->watchers, then among those that are due */
+	struct watcher *all_prev, *all_next; /* among all that are parked */
 	int state;
+	int err;
+};
+
+/* The watchers of one queue, or of one topic as a whole. */
+struct watch_list {
+	struct topic *topic;
+	struct watcher *watchers;            /* guarded by the watch lock */
+	struct watch_list *next;             /* guarded by the watch lock: the next one the deliverer has to look at */
+	_Atomic bool delivering;             /* it is among those */
+	_Atomic uint32_t watched;            /* how many; see queue_watched() */
 };
 
 /* 0: parked, w->ready() will be called or was. 1: nothing to wait for, the queue is committed beyond OFFSET or its topic
