@@ -9,7 +9,8 @@
  * Units    positions are log bytes; times are CLOCK_MONOTONIC nanoseconds.
  * Errors   negative errno. After a failed sync every follower beyond the commit point gets -EIO; one that has waited for the commit
  *          timeout gets -ETIMEDOUT, from a thread of its own, so also while a sync hangs.
- * Threads  any thread may call; done() runs on the committer or the timer and must not block; commit_stop() comes last.
+ * Threads  any thread may call; done() runs on the committer, the timer or inside commit_follow(), and must not block.
+ *          Lock: commit; done() and the calls of commit_calls run outside it.
  * Owns     nothing of the follower: it stays the caller's until done() or commit_unfollow() returns.
  */
 #ifndef MQFS_STORE_COMMIT_H
@@ -42,10 +43,12 @@ struct commit_calls {
 };
 
 int commit_start(struct commit **c, struct log *log, uint64_t committed, int64_t timeout_ns, const struct commit_calls *calls);
-/* Commits what is written, ends every follower left with -ENOTCONN, joins the threads, frees. */
+/* Commits what is written, ends every follower left, and those to come, with -ENOTCONN, joins the threads. */
 void commit_stop(struct commit *c);
+void commit_free(struct commit *c);
 
-/* 0: f->done will be called, or was. -EIO at once when POS can never be committed; then done() is not called. */
+/* 0: f->done will be called, or was. Otherwise it is not called: -EIO when POS can never be committed, -ENOTCONN after
+ * commit_stop(). */
 int commit_follow(struct commit *c, struct follower *f);
 /* True: taken back, done() will not be called. False: it was called, or is being called right now. */
 bool commit_unfollow(struct commit *c, struct follower *f);

@@ -23,6 +23,8 @@ struct command;
 struct log;
 struct supply;
 
+#define APPEND_PARTS 14                /* of a body, at most */
+
 /* What one append puts in the log. */
 struct append {
 	uint8_t type;

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commit.h"
+#include "log.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <utlist.h>
+
+#define TAKE 256                       /* log entries applied at a time */
+
+struct commit {
+	struct log *log;
+	struct commit_calls calls;
+	int64_t timeout;
+	_Atomic uint64_t committed;
+	_Atomic bool armed;            /* something is appended, and the committer knows that it must sync within COMMIT_LATEST */
+
+	pthread_mutex_t lock;
+	pthread_cond_t work;           /* for the committer */
+	pthread_cond_t watch;          /* for the timer */
+	struct follower *followers;    /* in order of pos */
+	bool urgent;                   /* someone waits: sync now */
+	bool syncing;                  /* the committer is at work and will look again */
+	bool timer_idle;
+	bool stopping, stopped;
+	int failed;
+	pthread_t committer, timer;
+};
+
+int64_t commit_clock(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+uint64_t commit_point(struct commit *c)
+{
+	return c->committed;
+}
+
+static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline)
+{
+	struct timespec t = {deadline / 1000000000, deadline % 1000000000};
+
+	pthread_cond_timedwait(cond, lock, &t);
+}
+
+/* Unlinks the followers up to POS, as a list of their own. */
+static struct follower *take_followers(struct commit *c, uint64_t pos)
+{
+	struct follower *taken = NULL, *f;
+
+	while ((f = c->followers) && f->pos <= pos) {
+		DL_DELETE(c->followers, f);
+		f->linked = false;
+		DL_APPEND(taken, f);
+	}
+	return taken;
+}
+
+static void tell(struct follower *list, int err)
+{
+	struct follower *f, *next;
+
+	DL_FOREACH_SAFE(list, f, next)
+		f->done(f, err);
+}
+
+static void end_all(struct commit *c, int err)
+{
+	struct follower *all;
+
+	pthread_mutex_lock(&c->lock);
+	all = take_followers(c, UINT64_MAX);
+	pthread_mutex_unlock(&c->lock);
+	tell(all, err);
+}
+
+static void apply(struct commit *c, uint64_t to)
+{
+	struct log_entry entries[TAKE];
+	size_t n;
+
+	while ((n = log_take(c->log, to, entries, TAKE)) > 0)
+		c->calls.applied(c->calls.ctx, entries, n);
+	c->committed = to;
+	c->calls.advanced(c->calls.ctx, to);
+}
+
+/*
+ * What is appended becomes durable, then applied, then known: followers and readers never see what a crash could take
+ * back. A sync that failed is not tried again (the kernel has dropped the error and maybe the pages): the log has failed.
+ */
+static void commit_once(struct commit *c)
+{
+	struct follower *told;
+	uint64_t to;
+	int err = log_sync(c->log, &to);
+
+	if (err) {
+		pthread_mutex_lock(&c->lock);
+		bool first = !c->failed;
+		c->failed = -EIO;
+		pthread_mutex_unlock(&c->lock);
+		end_all(c, -EIO);
+		if (first)
+			c->calls.failed(c->calls.ctx, -EIO);
+		return;
+	}
+	if (to > c->committed)
+		apply(c, to);
+	pthread_mutex_lock(&c->lock);
+	told = take_followers(c, to);
+	pthread_mutex_unlock(&c->lock);
+	tell(told, 0);
+}
+
+/* Under the lock. Sleeps until there is a reason to sync; false: to stop. */
+static bool wait_for_work(struct commit *c)
+{
+	while (!c->urgent && !c->armed && !c->stopping)
+		pthread_cond_wait(&c->work, &c->lock);
+	if (!c->urgent && !c->stopping) {
+		int64_t latest = commit_clock() + COMMIT_LATEST;
+		while (!c->urgent && !c->stopping && commit_clock() < latest)
+			wait_until(&c->work, &c->lock, latest);
+	}
+	return !c->stopping;
+}
+
+static void *committer(void *arg)
+{
+	struct commit *c = arg;
+	bool more = true;
+
+	while (more) {
+		pthread_mutex_lock(&c->lock);
+		c->syncing = false;
+		more = wait_for_work(c);
+		c->syncing = true;
+		c->urgent = false;
+		c->armed = false;      /* before the written prefix is read: what is appended later arms anew */
+		pthread_mutex_unlock(&c->lock);
+		commit_once(c);
+	}
+	return NULL;
+}
+
+/* Under the lock. Unlinks those whose time is over; returns the next deadline, INT64_MAX: none. */
+static int64_t take_late(struct commit *c, struct follower **late)
+{
+	int64_t now = commit_clock(), next = INT64_MAX;
+	struct follower *f, *after;
+
+	DL_FOREACH_SAFE(c->followers, f, after) {
+		if (f->deadline <= now) {
+			DL_DELETE(c->followers, f);
+			f->linked = false;
+			DL_APPEND(*late, f);
+		} else if (f->deadline < next) {
+			next = f->deadline;
+		}
+	}
+	return next;
+}
+
+/* With nobody waiting the timer sleeps until it is signalled; else until the earliest deadline there was when it looked,
+ * as later followers have later ones. */
+static void *timer(void *arg)
+{
+	struct commit *c = arg;
+
+	pthread_mutex_lock(&c->lock);
+	while (!c->stopped) {
+		struct follower *late = NULL;
+		int64_t next = take_late(c, &late);
+		if (late) {
+			pthread_mutex_unlock(&c->lock);
+			tell(late, -ETIMEDOUT);
+			pthread_mutex_lock(&c->lock);
+			continue;
+		}
+		if (next != INT64_MAX) {
+			wait_until(&c->watch, &c->lock, next);
+			continue;
+		}
+		c->timer_idle = true;
+		pthread_cond_wait(&c->watch, &c->lock);
+		c->timer_idle = false;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return NULL;
+}
+
+static void init_sync(struct commit *c)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->work, &monotonic);
+	pthread_cond_init(&c->watch, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+int commit_start(struct commit **to, struct log *log, uint64_t committed, int64_t timeout_ns, const struct commit_calls *calls)
+{
+	struct commit *c = calloc(1, sizeof *c);
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	c->log = log;
+	c->calls = *calls;
+	c->timeout = timeout_ns;
+	c->committed = committed;
+	init_sync(c);
+	*to = c;               /* the committer's first call back may look for it */
+	err = -pthread_create(&c->committer, NULL, committer, c);
+	if (!err) {
+		err = -pthread_create(&c->timer, NULL, timer, c);
+		if (!err)
+			return 0;
+		pthread_mutex_lock(&c->lock);
+		c->stopping = true;
+		pthread_cond_signal(&c->work);
+		pthread_mutex_unlock(&c->lock);
+		pthread_join(c->committer, NULL);
+	}
+	commit_free(c);
+	*to = NULL;
+	return err;
+}
+
+void commit_stop(struct commit *c)
+{
+	pthread_mutex_lock(&c->lock);
+	bool already = c->stopping;
+	c->stopping = true;
+	pthread_cond_signal(&c->work);
+	pthread_mutex_unlock(&c->lock);
+	if (already)
+		return;
+	pthread_join(c->committer, NULL);
+	pthread_mutex_lock(&c->lock);
+	c->stopped = true;
+	pthread_cond_signal(&c->watch);
+	pthread_mutex_unlock(&c->lock);
+	pthread_join(c->timer, NULL);
+	end_all(c, -ENOTCONN);
+}
+
+void commit_free(struct commit *c)
+{
+	if (!c)
+		return;
+	pthread_mutex_destroy(&c->lock);
+	pthread_cond_destroy(&c->work);
+	pthread_cond_destroy(&c->watch);
+	free(c);
+}
+
+/* Under the lock. Followers come almost in order of their positions, so the place is sought from the end. */
+static void link_in_order(struct commit *c, struct follower *f)
+{
+	struct follower *before = c->followers ? c->followers->prev : NULL;
+
+	while (before && before->pos > f->pos)
+		before = before == c->followers ? NULL : before->prev;
+	if (before)
+		DL_APPEND_ELEM(c->followers, before, f);
+	else
+		DL_PREPEND(c->followers, f);
+	f->linked = true;
+}
+
+static void hurry(struct commit *c)
+{
+	c->urgent = true;
+	if (!c->syncing)
+		pthread_cond_signal(&c->work);
+}
+
+int commit_follow(struct commit *c, struct follower *f)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&c->lock);
+	f->linked = false;
+	if (c->committed >= f->pos) {
+		pthread_mutex_unlock(&c->lock);
+		f->done(f, 0);
+		return 0;
+	}
+	if (c->failed || log_failed(c->log))
+		err = -EIO;
+	else if (c->stopped)
+		err = -ENOTCONN;
+	if (!err) {
+		f->deadline = commit_clock() + c->timeout;
+		link_in_order(c, f);
+		hurry(c);
+		if (c->timer_idle)
+			pthread_cond_signal(&c->watch);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return err;
+}
+
+bool commit_unfollow(struct commit *c, struct follower *f)
+{
+	bool taken;
+
+	pthread_mutex_lock(&c->lock);
+	taken = f->linked;
+	if (taken) {
+		DL_DELETE(c->followers, f);
+		f->linked = false;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return taken;
+}
+
+/*
+ * An append that nobody waits for only arms the committer, once per sync. But a follower may wait for a position behind this
+ * append, whose write has only now returned and held the written prefix back: then it is as urgent as the follower.
+ */
+void commit_appended(struct commit *c, bool urgent)
+{
+	if (!urgent && atomic_load(&c->armed))
+		return;
+	pthread_mutex_lock(&c->lock);
+	bool was = atomic_exchange(&c->armed, true);
+	if (urgent || c->followers)
+		hurry(c);
+	else if (!was && !c->syncing)
+		pthread_cond_signal(&c->work);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void commit_hurry(struct commit *c)
+{
+	pthread_mutex_lock(&c->lock);
+	hurry(c);
+	pthread_mutex_unlock(&c->lock);
+}

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How an append runs
+ *
+ *   1. outside every lock: the body's checksum
+ *   2. under the log's lock: is there room (else a new segment, else -ENOSPC), a place in the ring of entries, a
+ *      run; then position, time, chain and queue offset are given. Nothing after this point can refuse.
+ *   3. outside: header and body are written at the position
+ *   4. under the lock: the entry is marked as written, and the written prefix moves over all marked ones
+ *
+ * Writes of several appends run at once and return in any order; the prefix moves only over those that have all
+ * returned, so what the committer syncs has no holes. When a write fails its entry stays unmarked for ever, so
+ * nothing behind it can ever be committed, and the log has failed.
+ */
+#include "log.h"
+#include "commit.h"
+#include "runs.h"
+#include "supply.h"
+#include "topic.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define RING_START 1024u
+#define RING_MAX (1u << 20)            /* entries: appends that are not committed yet */
+#define STATE_ROOM (64u << 10)         /* bytes of each segment that only state records may take, so that a full disk can be relieved */
+
+/* A segment file that the log still has to sync something of. */
+struct open_segment {
+	int fd;
+	uint64_t base;
+	bool fresh;                    /* its name in the directory is not durable yet */
+	struct open_segment *next;
+};
+
+struct log {
+	struct disk *disk;
+	const uint8_t *secret;
+	uint64_t cluster;
+	struct segments *segments;
+	struct supply *supply;
+	struct log_settings settings;
+
+	pthread_mutex_t lock;
+	uint64_t end;
+	uint64_t chain;
+	int64_t time;
+	struct epoch epoch;
+	struct segment *active;        /* held */
+	struct open_segment *files;    /* oldest first; the last one is the active segment's */
+	struct open_segment *file;     /* the active segment's */
+	uint64_t limit;                /* position where the active segment has no more room */
+	struct log_entry *ring;
+	size_t ring_size;              /* a power of two */
+	uint64_t first, marked, next;  /* counts: entries taken out, behind the written prefix, and given */
+	uint64_t written;
+	struct log_stats stats;
+	/* the committer's */
+	uint64_t synced;
+	_Atomic int failed;            /* 0, or the errno it failed with */
+};
+
+static struct log_entry *entry_at(struct log *l, uint64_t n)
+{
+	return &l->ring[n & (l->ring_size - 1)];
+}
+
+static bool ring_grow(struct log *l)
+{
+	struct log_entry *ring = l->ring_size < RING_MAX ? malloc(2 * l->ring_size * sizeof *ring) : NULL;
+
+	if (!ring)
+		return false;
+	for (uint64_t n = l->first; n < l->next; n++)
+		ring[n & (2 * l->ring_size - 1)] = *entry_at(l, n);
+	free(l->ring);
+	l->ring = ring;
+	l->ring_size *= 2;
+	return true;
+}
+
+static void fail(struct log *l, int err)
+{
+	int none = 0;
+
+	atomic_compare_exchange_strong(&l->failed, &none, err);
+}
+
+static int64_t now(struct log *l)
+{
+	struct timespec t;
+	int64_t ns;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	return ns > l->time ? ns : l->time;
+}
+
+/* What stands in the way of a new segment file, as the appender should see it: out of space heals, a disk that fails does not. */
+static int roll_error(struct log *l, int err)
+{
+	if (err == -ENOSPC || err == -EDQUOT || err == -ENOMEM)
+		return err;
+	if (err == -EMFILE || err == -ENFILE)
+		return -ENOBUFS;
+	fail(l, -EIO);
+	return -EIO;
+}
+
+/* The file of the segment that begins at the log's end, with room for a record of SIZE bytes and its header written. */
+static int new_file(struct log *l, const struct segment_head *h, uint64_t size, struct open_segment *file)
+{
+	uint64_t room = size + STATE_ROOM > l->settings.segment_size ? size + STATE_ROOM : 0;
+	char name[32];
+	int err;
+
+	segment_name(name, h->base);
+	err = supply_take(l->supply, name, &file->fd);
+	if (err)
+		return err;
+	if (room)
+		err = disk_allocate(l->disk, file->fd, SEGMENT_HEADER + room);
+	if (!err)
+		err = segment_head_write(l->disk, file->fd, h, l->secret);
+	if (err) {
+		disk_close(l->disk, file->fd);
+		disk_unlink(l->disk, name);
+		return err;
+	}
+	file->base = h->base;
+	file->fresh = true;
+	return 0;
+}
+
+static void use_file(struct log *l, struct open_segment *file, struct segment *s, uint64_t size)
+{
+	struct open_segment **last = &l->files;
+
+	while (*last)
+		last = &(*last)->next;
+	*last = file;
+	l->file = file;
+	if (l->active)
+		segment_put(l->active);
+	l->active = s;
+	l->limit = s->head.base + (size + STATE_ROOM > l->settings.segment_size ? size + STATE_ROOM : l->settings.segment_size);
+}
+
+/* A new active segment at the log's end. On failure nothing has changed. */
+static int roll(struct log *l, uint64_t size)
+{
+	struct segment_head h = {.cluster = l->cluster, .base = l->end, .chain = l->chain, .epoch = l->epoch, .time = l->time};
+	struct open_segment *file = calloc(1, sizeof *file);
+	struct runs *runs = NULL;
+	int err = file ? runs_new(&runs) : -ENOMEM;
+
+	if (!err)
+		err = new_file(l, &h, size, file);
+	if (!err) {
+		err = segments_add(l->segments, &h, UINT64_MAX, runs, NULL);
+		if (!err) {
+			use_file(l, file, segments_last(l->segments), size);
+			return 0;
+		}
+		char name[32];
+		segment_name(name, h.base);
+		disk_close(l->disk, file->fd);
+		disk_unlink(l->disk, name);
+	}
+	runs_free(runs);
+	free(file);
+	return roll_error(l, err);
+}
+
+int log_new(struct log **to, struct disk *d, const uint8_t *secret, uint64_t cluster, struct segments *segments,
+	struct supply *supply, const struct log_start *start, const struct log_settings *settings)
+{
+	struct log *l = calloc(1, sizeof *l);
+
+	if (!l)
+		return -ENOMEM;
+	l->ring = malloc(RING_START * sizeof *l->ring);
+	if (!l->ring) {
+		free(l);
+		return -ENOMEM;
+	}
+	l->ring_size = RING_START;
+	l->disk = d;
+	l->secret = secret;
+	l->cluster = cluster;
+	l->segments = segments;
+	l->supply = supply;
+	l->settings = *settings;
+	l->end = l->written = l->synced = start->pos;
+	l->chain = start->chain;
+	l->epoch = start->epoch;
+	l->time = start->time;
+	pthread_mutex_init(&l->lock, NULL);
+	*to = l;
+	return 0;
+}
+
+int log_adopt(struct log *l, struct segment *last, int fd)
+{
+	struct open_segment *file = calloc(1, sizeof *file);
+
+	if (!file)
+		return -ENOMEM;
+	file->fd = fd;
+	file->base = last->head.base;
+	use_file(l, file, last, 0);
+	return 0;
+}
+
+void log_free(struct log *l)
+{
+	if (!l)
+		return;
+	while (l->files) {
+		struct open_segment *file = l->files;
+		l->files = file->next;
+		disk_close(l->disk, file->fd);
+		free(file);
+	}
+	if (l->active)
+		segment_put(l->active);
+	pthread_mutex_destroy(&l->lock);
+	free(l->ring);
+	free(l);
+}
+
+static bool closed(const struct append *a)
+{
+	const struct topic *t = a->queue ? a->queue->topic : NULL;
+
+	return t && (t->closing || t->retired || t->removed);
+}
+
+/* Everything that an append can be refused for. */
+static int admit(struct log *l, const struct append *a, uint64_t size)
+{
+	uint64_t reserved = a->queue ? STATE_ROOM : 0;
+	int err;
+
+	if (l->failed)
+		return -EIO;
+	if (closed(a))
+		return -EROFS;
+	if (l->next - l->first == l->ring_size && !ring_grow(l))
+		return -ENOBUFS;
+	if (!l->active || l->end + size + reserved > l->limit) {
+		err = roll(l, size);
+		if (err) {
+			l->stats.refused += err == -ENOSPC || err == -EDQUOT;
+			return err;
+		}
+	}
+	if (!a->queue)
+		return 0;
+	if (a->queue->run_segment != l->active->head.base) {
+		a->queue->run_segment = l->active->head.base;
+		a->queue->run_cache = NULL;
+	}
+	return 0;
+}
+
+/* Position, time, chain and queue offset. From here on the append must succeed. */
+static int give(struct log *l, struct append *a, struct record *r, uint8_t header[RECORD_HEADER], uint64_t size)
+{
+	struct queue *q = a->queue;
+
+	r->pos = l->end;
+	r->epoch = l->epoch;
+	r->time = now(l);
+	r->prev = l->chain;
+	if (q) {
+		r->queue = q->id;
+		r->offset = q->appended;
+		int err = runs_add(l->active->runs, &q->run_cache, q->id, r->offset, r->pos, r->length, r->messages);
+		if (err)
+			return err;
+		q->appended += r->length;
+	}
+	if (a->topic && a->type == RECORD_TOPIC_REMOVE)
+		a->topic->closing = true;
+	record_encode(r, l->secret, header);
+	l->chain = r->sum;
+	l->time = r->time;
+	l->end += size;
+	a->pos = r->pos;
+	a->end = l->end;
+	a->offset = r->offset;
+	*entry_at(l, l->next) = (struct log_entry){.end = l->end, .pos = r->pos, .queue = q, .queue_end = r->offset + r->length,
+		.time = r->time, .messages = r->messages, .flags = r->flags, .command = a->command};
+	return 0;
+}
+
+static int put(struct log *l, int fd, uint64_t base, const struct append *a, const uint8_t *header, uint64_t size)
+{
+	static const uint8_t zeros[8];
+	struct iovec iov[APPEND_PARTS + 2] = {{(void *)header, RECORD_HEADER}};
+	size_t length = 0;
+
+	for (int i = 0; i < a->iovcnt; i++) {
+		iov[i + 1] = a->iov[i];
+		length += a->iov[i].iov_len;
+	}
+	iov[a->iovcnt + 1] = (struct iovec){(void *)zeros, (size_t)(size - RECORD_HEADER - length)};
+	return disk_writev(l->disk, fd, iov, a->iovcnt + 2, SEGMENT_HEADER + a->pos - base);
+}
+
+static void mark_written(struct log *l, uint64_t n)
+{
+	entry_at(l, n)->written = true;
+	while (l->marked < l->next && entry_at(l, l->marked)->written)
+		l->written = entry_at(l, l->marked++)->end;
+}
+
+int log_append(struct log *l, struct append *a, uint64_t committed)
+{
+	struct record r = {.type = a->type, .flags = a->flags, .messages = a->messages, .uid = a->uid, .pid = a->pid, .committed = committed};
+	uint8_t header[RECORD_HEADER];
+	uint64_t size, number, base;
+	size_t length = 0;
+	int err, fd;
+
+	for (int i = 0; i < a->iovcnt; i++)
+		length += a->iov[i].iov_len;
+	if (length > RECORD_BODY_MAX || a->iovcnt > APPEND_PARTS)
+		return -EMSGSIZE;
+	r.length = (uint32_t)length;
+	r.body_sum = record_body_sum(l->secret, a->iov, a->iovcnt);
+	size = record_size(r.length);
+
+	pthread_mutex_lock(&l->lock);
+	err = admit(l, a, size);
+	if (!err)
+		err = give(l, a, &r, header, size);
+	if (err) {
+		pthread_mutex_unlock(&l->lock);
+		return err;
+	}
+	number = l->next++;
+	fd = l->file->fd;
+	base = l->file->base;
+	pthread_mutex_unlock(&l->lock);
+
+	err = put(l, fd, base, a, header, size);
+
+	pthread_mutex_lock(&l->lock);
+	if (!err && !l->failed) {
+		mark_written(l, number);
+		l->stats.records++;
+		l->stats.messages += r.messages;
+		l->stats.bytes += r.length;
+	} else {
+		fail(l, -EIO);
+		err = -EIO;
+	}
+	pthread_mutex_unlock(&l->lock);
+	return err;
+}
+
+void log_set_epoch(struct log *l, const struct epoch *epoch)
+{
+	pthread_mutex_lock(&l->lock);
+	l->epoch = *epoch;
+	pthread_mutex_unlock(&l->lock);
+}
+
+uint64_t log_end(struct log *l)
+{
+	uint64_t end;
+
+	pthread_mutex_lock(&l->lock);
+	end = l->end;
+	pthread_mutex_unlock(&l->lock);
+	return end;
+}
+
+uint64_t log_written(struct log *l)
+{
+	uint64_t written;
+
+	pthread_mutex_lock(&l->lock);
+	written = l->written;
+	pthread_mutex_unlock(&l->lock);
+	return written;
+}
+
+uint64_t log_active(struct log *l)
+{
+	uint64_t base;
+
+	pthread_mutex_lock(&l->lock);
+	base = l->file ? l->file->base : l->end;
+	pthread_mutex_unlock(&l->lock);
+	return base;
+}
+
+bool log_failed(struct log *l)
+{
+	return l->failed != 0;
+}
+
+/* One file up to TO: its bytes, and at first its name. */
+static int sync_file(struct log *l, struct open_segment *file)
+{
+	int err = disk_sync(l->disk, file->fd);
+
+	if (!err && file->fresh)
+		err = disk_sync_directory(l->disk, "log");
+	file->fresh = err ? file->fresh : false;
+	return err;
+}
+
+/* Files that are synced to their end and that nobody writes to any more. */
+static void close_synced(struct log *l, uint64_t to)
+{
+	pthread_mutex_lock(&l->lock);
+	while (l->files && l->files->next && l->files->next->base <= to) {
+		struct open_segment *file = l->files;
+		l->files = file->next;
+		disk_close(l->disk, file->fd);
+		free(file);
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+/*
+ * Only the committer removes files from the list and appenders add only at its end, so the ones seen here stay. All
+ * writes up to the written prefix have returned, so one fdatasync a file covers them.
+ */
+int log_sync(struct log *l, uint64_t *to)
+{
+	struct open_segment *file;
+	int64_t start = commit_clock();
+	uint64_t written;
+	int err = 0;
+
+	pthread_mutex_lock(&l->lock);
+	written = l->written;
+	file = l->files;
+	pthread_mutex_unlock(&l->lock);
+	if (l->failed)
+		return -EIO;
+	while (!err && file && file->base < written) {
+		err = sync_file(l, file);
+		pthread_mutex_lock(&l->lock);
+		l->stats.syncs++;
+		file = file->next;
+		pthread_mutex_unlock(&l->lock);
+	}
+	if (err) {
+		fail(l, -EIO);
+		return -EIO;
+	}
+	close_synced(l, written);
+	pthread_mutex_lock(&l->lock);
+	l->stats.sync_ns += (uint64_t)(commit_clock() - start);
+	pthread_mutex_unlock(&l->lock);
+	*to = l->synced = written;
+	return 0;
+}
+
+size_t log_take(struct log *l, uint64_t pos, struct log_entry *to, size_t max)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&l->lock);
+	while (n < max && l->first < l->next && entry_at(l, l->first)->end <= pos)
+		to[n++] = *entry_at(l, l->first++);
+	pthread_mutex_unlock(&l->lock);
+	return n;
+}
+
+void log_stats(struct log *l, struct log_stats *to)
+{
+	pthread_mutex_lock(&l->lock);
+	*to = l->stats;
+	pthread_mutex_unlock(&l->lock);
+}
