@@ -6,9 +6,10 @@
  * end, a directory of queues sorted by id, and each queue's entries, delta-coded in blocks of at most INDEX_BLOCK entries
  * with an absolute first one. Every part carries its own checksum (XXH3 with the cluster's secret), so that a
  * look-up on a cold cache reads a few pages, not the file. The layout stands as tables at the top of index.c.
- * It is derived: when missing or damaged it is made again from the segment (index_rebuild()).
+ * It is derived: when missing or damaged it is made again from the segment, by scan_runs() (reader.h) and index_write().
  *
- * Errors   -EBADMSG for a damaged part, -ENOENT for a queue that is not here.
+ * Units    queue offsets and log positions, bytes.
+ * Errors   negative errno; -EBADMSG for a damaged part, -ENOENT for a queue that is not here, -EIO where the disk fails.
  * Threads  an open index may be read by any number of threads.
  */
 #ifndef MQFS_STORE_INDEX_H
@@ -17,7 +18,7 @@
 #include "disk.h"
 #include "runs.h"
 
-#define INDEX_BLOCK 256u
+#define INDEX_BLOCK RUN_BATCH
 
 struct index;
 
@@ -39,9 +40,9 @@ size_t index_queues(const struct index *index);
 /* The Nth queue in order of id. */
 int index_queue_at(struct index *index, size_t n, struct index_queue *q);
 int index_find(struct index *index, uint64_t queue, struct index_queue *q);
-/* As runs_from_offset() and runs_from_pos(): up to MAX entries, beginning with the last one at or before the place asked for. */
-int index_from_offset(struct index *index, uint64_t queue, uint64_t offset, struct run *to, size_t max, struct index_queue *q);
-int index_from_pos(struct index *index, uint64_t queue, uint64_t pos, struct run *to, size_t max, struct index_queue *q);
+/* As runs_from_offset() and runs_from_pos(), a block at a time. */
+int index_from_offset(struct index *index, uint64_t queue, uint64_t offset, struct run_batch *to);
+int index_from_pos(struct index *index, uint64_t queue, uint64_t pos, struct run_batch *to);
 /* Reads and checks all of it. */
 int index_check(struct index *index);
 
