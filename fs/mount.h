@@ -11,15 +11,18 @@
 #include <fuse_lowlevel.h>
 
 struct locks;
+struct node_table;
 
 struct mount {
 	struct store *store;
 	struct fuse_session *session;
 	const char *mountpoint;         /* absolute */
 	const char *store_path;         /* absolute */
-	struct locks *locks;            /* flock and fcntl locks, by queue: flock.c */
+	struct node_table *table;       /* the nodes that the kernel knows: node.c */
+	struct locks *locks;            /* flock and fcntl locks, by file: lock.c */
 	uint64_t commit_timeout;        /* ns */
 	int64_t started;                /* ns since 1970 */
+	_Atomic int64_t changed;        /* ns since 1970: when a topic last came or went; the root's mtime */
 	/* counters for metrics.prom */
 	_Atomic uint64_t handles;       /* open now */
 	_Atomic uint64_t nodes;         /* known to the kernel now */
@@ -35,5 +38,10 @@ static inline struct mount *mount_of(fuse_req_t req)
 }
 
 extern const struct fuse_lowlevel_ops mount_ops;      /* ops.c: the table of requests */
+
+/* ops.c: what the requests need besides the store. */
+int mount_start(struct mount *m);       /* before the session is made; 0 or -ENOMEM */
+void mount_stop(struct mount *m);       /* answers who waits for a lock with ENOTCONN; before the unmount */
+void mount_end(struct mount *m);        /* after the session is gone */
 
 #endif

@@ -3,7 +3,11 @@
  * node.h - what a nodeid of the kernel stands for: one place in the tree.
  *
  * Each LOOKUP of a queue (live, .follow, .retained) answers with a fresh node of the same st_ino, so that the handles of one
- * queue do not share a lock in the kernel (section 5 of the design). A node lives until the kernel forgets it; it holds its topic.
+ * queue do not share a lock in the kernel (section 5 of the design). So do the other files. A directory has one node as long as the
+ * kernel knows it: another one would make the kernel drop what stands on it (a shell's working directory, a mount).
+ * A node lives until the kernel forgets it; it holds its topic.
+ *
+ * Threads  any. Lock: the table's, which stands below all others of fs/. What has no guard is constant.
  */
 #ifndef MQFS_FS_NODE_H
 #define MQFS_FS_NODE_H
@@ -26,8 +30,8 @@ enum node_kind {
 	NODE_STATUS,             /* .mqfs/NAME */
 };
 
-struct file_ops;
 struct control;
+struct file_ops;
 
 struct node {
 	enum node_kind kind;
@@ -35,11 +39,14 @@ struct node {
 	struct queue *queue;             /* of the kinds that have one */
 	const struct file_ops *file;     /* NULL for directories and links */
 	const struct control *control;   /* of NODE_CONFIG and NODE_STATUS */
-	/* NODE_FOLLOW: queue offset to start at; NODE_FOLLOW_ALL: log position to start at; NODE_CONFIG head.Q: the queue's number;
+	/* NODE_FOLLOW: queue offset to start at; NODE_FOLLOW_ALL: log position to start at; NODE_CONFIG: which setting;
 	 * NODE_RETAINED: the head at lookup */
 	uint64_t start;
 	uint64_t inode;                  /* st_ino */
-	_Atomic uint64_t lookups;        /* that the kernel has not forgotten */
+	_Atomic uint64_t size;           /* of NODE_CONFIG and NODE_STATUS: bytes of the text as last made for this node */
+	/* guarded by the table's lock */
+	uint64_t lookups;                /* that the kernel has not forgotten */
+	struct node *prev, *next;
 };
 
 /* What opening, reading and writing mean for a kind of file. Each answers its request or parks it; none blocks on a commit.
@@ -64,8 +71,16 @@ extern struct node node_root;
 
 /* The nodeid is the node's address but for the root. */
 struct node *node_of(fuse_ino_t ino);
-/* A new node with one lookup, holding T when that is not NULL. NULL: out of memory. */
+fuse_ino_t node_id(const struct node *n);
+bool node_is_directory(enum node_kind kind);
+/* A node with one lookup more, a new one but for directories, holding T when that is not NULL. NULL: out of memory. */
 struct node *node_new(struct mount *m, enum node_kind kind, struct topic *t, struct queue *q);
 void node_forget(struct mount *m, struct node *n, uint64_t lookups);
+/* The st_ino of what is neither a topic nor a live queue. INDEX, below 2048, tells apart files of one kind and topic. */
+uint64_t node_inode(enum node_kind kind, const struct topic *t, uint32_t index);
+
+int node_table_new(struct node_table **t);
+/* With the nodes that the kernel has not forgotten; before the store is closed. */
+void node_table_free(struct node_table *t);
 
 #endif
