@@ -13,7 +13,7 @@
  * Units    bytes; times in ns since 1970 unless they say CLOCK_MONOTONIC.
  * Errors   negative errno, passed on.
  * Threads  any, but for open and close.
- * Locks    in this order: topics > log > segments > commit > watch > disk. No follower, watcher or command is called back
+ * Locks    in this order: apply > topics > log > segments > commit > watch > disk. No follower, watcher or command is called back
  *          under any of them.
  */
 #ifndef MQFS_STORE_H

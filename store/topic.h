@@ -10,7 +10,8 @@
  * number follows from them (see topic_ino()). They are never used again.
  *
  * Errors   negative errno.
- * Threads  any. Lock: topics (a rwlock), taken for writing only while a command is applied. Fields say what guards them.
+ * Threads  any. Lock: topics (a rwlock, not to be taken twice by one thread), for writing only while a command is applied.
+ *          Fields say what guards them.
  */
 #ifndef MQFS_STORE_TOPIC_H
 #define MQFS_STORE_TOPIC_H
