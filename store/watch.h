@@ -31,7 +31,7 @@ struct watcher {
 	uint64_t seen;
 	struct watcher *prev, *next;         /* in on->watchers, then among those that are due */
 	struct watcher *all_prev, *all_next; /* among all that are parked */
-	int state;
+	enum { WATCH_IDLE, WATCH_PARKED, WATCH_DUE } state;
 	int err;
 };
 
@@ -45,7 +45,7 @@ struct watch_list {
 };
 
 /* 0: parked, w->ready() will be called or was. 1: nothing to wait for, the queue is committed beyond OFFSET or its topic
- * removed. -ENOTCONN: the store stops. */
+ * removed. -ENOTCONN: the store stops; -EIO: the log has failed. The topic must be held until w is told or taken back. */
 int watch_queue(struct queue *q, uint64_t offset, struct watcher *w);
 /* The same for any queue of T: SEEN is topic->commits as read before the caller last found nothing. */
 int watch_topic(struct topic *t, uint64_t seen, struct watcher *w);
