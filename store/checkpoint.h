@@ -29,8 +29,8 @@ int checkpoint_write(struct store *s, struct checkpoint_info *info);
 int checkpoint_load(struct store *s, uint64_t limit, struct checkpoint_info *info);
 /* Positions of those there, newest first, at most MAX; a name is no proof of validity. */
 int checkpoint_list(struct disk *d, uint64_t *pos, size_t max, size_t *count);
-/* Reads and checks one without loading it. */
-int checkpoint_check(struct store *s, uint64_t pos, struct checkpoint_info *info);
+/* Reads and checks one without loading it: for a store that is not open. */
+int checkpoint_check(struct disk *d, const uint8_t *secret, uint64_t pos, struct checkpoint_info *info);
 /* Removes all but the newest KEEP. */
 int checkpoint_prune(struct store *s, size_t keep);
 /* Bytes that one would take now. */
