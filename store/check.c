@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A check from its beginning to its end: the store's lock and identity, its files, then the log (check_log.c). */
+#include "check_part.h"
+#include "segment.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void check_tell(struct check *c, bool damage, const char *where, const char *format, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof what, format, args);
+	va_end(args);
+	if (damage)
+		c->totals->damage++;
+	else
+		c->totals->notes++;
+	c->calls->found(c->calls->ctx, damage, where, what);
+}
+
+int check_suspect(struct check *c, uint64_t base, uint64_t pos, const char *format, ...)
+{
+	struct suspect *s;
+	va_list args;
+
+	if (c->suspect_count == c->suspect_max) {
+		size_t max = c->suspect_max ? 2 * c->suspect_max : 16;
+		s = realloc(c->suspects, max * sizeof *s);
+		if (!s)
+			return -ENOMEM;
+		c->suspects = s;
+		c->suspect_max = max;
+	}
+	s = &c->suspects[c->suspect_count++];
+	s->pos = pos;
+	snprintf(s->where, sizeof s->where, "log/%016" PRIx64 " at position %" PRIu64 " (byte %" PRIu64 ")", base, pos,
+		pos - base + SEGMENT_HEADER);
+	va_start(args, format);
+	vsnprintf(s->what, sizeof s->what, format, args);
+	va_end(args);
+	check_proved(c, c->totals->committed);
+	return 0;
+}
+
+void check_proved(struct check *c, uint64_t committed)
+{
+	size_t n = 0;
+
+	if (committed > c->totals->committed)
+		c->totals->committed = committed;
+	while (n < c->suspect_count && c->suspects[n].pos < c->totals->committed) {
+		check_tell(c, true, c->suspects[n].where, "%s", c->suspects[n].what);
+		n++;
+	}
+	if (!n)
+		return;
+	c->suspect_count -= n;
+	memmove(c->suspects, c->suspects + n, c->suspect_count * sizeof *c->suspects);
+}
+
+void check_progress(struct check *c, uint64_t done)
+{
+	c->done = done;
+	if (c->calls->progress)
+		c->calls->progress(c->calls->ctx, done, c->total);
+}
+
+static int by_base(const void *a, const void *b)
+{
+	const struct log_file *x = a, *y = b;
+
+	return x->base < y->base ? -1 : x->base > y->base;
+}
+
+/* 16 hex digits, then REST. */
+static bool position_name(const char *name, const char *rest, uint64_t *pos)
+{
+	if (strspn(name, "0123456789abcdef") != 16 || strcmp(name + 16, rest))
+		return false;
+	*pos = strtoull(name, NULL, 16);
+	return true;
+}
+
+static int note_file(void *ctx, const char *name)
+{
+	struct check *c = ctx;
+	struct log_file *files;
+	struct stat st;
+	uint64_t base;
+	char path[300];
+	int err;
+
+	snprintf(path, sizeof path, "log/%s", name);
+	if (!position_name(name, "", &base)) {
+		if (!position_name(name, ".index", &base) && strncmp(name, "prepared.", 9))
+			check_tell(c, false, path, "no file of the log");
+		return 0;
+	}
+	err = disk_stat(c->disk, path, &st);
+	if (err)
+		return err;
+	files = realloc(c->files, (c->file_count + 1) * sizeof *files);
+	if (!files)
+		return -ENOMEM;
+	c->files = files;
+	files[c->file_count++] = (struct log_file){.base = base, .size = (uint64_t)st.st_size};
+	c->total += (uint64_t)st.st_size;
+	return 0;
+}
+
+static int list_files(struct check *c)
+{
+	char path[40];
+	struct stat st;
+	int err = disk_list(c->disk, "log", note_file, c);
+
+	if (err)
+		return err;
+	if (c->file_count)
+		qsort(c->files, c->file_count, sizeof *c->files, by_base);
+	for (size_t i = 0; i < c->file_count; i++) {
+		segment_index_name(path, c->files[i].base);
+		c->files[i].index = disk_stat(c->disk, path, &st) == 0;
+	}
+	return 0;
+}
+
+static int note_lost(void *ctx, const char *name)
+{
+	struct check *c = ctx;
+	struct stat st;
+	char path[300];
+
+	snprintf(path, sizeof path, "lost/%s", name);
+	if (disk_stat(c->disk, path, &st) == 0 && S_ISREG(st.st_mode)) {
+		c->totals->lost_files++;
+		c->totals->lost_bytes += (uint64_t)st.st_size;
+	}
+	return 0;
+}
+
+static int note_checkpoint(struct check *c, uint64_t pos)
+{
+	struct checkpoint_info info, *points;
+	char where[40];
+	int err = checkpoint_check(c->disk, c->id.secret, pos, &info);
+
+	snprintf(where, sizeof where, "checkpoint/%016" PRIx64, pos);
+	if (err == -ENOMEM)
+		return err;
+	if (err) {
+		check_tell(c, true, where, err == -EBADMSG ? "damaged" : "cannot be read: %s", strerror(-err));
+		return 0;
+	}
+	points = realloc(c->points, (c->point_count + 1) * sizeof *points);
+	if (!points)
+		return -ENOMEM;
+	c->points = points;
+	points[c->point_count++] = info;
+	c->totals->checkpoints++;
+	check_proved(c, info.pos);
+	return 0;
+}
+
+static int list_checkpoints(struct check *c)
+{
+	uint64_t pos[64];
+	size_t count;
+	int err = checkpoint_list(c->disk, pos, 64, &count);
+
+	if (err == -ENOENT)
+		return 0;
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++) {
+		err = note_checkpoint(c, pos[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Does the whole log stand without what was dropped in front of it? */
+static void judge_start(struct check *c)
+{
+	if (c->totals->start && c->point_count < 2)
+		check_tell(c, true, "checkpoint", "the log begins at position %" PRIu64 ", and there %s", c->totals->start,
+			c->point_count ? "is only one valid checkpoint" : "is no valid checkpoint: topics and their queues' ends are lost");
+}
+
+/* What is left of the suspects lies at or behind the commit point. */
+static void judge_end(struct check *c)
+{
+	struct check_totals *t = c->totals;
+	char where[64];
+
+	if (c->suspect_count)
+		t->end = c->suspects[0].pos;
+	snprintf(where, sizeof where, "position %" PRIu64, t->end);
+	if (t->committed > t->end)
+		check_tell(c, true, where, "the log ends here, but was committed up to position %" PRIu64, t->committed);
+	if (c->suspect_count)
+		check_tell(c, false, c->suspects[0].where, "torn tail, not committed: %s; the next start moves it to lost/",
+			c->suspects[0].what);
+}
+
+static int check_files(struct check *c)
+{
+	int err = list_files(c);
+
+	if (!err)
+		err = list_checkpoints(c);
+	if (!err)
+		err = check_log(c);
+	if (!err) {
+		judge_start(c);
+		judge_end(c);
+		err = disk_list(c->disk, "lost", note_lost, c);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	return err;
+}
+
+/* Takes the lock, so that the store stays stopped. *LOCK is -1 for a store that was made and never locked. */
+static int lock_store(struct check *c, const char *path, int *lock, char *why, size_t why_len)
+{
+	void *text;
+	size_t len;
+	int err;
+
+	*lock = disk_open(c->disk, "lock", O_RDONLY, 0);
+	if (*lock == -ENOENT) {
+		*lock = -1;
+		return 0;
+	}
+	err = *lock < 0 ? *lock : disk_lock(c->disk, *lock);
+	if (err == -EBUSY && disk_load(c->disk, "lock", 8192, &text, &len) == 0) {
+		const char *user = text;
+		int digits = (int)strspn(user, "0123456789"), rest = (int)strcspn(user, "\n") - digits;
+		snprintf(why, why_len, "%s is in use by mqfs, pid %.*s%s%.*s: unmount it first", path, digits, user,
+			rest > 1 ? ", mounted at" : "", rest, user + digits);
+		free(text);
+	} else if (err) {
+		snprintf(why, why_len, "%s/lock: %s", path, strerror(-err));
+	}
+	return err;
+}
+
+static int open_stopped(struct check *c, const char *path, int *lock, char *why, size_t why_len)
+{
+	int err = disk_open_directory(&c->disk, path);
+
+	if (err) {
+		snprintf(why, why_len, "%s: %s", path, strerror(-err));
+		return err;
+	}
+	err = identity_load(c->disk, &c->id);
+	if (err == -ENOENT)
+		snprintf(why, why_len, "%s is no store of mqfs: it has no file \"%s\"", path, IDENTITY_FILE);
+	else if (err == -EPROTONOSUPPORT)
+		snprintf(why, why_len, "%s has a newer format than this mqctl knows (%u)", path, FORMAT_VERSION);
+	else if (err == -EBADMSG)
+		snprintf(why, why_len, "%s/%s is damaged: without the secret in it nothing can be verified", path, IDENTITY_FILE);
+	else if (err)
+		snprintf(why, why_len, "%s/%s: %s", path, IDENTITY_FILE, strerror(-err));
+	return err ? err : lock_store(c, path, lock, why, why_len);
+}
+
+int check_store(const char *path, const struct check_calls *calls, struct check_totals *totals, char *why, size_t why_len)
+{
+	struct check c = {.calls = calls, .totals = totals};
+	int lock = -1;
+	int err;
+
+	memset(totals, 0, sizeof *totals);
+	err = open_stopped(&c, path, &lock, why, why_len);
+	if (!err) {
+		err = check_files(&c);
+		if (err)
+			snprintf(why, why_len, "%s: %s", path, strerror(-err));
+	}
+	disk_close(c.disk, lock);
+	disk_free(c.disk);
+	free(c.files);
+	free(c.points);
+	free(c.suspects);
+	return err;
+}
