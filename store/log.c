@@ -284,7 +284,7 @@ static int give(struct log *l, struct append *a, struct record *r, uint8_t heade
 		q->appended += r->length;
 	}
 	if (a->topic && a->type == RECORD_TOPIC_REMOVE)
-		a->topic->closing = true;
+		a->topic->closing++;
 	record_encode(r, l->secret, header);
 	l->chain = r->sum;
 	l->time = r->time;
@@ -293,7 +293,7 @@ static int give(struct log *l, struct append *a, struct record *r, uint8_t heade
 	a->end = l->end;
 	a->offset = r->offset;
 	*entry_at(l, l->next) = (struct log_entry){.end = l->end, .pos = r->pos, .queue = q, .queue_end = r->offset + r->length,
-		.time = r->time, .messages = r->messages, .flags = r->flags, .command = a->command};
+		.time = r->time, .messages = r->messages, .flags = r->flags, .command = a->command, .chain = r->sum, .epoch = r->epoch};
 	return 0;
 }
 

@@ -53,6 +53,8 @@ struct log_entry {
 	uint8_t flags;                 /* enum record_flag */
 	bool written;
 	struct command *command;
+	uint64_t chain;                /* its header's checksum */
+	struct epoch epoch;
 };
 
 struct log_start {                     /* where recovery found the log to end */
