@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "figures.h"
-#include "load.h"
+#include "ground.h"
 
 #include <math.h>
 #include <stdio.h>

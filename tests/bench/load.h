@@ -10,6 +10,8 @@
 #ifndef MQFS_BENCH_LOAD_H
 #define MQFS_BENCH_LOAD_H
 
+#include "ground.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,14 +46,5 @@ void load_deliver(const struct load *l);
 void load_park(const struct load *l);
 void load_topics(const struct load *l);
 void load_stat(const struct load *l);
-
-/* Says what failed, with errno's text where it is not 0, and exits. */
-_Noreturn void die(const char *what, const char *about);
-void *must_alloc(size_t count, size_t size);
-/* PATTERN with N for its %d into TO, of MAX bytes. */
-void path_number(char *to, size_t max, const char *pattern, unsigned n);
-double now(void);                /* CLOCK_MONOTONIC, seconds */
-void sleep_until(double when);   /* the same clock */
-uint64_t random_next(uint64_t *state);
 
 #endif
