@@ -206,6 +206,7 @@ static void queue_init(struct queue *q, struct topic *t, uint32_t number, const 
 	q->owner = *o;
 	q->watch.topic = t;
 	atomic_init(&q->mtime, born);
+	q->run_segment = UINT64_MAX;
 	atomic_init(&q->last_pos, UINT64_MAX);
 }
 

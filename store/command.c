@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bytes.h"
+#include "parts.h"
+#include "state.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct command *command_new(void (*done)(struct command *c, int err), void *ctx)
+{
+	struct command *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return NULL;
+	c->done = done;
+	c->ctx = ctx;
+	atomic_init(&c->users, 1);
+	return c;
+}
+
+void command_free(struct command *c)
+{
+	if (!c || atomic_fetch_sub(&c->users, 1) > 1)
+		return;
+	free(c->body);
+	free(c);
+}
+
+struct waiting {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+	int err;
+};
+
+static void stop_waiting(struct command *c, int err)
+{
+	struct waiting *w = c->ctx;
+
+	pthread_mutex_lock(&w->lock);
+	w->err = err;
+	w->done = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
+struct command *command_new_waited(void)
+{
+	struct waiting *w = calloc(1, sizeof *w);
+	struct command *c = w ? command_new(stop_waiting, w) : NULL;
+
+	if (!c) {
+		free(w);
+		return NULL;
+	}
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->cond, NULL);
+	return c;
+}
+
+int command_wait(struct command *c, int err)
+{
+	struct waiting *w = c->ctx;
+
+	if (!err) {
+		pthread_mutex_lock(&w->lock);
+		while (!w->done)
+			pthread_cond_wait(&w->cond, &w->lock);
+		err = w->err;
+		pthread_mutex_unlock(&w->lock);
+	}
+	pthread_cond_destroy(&w->cond);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+	command_free(c);
+	return err;
+}
+
+/* A body of LENGTH bytes for C, to be filled in. */
+static uint8_t *body_of(struct command *c, uint8_t type, size_t length)
+{
+	c->type = type;
+	c->length = (uint32_t)length;
+	c->body = length <= RECORD_BODY_MAX ? malloc(length) : NULL;
+	return c->body;
+}
+
+static void followed(struct follower *f, int err)
+{
+	struct command *c = (struct command *)((char *)f - offsetof(struct command, follow));
+
+	c->done(c, err ? err : c->result);
+}
+
+/* Into the log. Two hold the command then: the log's entry until it is applied, and whoever is told. */
+static int log_command(struct store *s, struct command *c, struct topic *t)
+{
+	struct iovec iov = {c->body, c->length};
+	struct append a = {.type = c->type, .topic = t, .command = c, .iov = &iov, .iovcnt = 1, .uid = c->uid, .pid = c->pid};
+	int err;
+
+	if (atomic_load(&s->stopping))
+		return -ENOTCONN;
+	if (atomic_load(&s->read_only))
+		return -EROFS;
+	atomic_fetch_add(&c->users, 1);
+	err = log_append(s->log, &a, commit_point(s->commit));
+	if (err) {
+		if (!a.end)                              /* no position was given, so there is no entry */
+			atomic_fetch_sub(&c->users, 1);
+		return err;
+	}
+	c->follow.pos = a.end;
+	c->follow.done = followed;
+	commit_appended(s->commit, true);
+	err = commit_follow(s->commit, &c->follow);
+	if (err)                                         /* it is in the log: what comes of it is unknown, not refused */
+		c->done(c, err);
+	return 0;
+}
+
+int store_mkdir(struct store *s, struct command *c, const char *name, const struct owner *owner)
+{
+	int err = topic_name_check(name);
+	struct topic *there;
+	uint8_t *body;
+
+	if (err)
+		return err;
+	there = topic_find(s, name);
+	topic_put(there);
+	if (there)
+		return -EEXIST;
+	body = body_of(c, RECORD_TOPIC_CREATE, 12 + strlen(name));
+	if (!body)
+		return -ENOMEM;
+	put32(body, owner->uid);
+	put32(body + 4, owner->gid);
+	put32(body + 8, owner->mode);
+	memcpy(body + 12, name, strlen(name));
+	return log_command(s, c, NULL);
+}
+
+int store_rmdir(struct store *s, struct command *c, struct topic *t)
+{
+	uint8_t *body;
+
+	if (atomic_load(&t->removed))
+		return -ENOENT;
+	if (!atomic_load(&t->retired))
+		return -ENOTEMPTY;
+	body = body_of(c, RECORD_TOPIC_REMOVE, 8);
+	if (!body)
+		return -ENOMEM;
+	put64(body, t->id);
+	return log_command(s, c, t);
+}
+
+int store_set_queues(struct store *s, struct command *c, struct topic *t, uint32_t count)
+{
+	uint8_t *body;
+
+	if (atomic_load(&t->removed))
+		return -ENOENT;
+	if (count < atomic_load(&t->count) || count > QUEUES_MAX)
+		return -EINVAL;
+	body = body_of(c, RECORD_TOPIC_QUEUES, 12);
+	if (!body)
+		return -ENOMEM;
+	put64(body, t->id);
+	put32(body + 8, count);
+	return log_command(s, c, NULL);
+}
+
+static int set_text(struct store *s, struct command *c, struct topic *t, const char *name, const char *value)
+{
+	size_t name_len = strlen(name) + 1, value_len = strlen(value) + 1;
+	uint8_t *body;
+
+	if (atomic_load(&t->removed))
+		return -ENOENT;
+	body = body_of(c, RECORD_TOPIC_SET, 8 + name_len + value_len);
+	if (!body)
+		return -ENOMEM;
+	put64(body, t->id);
+	memcpy(body + 8, name, name_len);
+	memcpy(body + 8 + name_len, value, value_len);
+	return log_command(s, c, NULL);
+}
+
+int store_set_retired(struct store *s, struct command *c, struct topic *t, bool retired)
+{
+	return set_text(s, c, t, "retired", retired ? "1" : "0");
+}
+
+int store_set(struct store *s, struct command *c, struct topic *t, enum setting_id id, const char *text)
+{
+	uint64_t value;
+	int err;
+
+	if (strcmp(text, "default") != 0) {
+		err = setting_parse(id, text, &value);
+		if (err)
+			return err;
+	}
+	return set_text(s, c, t, setting_table[id].name, text);
+}
+
+int store_set_owner(struct store *s, struct command *c, struct topic *t, struct queue *q, unsigned mask, const struct owner *o)
+{
+	uint8_t *body;
+
+	if (t && atomic_load(&t->removed))
+		return -ENOENT;
+	body = body_of(c, RECORD_OWNER, 32);
+	if (!body)
+		return -ENOMEM;
+	put64(body, t ? t->id : 0);
+	put64(body + 8, q ? q->id : 0);
+	put32(body + 16, mask);
+	put32(body + 20, o->uid);
+	put32(body + 24, o->gid);
+	put32(body + 28, o->mode);
+	return log_command(s, c, NULL);
+}
+
+int store_set_heads(struct store *s, struct command *c, const struct head_move *moves, size_t count)
+{
+	uint8_t *body;
+
+	if (count > RECORD_BODY_MAX / 16)
+		return -EMSGSIZE;
+	body = body_of(c, RECORD_HEADS, count * 16);
+	if (!body)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		put64(body + i * 16, moves[i].queue);
+		put64(body + i * 16 + 8, moves[i].head);
+	}
+	return log_command(s, c, NULL);
+}

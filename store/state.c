@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bodies of commands, little endian. A topic is named by its id, a queue by its own; a body of any other length is
+ * malformed. command.c writes them.
+ *
+ *      TOPIC_CREATE   0 u32 uid, 4 u32 gid, 8 u32 mode, 12 the name's bytes to the end. Its id is one more than the last
+ *                     topic's ever made, its first queue has number 0.
+ *      TOPIC_REMOVE   0 u64 topic
+ *      TOPIC_QUEUES   0 u64 topic, 8 u32 how many queues
+ *      TOPIC_SET      0 u64 topic, 8 name, NUL, value, NUL: a setting and its text or "default", or "retired" and 0 or 1
+ *      OWNER          0 u64 topic, 0 for the root; 8 u64 queue, 0 for the topic itself; 16 u32 mask: 1 uid, 2 gid, 4 mode
+ *                     are to change; 20 u32 uid, 24 u32 gid, 28 u32 mode
+ *      HEADS          any number of: u64 queue, u64 head
+ *
+ * A command that does not fit the state it meets changes nothing, here and wherever the log is replayed: what comes of
+ * it depends on the log alone.
+ */
+#include "state.h"
+#include "bytes.h"
+#include "parts.h"
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#define MODE_BITS 07777u
+
+struct change {
+	const uint8_t *body;
+	uint32_t length;
+	int64_t time;          /* of its record */
+};
+
+static int create(struct store *s, const struct change *c)
+{
+	char name[TOPIC_NAME_MAX + 1] = {0};
+	uint32_t len = c->length - 12;
+	struct owner owner, queue;
+	struct topic *t;
+	int err;
+
+	if (c->length < 12 || len > TOPIC_NAME_MAX)
+		return -EBADMSG;
+	memcpy(name, c->body + 12, len);
+	if (strlen(name) != len || topic_name_check(name) != 0)
+		return -EBADMSG;
+	if (topic_with_name(s->topics, name, len))
+		return -EEXIST;
+	owner = (struct owner){get32(c->body), get32(c->body + 4), get32(c->body + 8) & MODE_BITS};
+	queue = (struct owner){owner.uid, owner.gid, owner.mode & 0666};
+	err = topic_add(s->topics, *topics_counter(s->topics) + 1, name, len, &owner, c->time, &t);
+	if (err)
+		return err;
+	err = topic_grow(t, 1, &queue, c->time);
+	if (err) {
+		topic_remove(s->topics, t);
+		return err;
+	}
+	++*topics_counter(s->topics);
+	return 0;
+}
+
+static int remove_topic(struct store *s, const struct change *c)
+{
+	struct topic *t;
+
+	if (c->length != 8)
+		return -EBADMSG;
+	t = topic_with_id(s->topics, get64(c->body));
+	if (!t)
+		return -ENOENT;
+	if (!atomic_load(&t->retired))
+		return -ENOTEMPTY;
+	atomic_store(&t->removed, true);
+	watch_removed(s, t);
+	topic_remove(s->topics, t);
+	return 0;
+}
+
+static int add_queues(struct store *s, const struct change *c)
+{
+	struct topic *t;
+	uint32_t count;
+	int err;
+
+	if (c->length != 12)
+		return -EBADMSG;
+	t = topic_with_id(s->topics, get64(c->body));
+	if (!t)
+		return -ENOENT;
+	count = get32(c->body + 8);
+	if (count < atomic_load(&t->count) || count > QUEUES_MAX)
+		return -EINVAL;
+	if (count == atomic_load(&t->count))
+		return 0;
+	err = topic_grow(t, count, &topic_queue(t, 0)->owner, c->time);
+	if (!err)
+		atomic_store(&t->ctime, c->time);
+	return err;
+}
+
+static int set_retired(struct topic *t, const char *value)
+{
+	if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
+		return -EINVAL;
+	atomic_store(&t->retired, *value == '1');
+	return 0;
+}
+
+static int set_setting(struct topic *t, const char *name, const char *value)
+{
+	int id = setting_find(name);
+	uint64_t v;
+	int err;
+
+	if (id < 0)
+		return id;
+	if (strcmp(value, "default") == 0) {
+		atomic_fetch_and(&t->own_set, ~(1u << id));
+		return 0;
+	}
+	err = setting_parse(id, value, &v);
+	if (err)
+		return err;
+	atomic_store(&t->own[id], v);
+	atomic_fetch_or(&t->own_set, 1u << id);
+	return 0;
+}
+
+static int set(struct store *s, const struct change *c)
+{
+	const char *name, *value;
+	struct topic *t;
+	size_t len;
+	int err;
+
+	if (c->length < 8 + 2)
+		return -EBADMSG;
+	name = (const char *)c->body + 8;
+	len = strnlen(name, c->length - 8);
+	if (8 + len + 1 >= c->length)
+		return -EBADMSG;
+	value = name + len + 1;
+	if (strnlen(value, c->length - 8 - len - 1) + 1 != c->length - 8 - len - 1)
+		return -EBADMSG;
+	t = topic_with_id(s->topics, get64(c->body));
+	if (!t)
+		return -ENOENT;
+	err = strcmp(name, "retired") == 0 ? set_retired(t, value) : set_setting(t, name, value);
+	if (!err)
+		atomic_store(&t->ctime, c->time);
+	return err;
+}
+
+static int own(struct store *s, const struct change *c)
+{
+	struct topic *t = NULL;
+	struct queue *q = NULL;
+	struct owner *o;
+	uint32_t mask;
+
+	if (c->length != 32)
+		return -EBADMSG;
+	if (get64(c->body)) {
+		t = topic_with_id(s->topics, get64(c->body));
+		if (!t)
+			return -ENOENT;
+	}
+	if (get64(c->body + 8)) {
+		q = queue_by_id(s, get64(c->body + 8));
+		if (!q || q->topic != t)
+			return -ENOENT;
+	}
+	o = q ? &q->owner : t ? &t->owner : topics_root(s->topics);
+	mask = get32(c->body + 16);
+	if (mask & OWNER_UID)
+		o->uid = get32(c->body + 20);
+	if (mask & OWNER_GID)
+		o->gid = get32(c->body + 24);
+	if (mask & OWNER_MODE)
+		o->mode = get32(c->body + 28) & MODE_BITS;
+	if (t)
+		atomic_store(&t->ctime, c->time);
+	return 0;
+}
+
+static int move_heads(struct store *s, const struct change *c)
+{
+	if (c->length % 16 != 0)
+		return -EBADMSG;
+	for (uint32_t at = 0; at < c->length; at += 16) {
+		struct queue *q = queue_by_id(s, get64(c->body + at));
+		uint64_t head = get64(c->body + at + 8);
+
+		/* A queue may have gone, and its end be no further where a record of it was damaged. */
+		if (!q || head > atomic_load(&q->committed))
+			continue;
+		if (head > atomic_load(&q->head))
+			atomic_store(&q->head, head);
+	}
+	return 0;
+}
+
+static int change(struct store *s, uint8_t type, const struct change *c)
+{
+	int err;
+
+	topics_write_lock(s->topics);
+	switch (type) {
+	case RECORD_TOPIC_CREATE:
+		err = create(s, c);
+		break;
+	case RECORD_TOPIC_REMOVE:
+		err = remove_topic(s, c);
+		break;
+	case RECORD_TOPIC_QUEUES:
+		err = add_queues(s, c);
+		break;
+	case RECORD_TOPIC_SET:
+		err = set(s, c);
+		break;
+	case RECORD_OWNER:
+		err = own(s, c);
+		break;
+	case RECORD_HEADS:
+		err = move_heads(s, c);
+		break;
+	default:
+		err = -EBADMSG;
+	}
+	topics_unlock(s->topics);
+	return err;
+}
+
+/* Only the committer, or recovery before there is one, writes these: no read-modify-write needs to be atomic. The end comes
+ * last: who sees it finds the rest. */
+static void take_messages(struct queue *q, uint64_t end, uint32_t messages, uint64_t pos, int64_t time, uint8_t flags)
+{
+	atomic_store_explicit(&q->messages, atomic_load(&q->messages) + messages, memory_order_relaxed);
+	if (flags & RECORD_PARTIAL)
+		atomic_store_explicit(&q->partial, atomic_load(&q->partial) + 1, memory_order_relaxed);
+	atomic_store_explicit(&q->last_pos, pos, memory_order_relaxed);
+	atomic_store_explicit(&q->mtime, time, memory_order_relaxed);
+	atomic_store(&q->committed, end);
+	atomic_store(&q->topic->commits, atomic_load(&q->topic->commits) + 1);
+}
+
+static int replay_messages(struct store *s, const struct record *r)
+{
+	struct queue *q = queue_by_id(s, r->queue);
+	uint64_t end;
+
+	if (__builtin_add_overflow(r->offset, r->length, &end) || end > INT64_MAX)
+		return -EBADMSG;
+	if (!q)
+		return -ENOENT;
+	if (r->offset < atomic_load(&q->committed))
+		return -EBADMSG;
+	take_messages(q, end, r->messages, r->pos, r->time, r->flags);
+	q->appended = end;
+	return 0;
+}
+
+int state_apply(struct store *s, const struct record *r, const void *body)
+{
+	int err = 0;
+
+	if (r->pos < atomic_load(&s->applied))
+		return 0;
+	if (r->type == RECORD_MESSAGES)
+		err = replay_messages(s, r);
+	else if (r->type != RECORD_EPOCH)
+		err = change(s, r->type, &(struct change){.body = body, .length = r->length, .time = r->time});
+	if (err == -ENOMEM)
+		return err;
+	s->applied_at = (struct log_start){
+		.pos = r->pos + record_size(r->length), .chain = r->sum, .epoch = r->epoch, .time = r->time};
+	atomic_store(&s->applied, s->applied_at.pos);
+	return err;
+}
+
+void state_messages(
+	struct store *s, struct queue *q, uint64_t queue_end, uint32_t messages, uint64_t pos, int64_t time, uint8_t flags)
+{
+	take_messages(q, queue_end, messages, pos, time, flags);
+	watch_committed(s, q);
+}
+
+/* A removal that came to nothing no longer keeps appends out; a topic that was removed does by itself. */
+static void open_again(struct store *s, const struct change *c)
+{
+	struct topic *t = topic_by_id(s, get64(c->body));
+
+	if (t)
+		atomic_fetch_sub(&t->closing, 1);
+	topic_put(t);
+}
+
+void state_command(struct store *s, struct command *command, const struct log_entry *e)
+{
+	struct change c = {.body = command->body, .length = command->length, .time = e->time};
+
+	command->result = change(s, command->type, &c);
+	if (command->type == RECORD_TOPIC_REMOVE)
+		open_again(s, &c);
+	if (command->result == -ENOMEM) {
+		store_say(s, LOG_CRIT, "out of memory for a change that is in the log: appends are refused until mqfs is started again");
+		atomic_store(&s->read_only, true);
+	}
+	command_free(command);
+}
