@@ -15,6 +15,7 @@
 #include "log.h"
 #include "commit.h"
 #include "runs.h"
+#include "state.h"
 #include "supply.h"
 #include "topic.h"
 #include <errno.h>
@@ -224,6 +225,8 @@ void log_free(struct log *l)
 		disk_close(l->disk, file->fd);
 		free(file);
 	}
+	for (; l->first < l->next; l->first++)
+		command_free(entry_at(l, l->first)->command);
 	if (l->active)
 		segment_put(l->active);
 	pthread_mutex_destroy(&l->lock);
