@@ -58,6 +58,7 @@ struct log {
 	uint64_t first, marked, next;  /* counts: entries taken out, behind the written prefix, and given */
 	uint64_t written;
 	struct log_stats stats;
+	bool full;                     /* the last append was refused for want of space */
 	/* the committer's */
 	uint64_t synced;
 	_Atomic int failed;            /* 0, or the errno it failed with */
@@ -253,12 +254,13 @@ static int admit(struct log *l, const struct append *a, uint64_t size)
 		return -EROFS;
 	if (l->next - l->first == l->ring_size && !ring_grow(l))
 		return -ENOBUFS;
+	l->full = false;
 	if (!l->active || l->end + size + reserved > l->limit) {
 		err = roll(l, size);
-		if (err) {
-			l->stats.refused += err == -ENOSPC || err == -EDQUOT;
+		l->full = err == -ENOSPC || err == -EDQUOT;
+		l->stats.refused += l->full;
+		if (err)
 			return err;
-		}
 	}
 	if (!a->queue)
 		return 0;
@@ -401,6 +403,16 @@ uint64_t log_active(struct log *l)
 	base = l->file ? l->file->base : l->end;
 	pthread_mutex_unlock(&l->lock);
 	return base;
+}
+
+bool log_full(struct log *l)
+{
+	bool full;
+
+	pthread_mutex_lock(&l->lock);
+	full = l->full;
+	pthread_mutex_unlock(&l->lock);
+	return full;
 }
 
 bool log_failed(struct log *l)

@@ -87,6 +87,7 @@ int log_sync(struct log *log, uint64_t *to);
 /* Takes the entries whose end is at most POS out, in log order, up to MAX of them; returns how many. */
 size_t log_take(struct log *log, uint64_t pos, struct log_entry *to, size_t max);
 bool log_failed(struct log *log);
+bool log_full(struct log *log);              /* the last append was refused for want of space */
 /* The base of the segment that is appended to. */
 uint64_t log_active(struct log *log);
 /* Makes the unsealed segment that recovery found last the one that is appended to; its file is open as FD, which the log owns

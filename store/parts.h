@@ -22,6 +22,8 @@ struct watch;
 struct supply;
 struct keeper;
 
+#define DAMAGES 256
+
 struct store {
 	struct disk *disk;
 	char path[4096];
@@ -44,7 +46,10 @@ struct store {
 	struct log_start applied_at;   /* guarded by the apply lock */
 	_Atomic bool stopping;
 	_Atomic bool read_only;        /* opened so, or recovery could not make the tail durable */
+	/* places that were found damaged, the first DAMAGES of them by position */
+	pthread_mutex_t damage_lock;
 	_Atomic uint64_t damaged;
+	uint64_t damage[DAMAGES];
 	struct store_status base;      /* what is fixed at open: path, ids, start time, recovered bytes */
 };
 

@@ -43,8 +43,8 @@ struct owner {
 struct queue {
 	struct topic *topic;
 	uint64_t id;
-	/* guarded by the log's lock */
-	uint64_t appended;               /* queue offset behind all that was appended, committed or not */
+	/* written under the log's lock */
+	_Atomic uint64_t appended;       /* queue offset behind all that was appended, committed or not */
 	uint64_t run_segment;            /* base of the segment that run_cache belongs to, UINT64_MAX: none */
 	struct run_queue *run_cache;
 	/* written by the committer, read by anyone */

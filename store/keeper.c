@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper.h"
+#include "checkpoint.h"
+#include "retain.h"
+#include "seal.h"
+#include "supply.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#define TICK 1000000000                /* ns between two looks while the store is used */
+#define UNUSED 3000000000              /* ns after which a mapping nobody reads goes */
+#define CHECKPOINT_FACTOR 16           /* a checkpoint waits for this many times its own size of log */
+#define PREPARED 1u                    /* segments kept ready */
+#define BUSY (8u << 20)                /* bytes appended in a tick above which zeroing would compete */
+
+struct keeper {
+	struct store *store;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool poked, stopping;
+	_Atomic bool asleep;           /* without a tick: the first commit must wake it */
+	_Atomic uint64_t checkpoint_pos;
+	_Atomic int64_t checkpoint_time;
+	_Atomic uint64_t due;          /* position at which the next checkpoint is made */
+	/* the thread's */
+	uint64_t seen;                 /* the log's end at the last look */
+	uint64_t rebuild_from;
+	bool rebuilt;
+	int said;                      /* the last error told, so that it is told once */
+};
+
+static int64_t wall_clock(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void tell(struct keeper *k, int err, const char *what)
+{
+	if (err && err != k->said)
+		store_say(k->store, LOG_WARNING, "%s: %s", what, strerror(-err));
+	k->said = err;
+}
+
+static uint64_t checkpoint_distance(struct store *s)
+{
+	uint64_t by_size = CHECKPOINT_FACTOR * checkpoint_size(s);
+
+	return by_size > s->options.checkpoint_every ? by_size : s->options.checkpoint_every;
+}
+
+int keeper_checkpoint(struct keeper *k)
+{
+	struct checkpoint_info info;
+	int err = seal_committed(k->store);
+
+	if (!err)
+		err = checkpoint_write(k->store, &info);
+	if (err)
+		return err;
+	k->checkpoint_pos = info.pos;
+	k->checkpoint_time = wall_clock();
+	k->due = info.pos + checkpoint_distance(k->store);
+	err = checkpoint_prune(k->store, 2);
+	return err ? err : reserve_keep(k->store, 2 * checkpoint_size(k->store) + (1 << 20));
+}
+
+/* Asked between two pieces of zeros: appends come first. */
+static bool may_fill(void *ctx)
+{
+	struct keeper *k = ctx;
+
+	return !k->store->stopping && log_end(k->store->log) - k->seen < BUSY;
+}
+
+/* A segment is prepared once the active one is well begun and the disk has room to spare. */
+static bool wants_prepared(struct keeper *k)
+{
+	struct store *s = k->store;
+	struct disk_space space;
+
+	return supply_ready(s->supply) < PREPARED && k->seen - log_active(s->log) >= s->options.segment_size / 4 &&
+		disk_space(s->disk, &space) == 0 && space.free >= 4 * s->options.segment_size;
+}
+
+static void prepare(struct keeper *k)
+{
+	if (!wants_prepared(k))
+		return;
+	int err = supply_prepare(k->store->supply, PREPARED, may_fill, k);
+	if (err != -EAGAIN)
+		tell(k, err, "preparing a segment");
+}
+
+static void rebuild(struct keeper *k)
+{
+	int err = seal_rebuild(k->store, &k->rebuild_from);
+
+	if (err == -ENOENT)
+		k->rebuilt = true;
+	else
+		tell(k, err, "making a segment's index again");
+}
+
+/* One that failed is tried again a segment later. */
+static void checkpoint(struct keeper *k)
+{
+	int err = keeper_checkpoint(k);
+
+	if (err)
+		k->due = k->store->applied + k->store->options.segment_size;
+	tell(k, err, "making a checkpoint");
+}
+
+/* One look at everything. True: look again in a tick. */
+static bool look(struct keeper *k)
+{
+	struct store *s = k->store;
+	uint64_t end = log_end(s->log);
+	bool active = end != k->seen, need_checkpoint = false;
+
+	k->seen = end;
+	tell(k, seal_committed(s), "sealing a segment");
+	if (s->applied >= k->due)
+		checkpoint(k);
+	int gone = retain_run(s, wall_clock(), &need_checkpoint);
+	tell(k, gone < 0 ? gone : 0, "retention");
+	if (need_checkpoint && s->applied > k->checkpoint_pos)
+		checkpoint(k);
+	if (!k->rebuilt)
+		rebuild(k);
+	prepare(k);
+	return segments_trim(s->segments, UNUSED) > 0 || active || !k->rebuilt || wants_prepared(k) || gone > 0;
+}
+
+static void sleep_until(struct keeper *k, int64_t deadline)
+{
+	struct timespec t = {deadline / 1000000000, deadline % 1000000000};
+
+	if (deadline == INT64_MAX)
+		pthread_cond_wait(&k->wake, &k->lock);
+	else
+		pthread_cond_timedwait(&k->wake, &k->lock, &t);
+}
+
+/* When the next look is, on CLOCK_MONOTONIC. */
+static int64_t next_look(struct keeper *k, bool again)
+{
+	int64_t now = wall_clock(), next;
+
+	if (again)
+		return commit_clock() + TICK;
+	next = retain_next(k->store, now);
+	return next == INT64_MAX ? next : commit_clock() + (next > now + TICK ? next - now : TICK);
+}
+
+static void *keeper(void *arg)
+{
+	struct keeper *k = arg;
+
+	for (;;) {
+		bool again = look(k);
+		int64_t deadline = next_look(k, again);
+		pthread_mutex_lock(&k->lock);
+		k->asleep = !again;
+		while (!k->poked && !k->stopping && commit_clock() < deadline)
+			sleep_until(k, deadline);
+		k->asleep = false;
+		bool stop = k->stopping;
+		k->poked = false;
+		pthread_mutex_unlock(&k->lock);
+		if (stop)
+			return NULL;
+	}
+}
+
+int keeper_start(struct keeper **to, struct store *s, uint64_t checkpoint_pos)
+{
+	struct keeper *k = calloc(1, sizeof *k);
+	pthread_condattr_t monotonic;
+
+	if (!k)
+		return -ENOMEM;
+	k->store = s;
+	k->checkpoint_pos = checkpoint_pos;
+	k->due = checkpoint_pos + checkpoint_distance(s);
+	k->rebuild_from = segments_start(s->segments);
+	pthread_mutex_init(&k->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&k->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	*to = k;
+	int err = -pthread_create(&k->thread, NULL, keeper, k);
+	if (err) {
+		*to = NULL;
+		keeper_free(k);
+	}
+	return err;
+}
+
+void keeper_poke(struct keeper *k)
+{
+	pthread_mutex_lock(&k->lock);
+	k->poked = true;
+	pthread_cond_signal(&k->wake);
+	pthread_mutex_unlock(&k->lock);
+}
+
+/* A tick's wait may be cut short only for a checkpoint that is due: the bound on recovery's time is meant. */
+void keeper_advanced(struct keeper *k, uint64_t committed)
+{
+	if (k->asleep || committed >= k->due)
+		keeper_poke(k);
+}
+
+void keeper_full(struct keeper *k)
+{
+	if (k->asleep)
+		keeper_poke(k);
+}
+
+void keeper_stop(struct keeper *k)
+{
+	pthread_mutex_lock(&k->lock);
+	bool already = k->stopping;
+	k->stopping = true;
+	pthread_cond_signal(&k->wake);
+	pthread_mutex_unlock(&k->lock);
+	if (!already)
+		pthread_join(k->thread, NULL);
+}
+
+void keeper_free(struct keeper *k)
+{
+	if (!k)
+		return;
+	pthread_mutex_destroy(&k->lock);
+	pthread_cond_destroy(&k->wake);
+	free(k);
+}
+
+void keeper_checkpoint_info(struct keeper *k, uint64_t *pos, int64_t *time)
+{
+	*pos = k->checkpoint_pos;
+	*time = k->checkpoint_time;
+}

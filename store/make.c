@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "make.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const directories[] = {"log", "checkpoint", "lost"};
+
+int store_make_directory(const char *path, char why[STORE_WHY])
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) == 0)
+		return 0;
+	if (errno == EEXIST && stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		snprintf(why, STORE_WHY, "is not a directory");
+		return -ENOTDIR;
+	}
+	if (errno == EEXIST || errno == EROFS)
+		return 0;
+	snprintf(why, STORE_WHY, "cannot be made: %s", errno == ENOENT ? "its parent directory is missing" : strerror(errno));
+	return -errno;
+}
+
+static int only_ours(void *ctx, const char *name)
+{
+	static const char *const ours[] = {"log", "checkpoint", "lost", "lock", "id.new", "lost+found"};
+
+	(void)ctx;
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		if (!strcmp(name, ours[i]))
+			return 0;
+	return -ENOTEMPTY;
+}
+
+static int nothing(void *ctx, const char *name)
+{
+	(void)ctx;
+	(void)name;
+	return -ENOTEMPTY;
+}
+
+int store_check_foreign(struct disk *d, char why[STORE_WHY])
+{
+	struct stat st;
+	int err = disk_stat(d, IDENTITY_FILE, &st);
+
+	if (err != -ENOENT)
+		return err;
+	err = disk_list(d, ".", only_ours, NULL);
+	if (err) {
+		snprintf(why, STORE_WHY, err == -ENOTEMPTY ? "is not empty and not a store" : "cannot be read: %s", strerror(-err));
+		return err;
+	}
+	for (size_t i = 0; !err && i < sizeof directories / sizeof *directories; i++) {
+		err = disk_list(d, directories[i], nothing, NULL);
+		err = err == -ENOENT ? 0 : err;
+	}
+	if (err)
+		snprintf(why, STORE_WHY, "has a log but no file \"%s\": put it back from a copy", IDENTITY_FILE);
+	return err;
+}
+
+int store_make(struct disk *d, char why[STORE_WHY])
+{
+	struct identity id;
+	struct stat st;
+	int err = disk_stat(d, IDENTITY_FILE, &st);
+
+	if (err != -ENOENT)
+		return err;
+	err = 0;
+	for (size_t i = 0; !err && i < sizeof directories / sizeof *directories; i++) {
+		err = disk_mkdir(d, directories[i], 0700);
+		err = err == -EEXIST ? 0 : err;
+	}
+	if (!err)
+		err = identity_make(&id);
+	if (!err)
+		err = disk_sync_directory(d, ".");
+	if (!err)
+		err = identity_save(d, &id);
+	if (err)
+		snprintf(why, STORE_WHY, "cannot be made: %s", strerror(-err));
+	return err;
+}

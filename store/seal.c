@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "seal.h"
+#include "index.h"
+#include "runs.h"
+#include "scan.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <syslog.h>
+
+/* The time of a segment's last record stands in the next one's header. */
+static int seal(struct store *s, struct segment *seg, int64_t last_time)
+{
+	int err = index_write(s->disk, s->id.secret, seg->head.base, seg->end, last_time, seg->runs);
+
+	if (!err)
+		segment_seal(seg);
+	return err;
+}
+
+int seal_committed(struct store *s)
+{
+	struct segment *seg = segments_first(s->segments), *next;
+	uint64_t active = log_active(s->log);
+	int err = 0;
+
+	while (seg && !err && seg->head.base < active && seg->end <= s->applied) {
+		next = segments_find(s->segments, seg->end);
+		if (!next)
+			break;
+		if (!seg->sealed)
+			err = seal(s, seg, next->head.time);
+		segment_put(seg);
+		seg = next;
+	}
+	if (seg)
+		segment_put(seg);
+	return err;
+}
+
+static int gather_runs(struct store *s, struct segment *seg, struct runs *runs, int64_t *last_time)
+{
+	const void *body;
+	struct scan *scan;
+	struct record r;
+	int err = scan_open(&scan, s->disk, s->id.secret, seg->head.base);
+
+	if (err)
+		return err;
+	scan_limit(scan, seg->end);
+	scan_bodies(scan, false);
+	for (;;) {
+		struct run_queue *cache = NULL;
+		enum scan_found found;
+		err = scan_next(scan, &r, &body, &found);
+		if (err || found == SCAN_END)
+			break;
+		if (found == SCAN_DAMAGED)
+			continue;
+		*last_time = r.time;
+		if (r.type == RECORD_MESSAGES)
+			err = runs_add(runs, &cache, r.queue, r.offset, r.pos, r.length, r.messages);
+		if (err)
+			break;
+	}
+	scan_close(scan);
+	return err;
+}
+
+static int rebuild(struct store *s, struct segment *seg)
+{
+	int64_t last_time = seg->head.time;
+	struct runs *runs;
+	int err = runs_new(&runs);
+
+	if (err)
+		return err;
+	err = gather_runs(s, seg, runs, &last_time);
+	if (!err)
+		err = index_write(s->disk, s->id.secret, seg->head.base, seg->end, last_time, runs);
+	runs_free(runs);
+	if (!err)
+		store_say(s, LOG_NOTICE, "made the index of segment %016" PRIx64 " again", seg->head.base);
+	return err;
+}
+
+int seal_rebuild(struct store *s, uint64_t *from)
+{
+	struct segment *seg = segments_find(s->segments, *from);
+	struct index *index;
+	int err = 0;
+
+	while (seg && seg->head.base >= *from && (!seg->sealed || (err = segment_index(seg, &index)) != -ENODATA)) {
+		*from = seg->end;
+		seg = segment_next(seg);
+	}
+	if (!seg)
+		return -ENOENT;
+	*from = seg->end;
+	err = rebuild(s, seg);
+	segment_put(seg);
+	return err;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * seal.h - makes full segments immutable: their runs go from memory into an index file.
+ *
+ * Threads  the keeper only.
+ */
+#ifndef MQFS_STORE_SEAL_H
+#define MQFS_STORE_SEAL_H
+
+#include "parts.h"
+
+/* Seals every segment before the active one that is committed to its end. */
+int seal_committed(struct store *s);
+/* Makes the index of sealed segments again where it is missing or damaged, by walking their records: one segment a call, from *FROM
+ * on, which moves behind it. -ENOENT: none left. */
+int seal_rebuild(struct store *s, uint64_t *from);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a store tells about itself. */
+#include "checkpoint.h"
+#include "keeper.h"
+#include "log.h"
+#include "lost.h"
+#include "parts.h"
+#include "supply.h"
+#include <stdio.h>
+#include <string.h>
+
+static void count_queues(struct store *s, struct store_status *to)
+{
+	topics_read_lock(s->topics);
+	for (size_t n = 0; topic_at(s->topics, n); n++) {
+		to->topics++;
+		to->queues += topic_at(s->topics, n)->count;
+	}
+	topics_unlock(s->topics);
+}
+
+static void count_segments(struct store *s, struct store_status *to)
+{
+	struct segment *seg;
+
+	to->segments = segments_count(s->segments);
+	for (seg = segments_first(s->segments); seg; seg = segment_next(seg))
+		to->segments_unsealed += !seg->sealed;
+	to->segments_prepared = s->supply ? supply_ready(s->supply) : 0;
+	to->bytes_on_disk = (to->segments + to->segments_prepared) * (to->segment_size + SEGMENT_HEADER);
+}
+
+static void log_figures(struct store *s, struct store_status *to)
+{
+	struct log_stats l = {0};
+
+	to->log_start = segments_start(s->segments);
+	to->log_committed = s->applied;
+	to->log_written = s->log ? log_written(s->log) : to->log_committed;
+	to->log_end = s->log ? log_end(s->log) : to->log_committed;
+	if (s->log)
+		log_stats(s->log, &l);
+	to->records = l.records;
+	to->messages = l.messages;
+	to->bytes = l.bytes;
+	to->syncs = l.syncs;
+	to->sync_ns = l.sync_ns;
+	to->refused_full = l.refused;
+}
+
+static void judge(struct store *s, struct store_status *to)
+{
+	if (s->log && log_failed(s->log)) {
+		to->health = STORE_FAILED;
+		snprintf(to->why, sizeof to->why, "the log could not be written; reads go on; check the disk, then start mqfs again");
+	} else if (s->read_only) {
+		to->health = STORE_READ_ONLY;
+		snprintf(to->why, sizeof to->why, s->options.read_only ? "opened for reading" : "the log's tail could not be made durable");
+	} else if (s->log && log_full(s->log)) {
+		to->health = STORE_FULL;
+		snprintf(to->why, sizeof to->why, "the disk is full: appends are refused until there is space; see retention.age, retention.size");
+	}
+}
+
+void store_status(struct store *s, struct store_status *to)
+{
+	struct disk_space space = {0};
+
+	*to = s->base;
+	to->cluster = s->id.cluster;
+	to->node = s->id.node;
+	to->epoch = s->epoch;
+	snprintf(to->path, sizeof to->path, "%s", s->path);
+	to->segment_size = s->options.segment_size;
+	to->damaged = s->damaged;
+	log_figures(s, to);
+	count_segments(s, to);
+	count_queues(s, to);
+	disk_space(s->disk, &space);
+	to->disk_total = space.total;
+	to->disk_free = space.free;
+	if (s->keeper)
+		keeper_checkpoint_info(s->keeper, &to->checkpoint_pos, &to->checkpoint_time);
+	lost_count(s->disk, &to->lost_files, &to->lost_bytes);
+	judge(s, to);
+}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store.h"
+#include "checkpoint.h"
+#include "keeper.h"
+#include "log.h"
+#include "make.h"
+#include "parts.h"
+#include "recover.h"
+#include "retain.h"
+#include "supply.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MiB ((uint64_t)1 << 20)
+
+void store_options_normal(struct store_options *o)
+{
+	memset(o, 0, sizeof *o);
+	settings_normal(&o->settings);
+	o->create = true;
+	o->commit_timeout = 5000000000u;
+	o->segment_size = 64 * MiB;
+	o->checkpoint_every = 256 * MiB;
+	o->owner = (struct owner){getuid(), getgid(), 0755};
+}
+
+void store_say(struct store *s, int priority, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	if (s->options.say)
+		s->options.say(s->options.say_ctx, priority, text);
+}
+
+void store_damaged(struct store *s, uint64_t pos, const char *what)
+{
+	bool known = false;
+
+	pthread_mutex_lock(&s->damage_lock);
+	for (size_t i = 0; i < s->damaged && i < DAMAGES; i++)
+		known |= s->damage[i] == pos;
+	if (!known) {
+		if (s->damaged < DAMAGES)
+			s->damage[s->damaged] = pos;
+		s->damaged++;
+	}
+	pthread_mutex_unlock(&s->damage_lock);
+	if (!known)
+		store_say(s, LOG_ERR, "damage at log position %" PRIu64 ": %s", pos, what);
+}
+
+/* ---- what the committer calls ---- */
+
+static void applied(void *ctx, const struct log_entry *entries, size_t count)
+{
+	struct store *s = ctx;
+	const struct log_entry *last = &entries[count - 1];
+
+	topics_apply_lock(s->topics);
+	for (size_t i = 0; i < count; i++) {
+		const struct log_entry *e = &entries[i];
+		if (e->queue)
+			state_messages(s, e->queue, e->queue_end, e->messages, e->pos, e->time, e->flags);
+		else if (e->command)
+			state_command(s, e->command, e);
+	}
+	s->applied_at = (struct log_start){.pos = last->end, .chain = last->chain, .epoch = last->epoch, .time = last->time};
+	s->applied = last->end;
+	topics_apply_unlock(s->topics);
+}
+
+static void advanced(void *ctx, uint64_t committed)
+{
+	struct store *s = ctx;
+
+	watch_deliver(s);
+	if (s->keeper)
+		keeper_advanced(s->keeper, committed);
+}
+
+static void failed(void *ctx, int err)
+{
+	struct store *s = ctx;
+
+	store_say(s, LOG_CRIT, "the log could not be written (%s): nothing more is accepted; find out what is wrong with the disk, then start mqfs again",
+		strerror(-err));
+	watch_fail(s, err);
+}
+
+/* ---- opening ---- */
+
+static int open_disk(struct store *s, const char *path, char *why)
+{
+	struct disk *slow;
+	int err = disk_open_directory(&s->disk, path);
+
+	if (err) {
+		snprintf(why, STORE_WHY, "%s", err == -ENOTDIR ? "is not a directory" : strerror(-err));
+		return err;
+	}
+	if (!s->options.sync_delay)
+		return 0;
+	err = disk_open_slow(&slow, s->disk, s->options.sync_delay);
+	if (!err)
+		s->disk = slow;
+	return err;
+}
+
+static int take_lock(struct store *s, char *why)
+{
+	char text[4200], *line;
+	void *other;
+	size_t len;
+	int err;
+
+	s->lock_fd = disk_open(s->disk, "lock", O_RDWR | O_CREAT, 0644);
+	if (s->lock_fd < 0) {
+		snprintf(why, STORE_WHY, "cannot be written to: %s", strerror(-s->lock_fd));
+		return s->lock_fd;
+	}
+	err = disk_lock(s->disk, s->lock_fd);
+	if (err == -EBUSY) {
+		len = 0;
+		line = disk_load(s->disk, "lock", sizeof text, &other, &len) == 0 ? other : NULL;
+		snprintf(why, STORE_WHY, "is in use by another mqfs (pid and mountpoint: %.*s)", line ? (int)strcspn(memcpy(text, line, len), "\n") : 7,
+			line ? text : "unknown");
+		free(line);
+		return err;
+	}
+	if (err) {
+		snprintf(why, STORE_WHY, "cannot be locked: %s", strerror(-err));
+		return err;
+	}
+	len = (size_t)snprintf(text, sizeof text, "%d %s\n", (int)getpid(), s->options.mountpoint ? s->options.mountpoint : "-");
+	err = disk_truncate(s->disk, s->lock_fd, 0);
+	if (!err)
+		err = disk_write(s->disk, s->lock_fd, text, len, 0);
+	return err == -ENOSPC ? 0 : err;        /* a full disk is no reason not to start: the lock itself is taken */
+}
+
+static int load_identity(struct store *s, char *why)
+{
+	int err = identity_load(s->disk, &s->id);
+
+	if (err == -ENOENT)
+		snprintf(why, STORE_WHY, "is not a store: it has no file \"%s\"", IDENTITY_FILE);
+	else if (err == -EPROTONOSUPPORT)
+		snprintf(why, STORE_WHY, "is of a newer format than this mqfs knows (%u)", FORMAT_VERSION);
+	else if (err == -EBADMSG)
+		snprintf(why, STORE_WHY, "has a damaged file \"%s\": put it back from a copy", IDENTITY_FILE);
+	else if (err)
+		snprintf(why, STORE_WHY, "%s: %s", IDENTITY_FILE, strerror(-err));
+	return err;
+}
+
+static int make_tables(struct store *s)
+{
+	int err = topics_new(&s->topics, s);
+
+	if (!err)
+		err = segments_new(&s->segments, s->disk, s->id.secret);
+	if (!err)
+		err = watch_start(&s->watch, s);
+	return err;
+}
+
+static int start_log(struct store *s, struct recovered *r)
+{
+	struct log_settings settings = {.segment_size = s->options.segment_size};
+	struct commit_calls calls = {applied, advanced, failed, s};
+	int err = supply_new(&s->supply, s->disk, SEGMENT_HEADER + s->options.segment_size);
+
+	if (!err)
+		err = log_new(&s->log, s->disk, s->id.secret, s->id.cluster, s->segments, s->supply, &r->start, &settings);
+	if (!err && r->active)
+		err = log_adopt(s->log, r->active, r->active_fd);
+	if (!err)
+		r->active_fd = -1, r->active = NULL;
+	if (!err)
+		err = commit_start(&s->commit, s->log, r->start.pos, (int64_t)s->options.commit_timeout, &calls);
+	return err;
+}
+
+struct epoch_waiter {
+	struct follower follow;
+	pthread_mutex_t lock;
+	pthread_cond_t told;
+	bool done;
+	int err;
+};
+
+static void epoch_done(struct follower *f, int err)
+{
+	struct epoch_waiter *w = (struct epoch_waiter *)f;
+
+	pthread_mutex_lock(&w->lock);
+	w->done = true;
+	w->err = err;
+	pthread_cond_signal(&w->told);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* A restart of the same node keeps its reign and raises `start`. Nothing is committed in an epoch before its first record is. */
+static int begin_epoch(struct store *s, const struct epoch *last)
+{
+	struct epoch_waiter w = {.follow.done = epoch_done, .lock = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_COND_INITIALIZER};
+	struct append a = {.type = RECORD_EPOCH, .uid = getuid(), .pid = (uint32_t)getpid()};
+	int err;
+
+	s->epoch = (struct epoch){.reign = last->reign ? last->reign : 1, .start = last->start + 1, .node = s->id.node};
+	log_set_epoch(s->log, &s->epoch);
+	err = log_append(s->log, &a, commit_point(s->commit));
+	if (err)
+		return err;
+	w.follow.pos = a.end;
+	err = commit_follow(s->commit, &w.follow);
+	if (err)
+		return err;
+	pthread_mutex_lock(&w.lock);
+	while (!w.done)
+		pthread_cond_wait(&w.told, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	return w.err;
+}
+
+/* The root's owner is state like any other: the log's first command says who made the store. */
+static int own_root(struct store *s)
+{
+	struct command *c = command_new_waited();
+
+	return c ? command_wait(c, store_set_owner(s, c, NULL, NULL, OWNER_UID | OWNER_GID | OWNER_MODE, &s->options.owner)) : -ENOMEM;
+}
+
+static int start(struct store *s, char *why)
+{
+	struct recovered r;
+	uint64_t newest = 0;
+	size_t count;
+	int err;
+
+	*topics_root(s->topics) = s->options.owner;
+	err = recover(s, &r, why);
+	if (err)
+		return err;
+	s->applied_at = r.start;
+	s->applied = r.start.pos;
+	s->read_only = r.read_only;
+	s->base.recovered_bytes = r.replayed;
+	err = retain_heads_at_start(s);
+	if (err || s->read_only)
+		return err;
+	err = start_log(s, &r);
+	if (r.active)
+		segment_put(r.active);
+	disk_close(s->disk, r.active_fd);
+	if (!err)
+		err = begin_epoch(s, &r.start.epoch);
+	if (!err && r.start.pos == 0)
+		err = own_root(s);
+	if (!err) {
+		checkpoint_list(s->disk, &newest, 1, &count);
+		err = keeper_start(&s->keeper, s, newest);
+	}
+	if (err)
+		snprintf(why, STORE_WHY, "cannot be started: %s", strerror(-err));
+	return err;
+}
+
+static int open_store(struct store *s, const char *path, char *why)
+{
+	int err = 0;
+
+	if (s->options.create && !s->options.read_only)
+		err = store_make_directory(path, why);
+	if (!err)
+		err = open_disk(s, path, why);
+	if (!err && s->options.create && !s->options.read_only)
+		err = store_check_foreign(s->disk, why);
+	if (!err && !s->options.read_only)
+		err = take_lock(s, why);
+	if (!err && s->options.create && !s->options.read_only)
+		err = store_make(s->disk, why);
+	if (!err)
+		err = load_identity(s, why);
+	if (!err)
+		err = make_tables(s);
+	if (!err)
+		err = start(s, why);
+	return err;
+}
+
+int store_open(struct store **to, const char *path, const struct store_options *o, char why[STORE_WHY])
+{
+	struct store *s = calloc(1, sizeof *s);
+	struct timespec t;
+	int err;
+
+	why[0] = 0;
+	if (!s) {
+		snprintf(why, STORE_WHY, "out of memory");
+		return -ENOMEM;
+	}
+	s->options = *o;
+	s->lock_fd = -1;
+	pthread_mutex_init(&s->damage_lock, NULL);
+	clock_gettime(CLOCK_REALTIME, &t);
+	s->base.start_time = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	snprintf(s->path, sizeof s->path, "%s", path);
+	err = open_store(s, path, why);
+	if (err) {
+		if (!why[0])
+			snprintf(why, STORE_WHY, "%s", strerror(-err));
+		store_stop(s);
+		store_close(s);
+		return err;
+	}
+	*to = s;
+	return 0;
+}
+
+void store_stop(struct store *s)
+{
+	if (atomic_exchange(&s->stopping, true))
+		return;
+	if (s->keeper)
+		keeper_stop(s->keeper);
+	if (s->commit)
+		commit_stop(s->commit);
+	if (s->watch)
+		watch_fail(s, -ENOTCONN);
+}
+
+void store_close(struct store *s)
+{
+	uint64_t pos;
+	int64_t time;
+	int err;
+
+	store_stop(s);
+	if (s->keeper && !s->read_only && !log_failed(s->log)) {
+		keeper_checkpoint_info(s->keeper, &pos, &time);
+		err = s->applied > pos ? keeper_checkpoint(s->keeper) : 0;
+		if (err)
+			store_say(s, LOG_WARNING, "no checkpoint at the end: %s; the next start reads more of the log", strerror(-err));
+	}
+	watch_stop(s->watch);
+	keeper_free(s->keeper);
+	commit_free(s->commit);
+	log_free(s->log);
+	supply_free(s->supply);
+	segments_free(s->segments);
+	topics_free(s->topics);
+	if (s->disk) {
+		disk_close(s->disk, s->lock_fd);
+		disk_free(s->disk);
+	}
+	pthread_mutex_destroy(&s->damage_lock);
+	free(s);
+}
+
+/* ---- using it ---- */
+
+int store_append(struct queue *q, const struct batch *b, struct place *to)
+{
+	struct store *s = q->topic->store;
+	struct append a = {.type = RECORD_MESSAGES, .flags = b->flags, .messages = b->messages, .queue = q, .iov = b->iov, .iovcnt = b->iovcnt,
+		.uid = b->uid, .pid = b->pid};
+	int err;
+
+	if (s->read_only)
+		return -EROFS;
+	if (s->stopping)
+		return -ENOTCONN;
+	err = log_append(s->log, &a, commit_point(s->commit));
+	if (err == -EIO)
+		commit_hurry(s->commit);       /* so that everyone who waits hears of it now */
+	if (err == -ENOSPC || err == -EDQUOT)
+		keeper_full(s->keeper);
+	if (err)
+		return err;
+	commit_appended(s->commit, queue_watched(q));
+	to->offset = a.offset;
+	to->end = a.end;
+	return 0;
+}
+
+int store_follow(struct store *s, struct follower *f)
+{
+	return s->commit ? commit_follow(s->commit, f) : -EROFS;
+}
+
+bool store_unfollow(struct store *s, struct follower *f)
+{
+	return s->commit && commit_unfollow(s->commit, f);
+}
+
+uint64_t store_committed(struct store *s)
+{
+	return s->applied;
+}
+
+const struct settings *store_settings(struct store *s)
+{
+	return &s->options.settings;
+}
+
+uint64_t queue_appended(struct queue *q)
+{
+	return atomic_load(&q->appended);
+}
+
+uint64_t queue_retained(struct queue *q)
+{
+	uint64_t head = q->head, end = q->committed;
+
+	return end > head ? end - head : 0;
+}
