@@ -22,5 +22,7 @@
 int retain_run(struct store *s, int64_t now_ns, bool *need_checkpoint);
 /* When the next message of any topic comes of age, ns since 1970; INT64_MAX: never. So an idle store sleeps. */
 int64_t retain_next(struct store *s, int64_t now_ns);
+/* After recovery: heads below the log's start (segments went on a full disk) are raised to the first record at or behind it. */
+int retain_heads_at_start(struct store *s);
 
 #endif
