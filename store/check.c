@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A check from its beginning to its end: the store's lock and identity, its files, then the log (check_log.c). */
 #include "check_part.h"
+#include "scan.h"
 #include "segment.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -72,64 +73,49 @@ void check_progress(struct check *c, uint64_t done)
 		c->calls->progress(c->calls->ctx, done, c->total);
 }
 
-static int by_base(const void *a, const void *b)
+static bool starts_with_position(const char *name)
 {
-	const struct log_file *x = a, *y = b;
-
-	return x->base < y->base ? -1 : x->base > y->base;
+	return strspn(name, "0123456789abcdef") == 16;
 }
 
-/* 16 hex digits, then REST. */
-static bool position_name(const char *name, const char *rest, uint64_t *pos)
-{
-	if (strspn(name, "0123456789abcdef") != 16 || strcmp(name + 16, rest))
-		return false;
-	*pos = strtoull(name, NULL, 16);
-	return true;
-}
-
-static int note_file(void *ctx, const char *name)
+static int note_strange(void *ctx, const char *name)
 {
 	struct check *c = ctx;
-	struct log_file *files;
-	struct stat st;
-	uint64_t base;
 	char path[300];
-	int err;
 
-	snprintf(path, sizeof path, "log/%s", name);
-	if (!position_name(name, "", &base)) {
-		if (!position_name(name, ".index", &base) && strncmp(name, "prepared.", 9))
-			check_tell(c, false, path, "no file of the log");
+	if (starts_with_position(name) && (name[16] == 0 || strcmp(name + 16, ".index") == 0))
 		return 0;
-	}
-	err = disk_stat(c->disk, path, &st);
-	if (err)
-		return err;
-	files = realloc(c->files, (c->file_count + 1) * sizeof *files);
-	if (!files)
-		return -ENOMEM;
-	c->files = files;
-	files[c->file_count++] = (struct log_file){.base = base, .size = (uint64_t)st.st_size};
-	c->total += (uint64_t)st.st_size;
+	if (strncmp(name, "prepared.", 9) == 0)
+		return 0;
+	snprintf(path, sizeof path, "log/%s", name);
+	check_tell(c, false, path, "no file of the log");
 	return 0;
 }
 
-static int list_files(struct check *c)
+static int list_segments(struct check *c)
 {
+	uint64_t *base;
 	char path[40];
 	struct stat st;
-	int err = disk_list(c->disk, "log", note_file, c);
+	int err = scan_segments(c->disk, &base, &c->file_count);
 
 	if (err)
 		return err;
-	if (c->file_count)
-		qsort(c->files, c->file_count, sizeof *c->files, by_base);
-	for (size_t i = 0; i < c->file_count; i++) {
-		segment_index_name(path, c->files[i].base);
-		c->files[i].index = disk_stat(c->disk, path, &st) == 0;
+	c->files = calloc(c->file_count + 1, sizeof *c->files);
+	if (!c->files)
+		err = -ENOMEM;
+	for (size_t i = 0; i < c->file_count && !err; i++) {
+		struct log_file *f = &c->files[i];
+		f->base = base[i];
+		segment_name(path, base[i]);
+		err = disk_stat(c->disk, path, &st);
+		f->size = err ? 0 : (uint64_t)st.st_size;
+		c->total += f->size;
+		segment_index_name(path, base[i]);
+		f->index = disk_stat(c->disk, path, &st) == 0;
 	}
-	return 0;
+	free(base);
+	return err;
 }
 
 static int note_lost(void *ctx, const char *name)
@@ -213,8 +199,10 @@ static void judge_end(struct check *c)
 
 static int check_files(struct check *c)
 {
-	int err = list_files(c);
+	int err = list_segments(c);
 
+	if (!err)
+		err = disk_list(c->disk, "log", note_strange, c);
 	if (!err)
 		err = list_checkpoints(c);
 	if (!err)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct scan {
 	struct disk *disk;
@@ -26,6 +27,49 @@ struct scan {
 	size_t window_len;
 	size_t window_max;
 };
+
+struct bases {
+	uint64_t *at;
+	size_t count;
+};
+
+static int note_base(void *ctx, const char *name)
+{
+	struct bases *b = ctx;
+	uint64_t *at;
+
+	if (strlen(name) != 16 || strspn(name, "0123456789abcdef") != 16)
+		return 0;
+	at = realloc(b->at, (b->count + 1) * sizeof *at);
+	if (!at)
+		return -ENOMEM;
+	b->at = at;
+	at[b->count++] = strtoull(name, NULL, 16);
+	return 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+int scan_segments(struct disk *d, uint64_t **base, size_t *count)
+{
+	struct bases b = {0};
+	int err = disk_list(d, "log", note_base, &b);
+
+	if (err) {
+		free(b.at);
+		return err;
+	}
+	if (b.count)
+		qsort(b.at, b.count, sizeof *b.at, by_value);
+	*base = b.at;
+	*count = b.count;
+	return 0;
+}
 
 int scan_open_file(struct scan **to, struct disk *d, const uint8_t *secret, const char *path, uint64_t skip, uint64_t base)
 {

@@ -27,6 +27,9 @@
 
 struct scan;
 
+/* Bases of the segment files that there are, in order; malloc'ed. */
+int scan_segments(struct disk *d, uint64_t **base, size_t *count);
+
 enum scan_found {
 	SCAN_RECORD,     /* a valid record: its header, and its body where that is verified */
 	SCAN_BODY,       /* a valid header, and a body that is damaged or not all there; *BODY is NULL when it is not all there */

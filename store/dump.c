@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dump.h"
+#include "disk.h"
+#include "identity.h"
+#include "index.h"
+#include "scan.h"
+#include "segment.h"
+#include "store.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROGRESS_STEP (4u << 20)   /* bytes */
+#define UNREADABLE 4096u           /* bytes passed over where the disk does not read */
+
+const struct dump_query dump_all = {.queue = -1, .since = INT64_MIN, .committed = UINT64_MAX};
+
+struct dump {
+	const struct dump_query *query;
+	const struct dump_calls *calls;
+	struct disk *disk;
+	struct identity id;
+	struct store *store;          /* open for reading: what topics there are. NULL: it could not be opened */
+	uint64_t topic;               /* id, when the query has one */
+	uint64_t proved;              /* position that the files prove committed */
+	uint64_t queue;               /* id, when the query has one; else 0 */
+	char name[TOPIC_NAME_MAX + 1];
+	uint64_t name_id;             /* of the topic that NAME is of */
+	uint64_t first, last;         /* positions, for progress */
+	uint64_t shown;
+	bool torn;                    /* the torn tail was reached */
+};
+
+static void tell_damage(struct dump *d, const char *file, uint64_t pos, const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static void tell_damage(struct dump *d, const char *file, uint64_t pos, const char *format, ...)
+{
+	char where[128], what[128];
+	va_list args;
+
+	snprintf(where, sizeof where, "%s at position %" PRIu64, file, pos);
+	va_start(args, format);
+	vsnprintf(what, sizeof what, format, args);
+	va_end(args);
+	d->calls->damaged(d->calls->ctx, where, what);
+}
+
+/* The name of the topic with ID, which records in a row mostly share. */
+static const char *topic_name(struct dump *d, uint64_t id)
+{
+	struct topic *t;
+
+	if (id == d->name_id)
+		return d->name;
+	t = d->store ? topic_by_id(d->store, id) : NULL;
+	if (!t)
+		return NULL;
+	memcpy(d->name, t->name, sizeof d->name);
+	d->name_id = id;
+	topic_put(t);
+	return d->name;
+}
+
+static bool wanted(const struct dump *d, const struct record *r)
+{
+	const struct dump_query *q = d->query;
+
+	if (r->time < q->since)
+		return false;
+	if (!q->topic)
+		return true;
+	if (r->type != RECORD_MESSAGES || r->queue >> QUEUE_BITS != d->topic)
+		return false;
+	return !d->queue || (r->queue == d->queue && r->offset + r->length > q->offset);
+}
+
+static int give(struct dump *d, const char *file, const struct record *r, const void *body, bool valid)
+{
+	if (!wanted(d, r))
+		return 0;
+	if (!valid) {
+		tell_damage(d, file, r->pos, "the record's body is damaged: %u bytes of offset %" PRIu64, r->length, r->offset);
+		return 0;
+	}
+	return d->calls->record(d->calls->ctx, r, r->type == RECORD_MESSAGES ? topic_name(d, r->queue >> QUEUE_BITS) : NULL, body);
+}
+
+static void show_progress(struct dump *d, uint64_t pos)
+{
+	if (!d->calls->progress || pos < d->shown + PROGRESS_STEP)
+		return;
+	d->shown = pos;
+	d->calls->progress(d->calls->ctx, pos - d->first, d->last > pos ? d->last - d->first : pos - d->first);
+}
+
+/* Damage at POS: is it the torn tail of a store that was not stopped properly? What is behind that was never there. */
+static bool torn_at(const struct dump *d, uint64_t pos)
+{
+	return !d->query->lost && pos >= d->proved && d->query->committed == UINT64_MAX;
+}
+
+/* Everything in S, which reads FILE. A file that is gone by now was removed, and is somebody else's room by now. */
+static int dump_scan(struct dump *d, struct scan *s, const char *file)
+{
+	const void *body;
+	struct record r;
+	struct stat st;
+	int err = 0;
+
+	while (!err && !d->torn) {
+		enum scan_found found;
+		err = scan_next(s, &r, &body, &found);
+		if (err == -EIO && scan_pos(s) < scan_file_end(s)) {
+			tell_damage(d, file, scan_pos(s), "%s", strerror(EIO));
+			scan_seek(s, (scan_pos(s) + UNREADABLE) & ~(uint64_t)(UNREADABLE - 1));
+			err = 0;
+			continue;
+		}
+		if (err || found == SCAN_END)
+			break;
+		if (found != SCAN_RECORD && disk_stat(d->disk, file, &st) == -ENOENT)
+			break;
+		if (found != SCAN_RECORD && torn_at(d, scan_begin(s)))
+			d->torn = true;
+		else if (found == SCAN_DAMAGED)
+			tell_damage(d, file, scan_begin(s), "no valid record for %" PRIu64 " bytes", scan_pos(s) - scan_begin(s));
+		else
+			err = give(d, file, &r, body, found == SCAN_RECORD);
+		show_progress(d, scan_pos(s));
+	}
+	return err;
+}
+
+/* By the segment's index, where there is one: false when nothing in it is wanted, else *POS is where the first of it may be. */
+static bool look_up(struct dump *d, uint64_t base, uint64_t *pos)
+{
+	struct run_batch *batch = NULL;
+	struct index_queue q;
+	struct index *index;
+	bool wants = true;
+	int err;
+
+	*pos = base;
+	if (index_open(d->disk, d->id.secret, base, &index))
+		return true;
+	if (index_last_time(index) < d->query->since) {
+		wants = false;
+	} else if (d->queue) {
+		err = index_find(index, d->queue, &q);
+		wants = !(err == -ENOENT || (!err && q.end <= d->query->offset));
+		batch = wants && !err ? malloc(sizeof *batch) : NULL;
+		if (batch && index_from_offset(index, d->queue, d->query->offset, batch) == 0 && batch->count)
+			*pos = batch->run[0].pos;
+	}
+	free(batch);
+	index_close(index);
+	return wants;
+}
+
+static int dump_segment(struct dump *d, uint64_t base, uint64_t limit)
+{
+	struct scan *s;
+	char path[32];
+	uint64_t pos;
+	int err;
+
+	if (!look_up(d, base, &pos))
+		return 0;
+	segment_name(path, base);
+	err = scan_open(&s, d->disk, d->id.secret, base);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	scan_seek(s, pos);
+	scan_limit(s, limit);
+	err = dump_scan(d, s, path);
+	scan_close(s);
+	return err;
+}
+
+static int dump_log(struct dump *d)
+{
+	uint64_t *base, limit = d->query->committed;
+	size_t count;
+	int err = scan_segments(d->disk, &base, &count);
+
+	if (err)
+		return err;
+	if (count) {
+		d->first = d->shown = base[0];
+		d->last = limit < UINT64_MAX ? limit : base[count - 1];
+	}
+	for (size_t i = 0; i < count && !err && !d->torn && base[i] < limit; i++)
+		err = dump_segment(d, base[i], i + 1 < count && base[i + 1] < limit ? base[i + 1] : limit);
+	free(base);
+	return err;
+}
+
+/* lost/POS.N has log bytes from POS on, lost/BASE.N.segment is a whole segment file. */
+static int dump_lost(struct dump *d)
+{
+	const char *name = d->query->lost, *dot = strrchr(name, '.');
+	bool segment = dot && strcmp(dot, ".segment") == 0;
+	struct scan *s;
+	char path[300];
+	int err;
+
+	if (strspn(name, "0123456789abcdef") != 16 || name[16] != '.')
+		return -EINVAL;
+	snprintf(path, sizeof path, "lost/%s", name);
+	err = scan_open_file(&s, d->disk, d->id.secret, path, segment ? SEGMENT_HEADER : 0, strtoull(name, NULL, 16));
+	if (err)
+		return err;
+	d->first = d->shown = scan_pos(s);
+	d->last = scan_file_end(s);
+	err = dump_scan(d, s, path);
+	scan_close(s);
+	return err;
+}
+
+/* Names to ids. A store that cannot be opened is dumped without names, as long as nobody asks for one. */
+static int find_names(struct dump *d, const char *path, char *why, size_t why_len)
+{
+	const struct dump_query *q = d->query;
+	struct store_options options;
+	struct store_status status;
+	char opening[STORE_WHY];
+	struct topic *t;
+	int err;
+
+	store_options_normal(&options);
+	options.read_only = true;
+	err = store_open(&d->store, path, &options, opening);
+	if (err) {
+		d->store = NULL;
+		snprintf(why, why_len, "%s", opening);
+		if (!q->topic)
+			d->calls->damaged(d->calls->ctx, path, opening);
+		return q->topic ? err : 0;
+	}
+	store_status(d->store, &status);
+	d->proved = status.log_committed;
+	if (!q->topic)
+		return 0;
+	t = topic_find(d->store, q->topic);
+	if (t && (q->queue < 0 || topic_queue(t, (uint32_t)q->queue))) {
+		d->topic = t->id;
+		d->queue = q->queue < 0 ? 0 : t->id << QUEUE_BITS | (uint64_t)q->queue;
+	} else {
+		snprintf(why, why_len, "%s has no %s \"%s\"", path, t ? "such queue in topic" : "topic", q->topic);
+		err = -ENOENT;
+	}
+	if (t)
+		topic_put(t);
+	return err;
+}
+
+static int open_files(struct dump *d, const char *path, char *why, size_t why_len)
+{
+	int err = disk_open_directory(&d->disk, path);
+
+	if (!err)
+		err = identity_load(d->disk, &d->id);
+	if (err == -EPROTONOSUPPORT)
+		snprintf(why, why_len, "%s has a newer format than this mqctl knows (%u)", path, FORMAT_VERSION);
+	else if (err)
+		snprintf(why, why_len, "%s: %s", path, err == -ENOENT || err == -ENOTDIR ? "no store of mqfs is there" :
+			err == -EBADMSG ? "its file \"id\" is damaged" : strerror(-err));
+	return err;
+}
+
+int dump_store(const char *path, const struct dump_query *query, const struct dump_calls *calls, char *why, size_t why_len)
+{
+	struct dump d = {.query = query, .calls = calls, .name_id = UINT64_MAX};
+	int err = open_files(&d, path, why, why_len);
+
+	if (!err)
+		err = find_names(&d, path, why, why_len);
+	if (!err) {
+		err = query->lost ? dump_lost(&d) : dump_log(&d);
+		if (err < 0)
+			snprintf(why, why_len, "%s%s%s: %s", path, query->lost ? "/lost/" : "", query->lost ? query->lost : "", strerror(-err));
+	}
+	if (d.store)
+		store_close(d.store);
+	disk_free(d.disk);
+	return err;
+}
