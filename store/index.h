@@ -6,7 +6,7 @@
  * end, a directory of queues sorted by id, and each queue's entries, delta-coded in blocks of at most INDEX_BLOCK entries
  * with an absolute first one. Every part carries its own checksum (XXH3 with the cluster's secret), so that a
  * look-up on a cold cache reads a few pages, not the file. The layout stands as tables at the top of index.c.
- * It is derived: when missing or damaged it is made again from the segment, by scan_runs() (reader.h) and index_write().
+ * It is derived: when missing or damaged it is made again from the segment, by runs_scan() and index_write().
  *
  * Units    queue offsets and log positions, bytes.
  * Errors   negative errno; -EBADMSG for a damaged part, -ENOENT for a queue that is not here, -EIO where the disk fails.

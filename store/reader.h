@@ -6,10 +6,18 @@
  * body of every record it touches, and remembers where it was, so that reading on costs no look-up and reading a long
  * record in pieces verifies it once.
  *
+ * Calling
+ *	reader_new(&r, store, queue);
+ *	slice_init(&s);
+ *	n = reader_read(r, offset, max, &s);       n bytes in s.part[0 .. s.parts - 1]
+ *	slice_free(&s);                            before the slice is read into again
+ *	reader_free(r);
+ *
  * Units    queue offsets in bytes.
- * Errors   -EIO: damaged or unreadable here. -ENODATA: below the oldest retained byte. 0 bytes: at the committed end.
+ * Errors   -EIO: damaged or unreadable here, told by store_damaged(); what lies behind the damage can be read, see
+ *          reader_behind(). -ENODATA: below the oldest byte that is there. 0 bytes: at the committed end.
  * Threads  a reader is used by one thread at a time; a slice by any one thread.
- * Owns     a slice holds what its bytes lie in until slice_free().
+ * Owns     a slice holds what its bytes lie in until slice_free(); it does not need the reader. A reader holds nothing between calls.
  */
 #ifndef MQFS_STORE_READER_H
 #define MQFS_STORE_READER_H
@@ -22,7 +30,8 @@
 
 struct segment;
 
-/* Bytes of a queue, in order: short records copied together, long ones in place in the segment's mapping. */
+/* Bytes of a queue, in order: short records copied together, long ones in place in the segment's mapping. Reading those in this
+ * process needs disk_guard(); a system call that is given them fails with EFAULT where the disk fails. */
 struct slice {
 	struct iovec part[SLICE_PARTS];
 	int parts;
@@ -42,20 +51,23 @@ struct reader;
 int reader_new(struct reader **r, struct store *s, struct queue *q);
 void reader_free(struct reader *r);
 /* Committed bytes from OFFSET on, at most MAX; at least one when any is there. Fewer than MAX may come though more is
- * there: before damage, and when the slice has no more parts. */
+ * there: before damage, and when the slice has no more parts. TO is empty. */
 ssize_t reader_read(struct reader *r, uint64_t offset, size_t max, struct slice *to);
 /* The same of one record only: from OFFSET, which lies in it, to the record's end at most. */
 ssize_t reader_read_record(struct reader *r, uint64_t offset, size_t max, struct slice *to);
-/* The header of the record that holds OFFSET, checked. */
+/* The header of the record that holds OFFSET, checked. -ENOENT: OFFSET is at the committed end. */
 int reader_record(struct reader *r, uint64_t offset, struct record *to);
 /* The header and the verified body, in TO. */
 int reader_load(struct reader *r, uint64_t offset, struct record *rec, struct slice *to);
+/* After -EIO: the queue offset behind the damage, at most the committed end. */
+uint64_t reader_behind(const struct reader *r);
 
 /* Queue offset of Q's first record at or behind log position POS: its committed end when there is none. */
 int queue_offset_at_pos(struct store *s, struct queue *q, uint64_t pos, uint64_t *offset);
 /* Of its first record whose time is at or after NS. */
 int queue_offset_at_time(struct store *s, struct queue *q, int64_t ns, uint64_t *offset);
-/* Log position of the first record at or after NS (of any queue), by the segments' times and then their records. */
+/* Log position of the first record at or after NS (of any queue), by the segments' times and then their records; what is applied
+ * ends before it when there is none. */
 int log_pos_at_time(struct store *s, int64_t ns, uint64_t *pos);
 /* OFFSET or, when it lies inside a message, the beginning of the message that holds it. */
 int queue_message_start(struct store *s, struct queue *q, uint64_t offset, uint64_t *start);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runs.h"
 #include "record.h"
+#include "scan.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -197,6 +198,55 @@ int runs_sorted(struct runs *r, struct run_queue ***to, size_t *count)
 	*to = all;
 	*count = n;
 	return 0;
+}
+
+#define UNREADABLE 4096u       /* bytes passed over where the disk does not read */
+
+static int scan_into(struct runs *r, struct scan *s, uint64_t end, int64_t *last_time)
+{
+	enum scan_found found = SCAN_RECORD;
+	struct record rec;
+	const void *body;
+
+	scan_limit(s, end);
+	scan_bodies(s, false);
+	while (found != SCAN_END) {
+		struct run_queue *cache = NULL;
+		int err = scan_next(s, &rec, &body, &found);
+
+		if (err == -EIO) {
+			scan_seek(s, scan_pos(s) + UNREADABLE);
+			continue;
+		}
+		if (err)
+			return err;
+		if (found != SCAN_RECORD && found != SCAN_BODY)
+			continue;
+		*last_time = rec.time;
+		if (rec.type == RECORD_MESSAGES)
+			err = runs_add(r, &cache, rec.queue, rec.offset, rec.pos, rec.length, rec.messages);
+		if (err && err != -EINVAL)
+			return err;
+	}
+	return 0;
+}
+
+int runs_scan(struct disk *d, const uint8_t *secret, uint64_t base, uint64_t end, struct runs **r, int64_t *last_time)
+{
+	struct scan *s;
+	int err = scan_open(&s, d, secret, base);
+
+	if (err)
+		return err;
+	err = runs_new(r);
+	if (!err) {
+		*last_time = 0;
+		err = scan_into(*r, s, end, last_time);
+		if (err)
+			runs_free(*r);
+	}
+	scan_close(s);
+	return err;
 }
 
 size_t runs_memory(struct runs *r)

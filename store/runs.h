@@ -46,6 +46,7 @@ struct run_queue {
 	uint64_t next_pos;     /* log position behind its last record */
 };
 
+struct disk;
 struct runs;
 
 int runs_new(struct runs **r);
@@ -61,6 +62,9 @@ bool runs_from_pos(struct runs *r, uint64_t queue, uint64_t pos, struct run_batc
 /* All queues, sorted by id, for index_write(): only when nothing is added any more. The array is malloc'ed, what it
  * points to stays the runs'. */
 int runs_sorted(struct runs *r, struct run_queue ***to, size_t *count);
+/* The runs of the segment of BASE from its file, whatever is damaged in it passed over, and the time of the last record before END. Reads
+ * all of the file. */
+int runs_scan(struct disk *d, const uint8_t *secret, uint64_t base, uint64_t end, struct runs **r, int64_t *last_time);
 size_t runs_memory(struct runs *r);         /* bytes */
 
 #endif

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where queues interleave, a read gathers a thousand short records, each kilobytes from the last: what costs is waiting for
+ * memory. The index gives the places of up to RUN_BATCH runs at once, so their bytes are fetched into the caches a few records
+ * ahead of where they are needed. All of a read's work on a mapping is one disk_guard(), and no lock is taken in it.
+ */
+#include "reader.h"
+#include "lookup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IN_PLACE 4096u         /* bytes: what is shorter is copied */
+#define AHEAD 8u               /* runs fetched ahead */
+#define FETCH_MAX 512u         /* bytes of each */
+#define LINE 64u
+
+struct reader {
+	struct store *store;
+	struct queue *queue;
+	struct lookup look;
+	/* a record's beginning in a run: the one that was read last, or behind it */
+	bool placed;
+	uint64_t base;                 /* of its segment */
+	uint64_t offset, pos;
+	/* the record that was verified last */
+	bool verified;
+	uint64_t verified_pos, verified_sum;
+	uint64_t behind;               /* the queue offset behind what is being read: behind the damage when that fails */
+};
+
+int reader_new(struct reader **r, struct store *s, struct queue *q)
+{
+	struct reader *new = malloc(sizeof *new);
+
+	if (!new)
+		return -ENOMEM;
+	new->store = s;
+	new->queue = q;
+	lookup_init(&new->look, s, q->id);
+	new->placed = new->verified = false;
+	new->behind = 0;
+	*r = new;
+	return 0;
+}
+
+void reader_free(struct reader *r)
+{
+	if (!r)
+		return;
+	lookup_free(&r->look);
+	free(r);
+}
+
+uint64_t reader_behind(const struct reader *r)
+{
+	return r->behind;
+}
+
+/* One pass over the entries of a batch, in one segment. Changed under disk_guard(), so all of it must stay right
+ * wherever that ends. */
+struct pass {
+	struct reader *r;
+	struct slice *to;
+	const uint8_t *bytes;          /* of the segment, LEN from BASE on */
+	size_t len;
+	uint64_t base;
+	uint64_t wanted;               /* queue offset of the next byte to give */
+	uint64_t limit;                /* queue offset behind the last one wanted */
+	size_t room;                   /* in to->copied, used */
+	size_t run;                    /* the entry that the walk is in */
+	uint64_t offset, pos;          /* a record's beginning */
+	struct record rec;             /* the one there */
+	bool one;                      /* no more than one record */
+	bool header;                   /* only the header of one */
+	bool in_place;                 /* something refers to the mapping */
+};
+
+static uint64_t run_end(const struct run_batch *b, size_t run)
+{
+	return run + 1 < b->count ? b->run[run + 1].offset : b->until;
+}
+
+/* The walk begins at the entry before the wanted byte, or where the reader was if that is nearer. A place behind an entry's
+ * beginning belongs to the entry: a record that is not directly behind the one before it has an entry of its own. */
+static void pass_begin(struct pass *p)
+{
+	const struct reader *r = p->r;
+	const struct run_batch *b = &r->look.batch;
+	size_t low = 0, high = b->count;
+
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (b->run[middle].offset <= p->wanted)
+			low = middle;
+		else
+			high = middle;
+	}
+	p->run = low;
+	p->offset = b->run[low].offset;
+	p->pos = b->run[low].pos;
+	if (r->placed && r->base == p->base && r->offset <= p->wanted && r->offset > p->offset) {
+		p->offset = r->offset;
+		p->pos = r->pos;
+	}
+}
+
+static void fetch(const struct pass *p, size_t run)
+{
+	const struct run_batch *b = &p->r->look.batch;
+
+	if (run >= b->count || b->run[run].pos < p->base || b->run[run].pos - p->base > p->len)
+		return;
+	uint64_t bytes = RECORD_HEADER + (run_end(b, run) - b->run[run].offset);
+	const uint8_t *at = p->bytes + (b->run[run].pos - p->base);
+
+	if (bytes > FETCH_MAX)
+		bytes = FETCH_MAX;
+	for (uint64_t i = 0; i < bytes + LINE - 1; i += LINE)
+		__builtin_prefetch(at + i);
+}
+
+/* Reads the header at the walk's place. */
+static int pass_header(struct pass *p)
+{
+	const struct reader *r = p->r;
+	uint64_t end = run_end(&r->look.batch, p->run), into = p->pos - p->base;
+
+	if (p->pos < p->base || into > p->len || p->len - into < RECORD_HEADER)
+		return -EBADMSG;
+	if (record_decode(&p->rec, r->store->id.secret, p->bytes + into, p->pos))
+		return -EBADMSG;
+	if (p->rec.type != RECORD_MESSAGES || p->rec.queue != r->queue->id || p->rec.offset != p->offset || !p->rec.length)
+		return -EBADMSG;
+	return p->rec.length <= end - p->offset ? 0 : -EBADMSG;
+}
+
+/* Behind a damaged header: the next record of the run, which no payload can imitate. False: there is none, or it cannot be known. */
+static bool pass_resume(struct pass *p)
+{
+	uint64_t offset = p->offset, end = run_end(&p->r->look.batch, p->run), last = p->pos + RUN_SPAN;
+
+	while (p->pos < last) {
+		uint64_t into = (p->pos += 8) - p->base;
+		struct record rec;
+
+		if (into > p->len || p->len - into < RECORD_HEADER)
+			return false;
+		if (record_decode(&rec, p->r->store->id.secret, p->bytes + into, p->pos) || rec.queue != p->r->queue->id)
+			continue;
+		if (rec.offset <= offset || rec.offset >= end)
+			return false;
+		p->offset = rec.offset;
+		return true;
+	}
+	return false;
+}
+
+/* Walks to the record that holds the wanted byte: 1 there, 0 the batch ends before it, -EBADMSG its header is damaged. */
+static int pass_walk(struct pass *p)
+{
+	struct reader *r = p->r;
+	const struct run_batch *b = &r->look.batch;
+
+	for (;;) {
+		while (p->offset >= run_end(b, p->run)) {
+			if (++p->run >= b->count)
+				return 0;
+			fetch(p, p->run + AHEAD);
+			p->offset = b->run[p->run].offset;
+			p->pos = b->run[p->run].pos;
+		}
+		r->behind = run_end(b, p->run);
+		if (pass_header(p)) {
+			if (pass_resume(p))
+				r->behind = p->offset;
+			if (r->behind > p->wanted)
+				return -EBADMSG;
+			continue;
+		}
+		r->placed = true;
+		r->base = p->base;
+		r->offset = p->offset;
+		r->pos = p->pos;
+		r->behind = p->offset + p->rec.length;
+		if (p->wanted < r->behind)
+			return 1;
+		p->offset = r->behind;
+		p->pos += record_size(p->rec.length);
+	}
+}
+
+static int pass_body(struct pass *p)
+{
+	struct reader *r = p->r;
+	uint64_t into = p->pos - p->base + RECORD_HEADER;
+
+	if (r->verified && r->verified_pos == p->pos && r->verified_sum == p->rec.sum && p->rec.length <= p->len - into)
+		return 0;
+	if (p->rec.length > p->len - into || record_check_body(&p->rec, r->store->id.secret, p->bytes + into))
+		return -EBADMSG;
+	r->verified = true;
+	r->verified_pos = p->pos;
+	r->verified_sum = p->rec.sum;
+	return 0;
+}
+
+/* Gives N bytes; false when the slice has no more parts. */
+static bool give(struct pass *p, const uint8_t *from, size_t n)
+{
+	struct slice *to = p->to;
+	struct iovec *last = to->parts ? &to->part[to->parts - 1] : NULL;
+	uint8_t *copy = to->copied + p->room;
+
+	if (p->rec.length < IN_PLACE) {
+		memcpy(copy, from, n);
+		p->room += n;
+		if (last && (uint8_t *)last->iov_base + last->iov_len == copy) {
+			last->iov_len += n;
+			to->bytes += n;
+			return true;
+		}
+		from = copy;
+	}
+	if (to->parts == SLICE_PARTS)
+		return false;
+	p->in_place |= from != copy;
+	to->part[to->parts++] = (struct iovec){(void *)from, n};
+	to->bytes += n;
+	return true;
+}
+
+/* 0: goes on in another batch; 1: done; -EBADMSG: damage at the wanted byte. */
+static int pass_read(void *ctx)
+{
+	struct pass *p = ctx;
+
+	pass_begin(p);
+	for (size_t i = 1; i < AHEAD; i++)
+		fetch(p, p->run + i);
+	while (p->wanted < p->limit) {
+		int there = pass_walk(p);
+		size_t skip, n;
+
+		if (there <= 0)
+			return there;
+		if (p->header)
+			return 1;
+		if (pass_body(p))
+			return -EBADMSG;
+		skip = p->wanted - p->offset;
+		n = p->rec.length - skip;
+		if (n > p->limit - p->wanted)
+			n = p->limit - p->wanted;
+		if (!give(p, p->bytes + (p->pos - p->base) + RECORD_HEADER + skip, n))
+			return 1;
+		p->wanted += n;
+		if (p->one)
+			return 1;
+	}
+	return 1;
+}
+
+static int pass_segment(struct pass *p)
+{
+	struct reader *r = p->r;
+	uint64_t last_pos = atomic_load(&r->queue->last_pos);
+	struct segment *s;
+	int result, err = lookup_offset(&r->look, p->wanted, last_pos, &s);
+
+	if (err) {
+		r->behind = r->look.until;
+		return err;
+	}
+	p->base = s->head.base;
+	r->behind = r->look.batch.end;
+	err = segment_map(s, &p->bytes, &p->len);
+	p->in_place = false;
+	result = err ? -EIO : disk_guard(pass_read, p);
+	if (result < 0 && !p->to->bytes)
+		store_damaged(r->store, p->pos, "record");
+	if (p->in_place)
+		p->to->held[p->to->holds++] = s;
+	else
+		segment_put(s);
+	return result == -EBADMSG ? -EIO : result;
+}
+
+static int make_room(struct slice *to, size_t bytes)
+{
+	uint8_t *copied;
+
+	if (to->copied_max >= bytes)
+		return 0;
+	copied = realloc(to->copied, bytes);
+	if (!copied)
+		return -ENOMEM;
+	to->copied = copied;
+	to->copied_max = bytes;
+	return 0;
+}
+
+/* From p->wanted on, which is committed. */
+static int pass_all(struct pass *p)
+{
+	uint64_t committed = atomic_load(&p->r->queue->committed);
+	int result;
+
+	do
+		result = pass_segment(p);
+	while (result == 0 && p->wanted < p->limit);
+	if (p->r->behind > committed)
+		p->r->behind = committed;
+	return result < 0 && !p->to->bytes ? result : 0;
+}
+
+static ssize_t read_bytes(struct reader *r, uint64_t offset, size_t max, bool one, struct slice *to)
+{
+	struct pass p = {.r = r, .to = to, .wanted = offset, .limit = atomic_load(&r->queue->committed), .one = one};
+	int err;
+
+	if (offset >= p.limit || !max)
+		return 0;
+	if (p.limit - offset > max)
+		p.limit = offset + max;
+	err = make_room(to, p.limit - offset);
+	if (!err)
+		err = pass_all(&p);
+	return err ? err : (ssize_t)to->bytes;
+}
+
+ssize_t reader_read(struct reader *r, uint64_t offset, size_t max, struct slice *to)
+{
+	return read_bytes(r, offset, max, false, to);
+}
+
+ssize_t reader_read_record(struct reader *r, uint64_t offset, size_t max, struct slice *to)
+{
+	return read_bytes(r, offset, max, true, to);
+}
+
+int reader_record(struct reader *r, uint64_t offset, struct record *to)
+{
+	struct slice none;
+	struct pass p = {.r = r, .to = &none, .wanted = offset, .limit = offset + 1, .header = true};
+	int err;
+
+	if (offset >= atomic_load(&r->queue->committed))
+		return -ENOENT;
+	slice_init(&none);
+	err = pass_all(&p);
+	if (!err)
+		*to = p.rec;
+	return err;
+}
+
+int reader_load(struct reader *r, uint64_t offset, struct record *rec, struct slice *to)
+{
+	int err = reader_record(r, offset, rec);
+	ssize_t n;
+
+	if (err)
+		return err;
+	n = reader_read_record(r, rec->offset, rec->length, to);
+	return n < 0 ? (int)n : 0;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From log positions and times to places. Times never decrease along the log, so a time is a position. */
+#include "lookup.h"
+#include "reader.h"
+#include "scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The first record at or behind POS, reached by walking from the entry before it. */
+static int walk_to_pos(struct reader *r, const struct lookup *l, uint64_t pos, uint64_t *offset)
+{
+	uint64_t at = l->batch.run[0].offset;
+	struct record rec;
+	int err;
+
+	while (!(err = reader_record(r, at, &rec)) && rec.pos < pos)
+		at = rec.offset + rec.length;
+	if (err == -EIO && l->batch.run[0].pos >= pos)
+		err = 0;
+	*offset = at;
+	return err == -ENOENT ? 0 : err;
+}
+
+int queue_offset_at_pos(struct store *s, struct queue *q, uint64_t pos, uint64_t *offset)
+{
+	uint64_t committed = atomic_load(&q->committed), last = atomic_load(&q->last_pos);
+	struct segment *segment;
+	struct reader *r;
+	struct lookup *l;
+	int err;
+
+	*offset = committed;
+	if (last == UINT64_MAX || pos > last)
+		return 0;
+	l = malloc(sizeof *l);
+	if (!l)
+		return -ENOMEM;
+	lookup_init(l, s, q->id);
+	err = lookup_pos(l, pos, &segment);
+	if (!err) {
+		segment_put(segment);
+		err = reader_new(&r, s, q);
+		if (!err) {
+			err = walk_to_pos(r, l, pos, offset);
+			reader_free(r);
+		}
+	}
+	lookup_free(l);
+	free(l);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* The last segment whose base lies behind only earlier times, or the first one; held. */
+static struct segment *segment_at_time(struct segments *all, int64_t ns)
+{
+	uint64_t low = segments_start(all), high = low, found = low;
+	struct segment *s = segments_last(all);
+
+	if (s) {
+		high = s->head.base + 1;
+		segment_put(s);
+	}
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+
+		s = segments_find(all, middle);
+		if (s && s->head.time < ns) {
+			found = s->head.base;
+			low = s->end;
+		} else {
+			high = s && s->head.base < middle ? s->head.base : middle;
+		}
+		if (s)
+			segment_put(s);
+	}
+	return segments_find(all, found);
+}
+
+/* In the file of BASE before END; END when all of it is earlier. */
+static int pos_at_time(struct store *s, uint64_t base, uint64_t end, int64_t ns, uint64_t *pos)
+{
+	struct scan *scan;
+	enum scan_found found;
+	struct record rec;
+	const void *body;
+	int err = scan_open(&scan, s->disk, s->id.secret, base);
+
+	if (err)
+		return err;
+	*pos = end;
+	scan_limit(scan, end);
+	scan_bodies(scan, false);
+	while (!(err = scan_next(scan, &rec, &body, &found)) && found != SCAN_END) {
+		if ((found == SCAN_RECORD || found == SCAN_BODY) && rec.time >= ns) {
+			*pos = rec.pos;
+			break;
+		}
+	}
+	scan_close(scan);
+	return err;
+}
+
+int log_pos_at_time(struct store *s, int64_t ns, uint64_t *pos)
+{
+	uint64_t applied = atomic_load(&s->applied);
+	struct segment *at = segment_at_time(s->segments, ns);
+	int err = 0;
+
+	*pos = applied;
+	if (at) {
+		err = pos_at_time(s, at->head.base, at->end < applied ? at->end : applied, ns, pos);
+		segment_put(at);
+	}
+	return err;
+}
+
+int queue_offset_at_time(struct store *s, struct queue *q, int64_t ns, uint64_t *offset)
+{
+	uint64_t pos;
+	int err;
+
+	if (ns > atomic_load(&q->mtime)) {
+		*offset = atomic_load(&q->committed);
+		return 0;
+	}
+	err = log_pos_at_time(s, ns, &pos);
+	return err ? err : queue_offset_at_pos(s, q, pos, offset);
+}
+
+/* The newline before a place in a record's body. */
+struct before {
+	const uint8_t *body;
+	size_t at;
+	size_t start;
+};
+
+static int find_newline(void *ctx)
+{
+	struct before *b = ctx;
+	const uint8_t *newline = memrchr(b->body, '\n', b->at);
+
+	b->start = newline ? (size_t)(newline - b->body) + 1 : 0;
+	return 0;
+}
+
+int queue_message_start(struct store *s, struct queue *q, uint64_t offset, uint64_t *start)
+{
+	struct reader *r;
+	struct record rec;
+	struct slice slice;
+	int err;
+
+	*start = offset;
+	if (offset >= atomic_load(&q->committed))
+		return 0;
+	err = reader_new(&r, s, q);
+	if (err)
+		return err;
+	slice_init(&slice);
+	err = reader_load(r, offset, &rec, &slice);
+	if (!err && (rec.flags & RECORD_WRITE)) {
+		*start = rec.offset;
+	} else if (!err) {
+		struct before b = {.body = slice.part[0].iov_base, .at = offset - rec.offset};
+
+		err = disk_guard(find_newline, &b);
+		*start = rec.offset + b.start;
+	}
+	slice_free(&slice);
+	reader_free(r);
+	return err;
+}

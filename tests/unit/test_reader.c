@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log_rig.h"
+#include "reader.h"
+
+#include <errno.h>
+
+static struct rig g;
+static struct reader *reader;
+static struct slice slice;
+
+static void setup(void)
+{
+	rig_open(&g, 16);
+	cr_assert_eq(reader_new(&reader, &g.store, &g.queue[0]), 0);
+	slice_init(&slice);
+}
+
+static void teardown(void)
+{
+	slice_free(&slice);
+	reader_free(reader);
+	rig_close(&g);
+}
+
+TestSuite(reader, .init = setup, .fini = teardown);
+
+/* The byte that belongs at OFFSET of queue N. */
+static uint8_t byte_at(unsigned n, uint64_t offset)
+{
+	return (uint8_t)(offset * 31 + offset / 251 + n * 7);
+}
+
+/* A record of LENGTH bytes of queue N with the bytes that belong there. */
+static uint64_t append(unsigned n, uint32_t length)
+{
+	uint8_t *body = malloc(length);
+	uint64_t pos;
+
+	for (uint32_t i = 0; i < length; i++)
+		body[i] = byte_at(n, g.queue[n].appended + i);
+	pos = rig_append(&g, n, body, length, 0);
+	free(body);
+	return pos;
+}
+
+/* All bytes of the slice are those of queue 0 from OFFSET on. */
+static void right(uint64_t offset)
+{
+	uint64_t total = 0;
+
+	for (int i = 0; i < slice.parts; i++) {
+		const uint8_t *at = slice.part[i].iov_base;
+
+		for (size_t k = 0; k < slice.part[i].iov_len; k++, offset++)
+			if (at[k] != byte_at(0, offset))
+				cr_assert_fail("wrong byte at %lu", offset);
+		total += slice.part[i].iov_len;
+	}
+	cr_assert_eq(total, slice.bytes);
+}
+
+static ssize_t read_at(uint64_t offset, size_t max)
+{
+	ssize_t n;
+
+	slice_free(&slice);
+	n = reader_read(reader, offset, max, &slice);
+	if (n >= 0) {
+		cr_assert_eq((size_t)n, slice.bytes);
+		cr_assert_leq((size_t)n, max);
+		right(offset);
+	}
+	return n;
+}
+
+/* Reads all from OFFSET on, in reads of MAX. */
+static void read_to_end(uint64_t offset, size_t max)
+{
+	ssize_t n;
+
+	while ((n = read_at(offset, max)) > 0)
+		offset += (uint64_t)n;
+	cr_assert_eq(n, 0);
+	cr_assert_eq(offset, g.queue[0].committed);
+}
+
+Test(reader, an_empty_queue_is_at_its_end)
+{
+	cr_assert_eq(read_at(0, 100), 0);
+	append(1, 100);
+	cr_assert_eq(read_at(0, 100), 0);
+}
+
+Test(reader, short_records_come_together)
+{
+	for (int i = 0; i < 1000; i++)
+		append(0, 100);
+	cr_assert_eq(read_at(0, 65536), 65536);
+	cr_assert_eq(slice.parts, 1);
+	cr_assert_eq(read_at(50, 10), 10);
+	cr_assert_eq(read_at(99990, 100), 10);
+	cr_assert_eq(read_at(100000, 100), 0);
+	read_to_end(0, 4096);
+}
+
+Test(reader, long_records_come_in_place)
+{
+	for (int i = 0; i < 20; i++)
+		append(0, 128 << 10);
+	cr_assert_eq(read_at(1000, 128 << 10), 128 << 10);
+	cr_assert_eq(slice.parts, 2);
+	cr_assert_eq(slice.holds, 1);
+	cr_assert_null(memchr(slice.part[0].iov_base, 0, 0));
+	read_to_end(0, 100000);
+}
+
+Test(reader, interleaved_queues_over_many_segments_are_read_whole)
+{
+	for (int i = 0; i < 60000; i++)
+		append((unsigned)i % 16, 100);
+	cr_assert_gt(segments_count(g.store.segments), 10);
+	read_to_end(0, 128 << 10);
+	read_to_end(0, 777);
+	read_to_end(123456, 4096);
+}
+
+Test(reader, records_of_all_sizes_are_read_whole)
+{
+	srand(1);
+	for (int i = 0; i < 3000; i++)
+		append((unsigned)rand() % 3, 1 + (uint32_t)rand() % (rand() % 20 ? 300 : 20000));
+	read_to_end(0, 128 << 10);
+	read_to_end(0, 100);
+}
+
+Test(reader, any_offset_is_found_from_any_other)
+{
+	srand(2);
+	for (int i = 0; i < 20000; i++)
+		append((unsigned)rand() % (i < 10000 ? 2 : 16), 100);
+	for (int i = 0; i < 2000; i++)
+		cr_assert_eq(read_at((uint64_t)rand() % (g.queue[0].committed - 500), 500), 500);
+	for (uint64_t at = g.queue[0].committed; at >= 8192; at -= 8192)
+		cr_assert_eq(read_at(at - 8192, 8192), 8192);
+}
+
+Test(reader, a_queue_that_is_in_few_segments_is_found_in_each)
+{
+	for (int i = 0; i < 20; i++) {
+		append(0, 100);
+		for (int k = 0; k < 3; k++)
+			append(1, 500000);
+	}
+	read_to_end(0, 100);
+	for (uint64_t at = 2000; at >= 100; at -= 100)
+		cr_assert_eq(read_at(at - 100, 100), 100);
+}
+
+Test(reader, what_comes_later_is_read_on)
+{
+	uint64_t at = 0;
+
+	for (int i = 0; i < 20000; i++) {
+		append(0, 90);
+		if (i % 7 == 0)
+			append(1, 200);
+		cr_assert_eq(read_at(at, 4096), 90);
+		at += 90;
+	}
+}
+
+Test(reader, what_is_not_committed_is_not_shown)
+{
+	append(0, 100);
+	rig_write(&g, 0, "secret", 6, 0);
+	cr_assert_eq(read_at(0, 4096), 100);
+	cr_assert_eq(read_at(100, 4096), 0);
+}
+
+Test(reader, a_segment_sealed_meanwhile_is_read_on)
+{
+	for (int i = 0; i < 100; i++)
+		append(0, 100);
+	cr_assert_eq(read_at(0, 1000), 1000);
+	rig_seal(&g);
+	append(0, 100);
+	read_to_end(1000, 1000);
+}
+
+Test(reader, below_the_oldest_segment_there_is_no_data)
+{
+	struct segment *first;
+
+	for (int i = 0; i < 20000; i++)
+		append(0, 100);
+	cr_assert_eq(read_at(0, 100), 100);
+	first = segments_take_first(g.store.segments);
+	segment_wait_unused(first);
+	cr_assert_eq(read_at(0, 100), -ENODATA);
+	cr_assert_eq(read_at(g.queue[0].committed - 100, 100), 100);
+	cr_assert_eq(read_at(0, 100), -ENODATA);
+}
+
+Test(reader, a_damaged_body_hides_its_own_bytes_only)
+{
+	uint64_t pos = 0;
+
+	for (int i = 0; i < 100; i++) {
+		uint64_t at = append(0, 100);
+
+		if (i == 50)
+			pos = at;
+	}
+	rig_damage(&g, pos + RECORD_HEADER + 7);
+	cr_assert_eq(read_at(0, 10000), 5000);
+	cr_assert_eq(g.store.damaged, 0);
+	cr_assert_eq(read_at(5000, 10000), -EIO);
+	cr_assert_eq(reader_behind(reader), 5100);
+	cr_assert_eq(read_at(5099, 1), -EIO);
+	cr_assert_gt(g.store.damaged, 0);
+	cr_assert_eq(read_at(5100, 10000), 4900);
+	cr_assert_eq(read_at(4999, 1), 1);
+}
+
+Test(reader, a_damaged_header_hides_one_record)
+{
+	uint64_t pos = 0;
+
+	for (int i = 0; i < 100; i++) {
+		uint64_t at = append(0, 100);
+
+		if (i == 50)
+			pos = at;
+	}
+	rig_damage(&g, pos + 8);
+	cr_assert_eq(read_at(0, 10000), 5000);
+	cr_assert_eq(read_at(5000, 10000), -EIO);
+	cr_assert_eq(reader_behind(reader), 5100);
+	cr_assert_eq(read_at(5100, 10000), 4900);
+	rig_seal(&g);
+	cr_assert_eq(read_at(5050, 10000), -EIO);
+	cr_assert_eq(read_at(5150, 10000), 4850);
+}
+
+Test(reader, a_damaged_header_between_other_queues_hides_one_record)
+{
+	uint64_t pos = 0;
+
+	for (int i = 0; i < 1000; i++) {
+		uint64_t at = append((unsigned)i % 4, 100);
+
+		if (i == 400)
+			pos = at;
+	}
+	rig_damage(&g, pos);
+	cr_assert_eq(read_at(0, 100000), 10000);
+	cr_assert_eq(read_at(10000, 100000), -EIO);
+	cr_assert_eq(reader_behind(reader), 10100);
+	cr_assert_eq(read_at(10100, 100000), 14900);
+}
+
+Test(reader, a_damaged_last_record_ends_at_the_committed_end)
+{
+	uint64_t pos;
+
+	append(0, 100);
+	pos = append(0, 100);
+	rig_damage(&g, pos);
+	cr_assert_eq(read_at(150, 100), -EIO);
+	cr_assert_eq(reader_behind(reader), 200);
+}
+
+Test(reader, a_bit_flipped_anywhere_shows_no_wrong_byte)
+{
+	uint64_t end;
+
+	for (int i = 0; i < 8; i++)
+		append((unsigned)i % 2, 120);
+	end = g.pos;
+	for (uint64_t pos = 0; pos < end; pos++) {
+		struct reader *fresh;
+
+		rig_damage(&g, pos);
+		cr_assert_eq(reader_new(&fresh, &g.store, &g.queue[0]), 0);
+		for (uint64_t at = 0; at < g.queue[0].committed;) {
+			ssize_t n;
+
+			slice_free(&slice);
+			n = reader_read(fresh, at, 1000, &slice);
+			cr_assert(n > 0 || n == -EIO);
+			if (n > 0)
+				right(at);
+			cr_assert(n > 0 || reader_behind(fresh) > at);
+			at = n > 0 ? at + (uint64_t)n : reader_behind(fresh);
+		}
+		reader_free(fresh);
+		rig_damage(&g, pos);
+	}
+}
+
+Test(reader, a_missing_index_costs_time_only)
+{
+	char command[160];
+
+	for (int i = 0; i < 60000; i++)
+		append((unsigned)i % 16, 100);
+	snprintf(command, sizeof command, "rm %s/log/*.index", g.directory);
+	cr_assert_eq(system(command), 0);
+	read_to_end(0, 128 << 10);
+	cr_assert_gt(g.store.damaged, 0);
+}
+
+Test(reader, a_damaged_index_costs_time_only)
+{
+	char command[256];
+
+	for (int i = 0; i < 60000; i++)
+		append((unsigned)i % 16, 100);
+	snprintf(command, sizeof command, "for f in %s/log/*.index; do printf XXXX | dd of=$f bs=1 seek=8500 conv=notrunc status=none; done", g.directory);
+	cr_assert_eq(system(command), 0);
+	for (unsigned n = 0; n < 16; n++) {
+		struct reader *r;
+		uint64_t at = 0;
+		ssize_t got;
+
+		cr_assert_eq(reader_new(&r, &g.store, &g.queue[n]), 0);
+		slice_free(&slice);
+		while ((got = reader_read(r, at, 65536, &slice)) > 0) {
+			at += (uint64_t)got;
+			slice_free(&slice);
+		}
+		cr_assert_eq(got, 0);
+		cr_assert_eq(at, g.queue[n].committed);
+		reader_free(r);
+	}
+	cr_assert_gt(g.store.damaged, 0);
+	read_to_end(0, 128 << 10);
+}
+
+Test(reader, a_cut_segment_file_is_an_error_and_no_crash)
+{
+	char name[128];
+
+	for (int i = 0; i < 200; i++)
+		append(0, 4000);
+	snprintf(name, sizeof name, "%s/log/0000000000000000", g.directory);
+	cr_assert_eq(read_at(0, 4000), 4000);
+	cr_assert_eq(truncate(name, 200000), 0);
+	cr_assert_eq(read_at(400000, 4000), -EIO);
+	cr_assert_eq(read_at(4000, 4000), 4000);
+}
+
+Test(reader, a_long_record_is_verified_once)
+{
+	uint64_t pos;
+
+	rig_seal(&g);
+	pos = append(0, 500000);
+	cr_assert_eq(read_at(0, 131072), 131072);
+	rig_damage(&g, pos + RECORD_HEADER + 499999);
+	cr_assert_eq(read_at(131072, 131072), 131072);
+	append(0, 10);
+	cr_assert_eq(read_at(500000, 10), 10);
+	cr_assert_eq(read_at(0, 10), -EIO);
+}
+
+Test(reader, one_record_at_a_time)
+{
+	append(0, 100);
+	append(0, 100);
+	cr_assert_eq(reader_read_record(reader, 0, 1000, &slice), 100);
+	right(0);
+	slice_free(&slice);
+	cr_assert_eq(reader_read_record(reader, 150, 1000, &slice), 50);
+	right(150);
+	slice_free(&slice);
+	cr_assert_eq(reader_read_record(reader, 150, 20, &slice), 20);
+	slice_free(&slice);
+	cr_assert_eq(reader_read_record(reader, 200, 20, &slice), 0);
+}
+
+Test(reader, a_record_can_be_had_whole)
+{
+	struct record rec;
+
+	append(0, 100);
+	append(0, 5000);
+	cr_assert_eq(reader_record(reader, 300, &rec), 0);
+	cr_assert_eq(rec.offset, 100);
+	cr_assert_eq(rec.length, 5000);
+	cr_assert_eq(reader_load(reader, 300, &rec, &slice), 0);
+	cr_assert_eq(slice.bytes, 5000);
+	right(100);
+	cr_assert_eq(reader_record(reader, 5100, &rec), -ENOENT);
+}
+
+Test(reader, a_slice_full_of_parts_is_a_short_read)
+{
+	for (int i = 0; i < 200; i++)
+		append(0, 4096);
+	cr_assert_eq(read_at(0, 200 * 4096), SLICE_PARTS * 4096);
+	read_to_end(0, 200 * 4096);
+}
+
+Test(reader, a_log_position_finds_the_next_record_of_the_queue)
+{
+	uint64_t pos[3000], offset;
+
+	for (unsigned i = 0; i < 3000; i++)
+		pos[i] = append(i % 3, 1000);
+	for (unsigned i = 0; i + 3 < 3000; i += 13) {
+		cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[i], &offset), 0);
+		cr_assert_eq(offset, (i + 2) / 3 * 1000);
+	}
+	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[2999], &offset), 0);
+	cr_assert_eq(offset, 1000 * 1000);
+	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[5], 0, &offset), 0);
+	cr_assert_eq(offset, 0);
+}
+
+Test(reader, a_time_finds_the_next_record_of_the_queue)
+{
+	uint64_t pos[3000], offset, at;
+
+	for (unsigned i = 0; i < 3000; i++)
+		pos[i] = append(i % 3, 1000);
+	for (unsigned i = 0; i + 3 < 3000; i += 13) {
+		cr_assert_eq(log_pos_at_time(&g.store, 1001 + i, &at), 0);
+		cr_assert_eq(at, pos[i]);
+		cr_assert_eq(queue_offset_at_time(&g.store, &g.queue[0], 1001 + i, &offset), 0);
+		cr_assert_eq(offset, (i + 2) / 3 * 1000);
+	}
+	cr_assert_eq(log_pos_at_time(&g.store, 0, &at), 0);
+	cr_assert_eq(at, 0);
+	cr_assert_eq(log_pos_at_time(&g.store, 1 << 20, &at), 0);
+	cr_assert_eq(at, g.pos);
+	cr_assert_eq(queue_offset_at_time(&g.store, &g.queue[0], 1 << 20, &offset), 0);
+	cr_assert_eq(offset, 1000 * 1000);
+}
+
+Test(reader, an_offset_inside_a_message_finds_its_beginning)
+{
+	uint64_t start;
+
+	rig_append(&g, 0, "one\ntwo\n", 8, 0);
+	rig_append(&g, 0, "three\n", 6, 0);
+	rig_append(&g, 0, "a\nb\nc\n", 6, RECORD_WRITE);
+	for (uint64_t at = 0; at < 20; at++) {
+		cr_assert_eq(queue_message_start(&g.store, &g.queue[0], at, &start), 0);
+		cr_assert_eq(start, at < 4 ? 0u : at < 8 ? 4u : at < 14 ? 8u : 14u);
+	}
+	cr_assert_eq(queue_message_start(&g.store, &g.queue[0], 20, &start), 0);
+	cr_assert_eq(start, 20);
+}
