@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scratch.h"
+#include "record.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <ftw.h>
+
+char scratch_path[64];
+struct faulty scratch;
+uint8_t scratch_secret[RECORD_SECRET];
+
+static bool fails(enum faulty_call call)
+{
+	scratch.calls[call]++;
+	return scratch.fail[call] && --scratch.fail[call] == 0;
+}
+
+static int f_open(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	(void)d;
+	return fails(CALL_OPEN) ? scratch.error : scratch.under->ops->open(scratch.under, path, flags, mode);
+}
+
+static int f_close(struct disk *d, int fd)
+{
+	(void)d;
+	return scratch.under->ops->close(scratch.under, fd);
+}
+
+static ssize_t f_pread(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+{
+	(void)d;
+	return fails(CALL_PREAD) ? scratch.error : scratch.under->ops->pread(scratch.under, fd, to, len, at);
+}
+
+static ssize_t f_pwritev(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
+{
+	(void)d;
+	return fails(CALL_PWRITEV) ? scratch.error : scratch.under->ops->pwritev(scratch.under, fd, iov, n, at);
+}
+
+static int f_sync(struct disk *d, int fd)
+{
+	(void)d;
+	if (scratch.before_sync)
+		scratch.before_sync(scratch.ctx);
+	return fails(CALL_SYNC) ? scratch.error : scratch.under->ops->sync(scratch.under, fd);
+}
+
+static int f_allocate(struct disk *d, int fd, uint64_t len)
+{
+	(void)d;
+	return fails(CALL_ALLOCATE) ? scratch.error : scratch.under->ops->allocate(scratch.under, fd, len);
+}
+
+static int f_truncate(struct disk *d, int fd, uint64_t len)
+{
+	(void)d;
+	return scratch.under->ops->truncate(scratch.under, fd, len);
+}
+
+static int f_stat(struct disk *d, const char *path, struct stat *st)
+{
+	(void)d;
+	return scratch.under->ops->stat(scratch.under, path, st);
+}
+
+static int f_rename(struct disk *d, const char *from, const char *to)
+{
+	(void)d;
+	return fails(CALL_RENAME) ? scratch.error : scratch.under->ops->rename(scratch.under, from, to);
+}
+
+static int f_unlink(struct disk *d, const char *path)
+{
+	(void)d;
+	return scratch.under->ops->unlink(scratch.under, path);
+}
+
+static int f_mkdir(struct disk *d, const char *path, mode_t mode)
+{
+	(void)d;
+	return scratch.under->ops->mkdir(scratch.under, path, mode);
+}
+
+static int f_list(struct disk *d, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
+{
+	(void)d;
+	return scratch.under->ops->list(scratch.under, path, each, ctx);
+}
+
+static int f_sync_directory(struct disk *d, const char *path)
+{
+	(void)d;
+	return fails(CALL_SYNC_DIRECTORY) ? scratch.error : scratch.under->ops->sync_directory(scratch.under, path);
+}
+
+static int f_map(struct disk *d, int fd, size_t len, const void **at)
+{
+	(void)d;
+	return scratch.under->ops->map(scratch.under, fd, len, at);
+}
+
+static int f_unmap(struct disk *d, const void *at, size_t len)
+{
+	(void)d;
+	return scratch.under->ops->unmap(scratch.under, at, len);
+}
+
+static int f_space(struct disk *d, struct disk_space *space)
+{
+	(void)d;
+	return scratch.under->ops->space(scratch.under, space);
+}
+
+static int f_lock(struct disk *d, int fd)
+{
+	(void)d;
+	return scratch.under->ops->lock(scratch.under, fd);
+}
+
+static void f_free(struct disk *d)
+{
+	(void)d;
+}
+
+static const struct disk_ops faulty_ops = {
+	.open = f_open,
+	.close = f_close,
+	.pread = f_pread,
+	.pwritev = f_pwritev,
+	.sync = f_sync,
+	.allocate = f_allocate,
+	.truncate = f_truncate,
+	.stat = f_stat,
+	.rename = f_rename,
+	.unlink = f_unlink,
+	.mkdir = f_mkdir,
+	.list = f_list,
+	.sync_directory = f_sync_directory,
+	.map = f_map,
+	.unmap = f_unmap,
+	.space = f_space,
+	.lock = f_lock,
+	.free = f_free,
+};
+
+void scratch_init(void)
+{
+	strcpy(scratch_path, "/tmp/mqfs-test.XXXXXX");
+	if (!mkdtemp(scratch_path))
+		abort();
+	memset(&scratch, 0, sizeof scratch);
+	scratch.disk.ops = &faulty_ops;
+	scratch.error = -EIO;
+	if (disk_open_directory(&scratch.under, scratch_path))
+		abort();
+	for (unsigned i = 0; i < RECORD_SECRET; i++)
+		scratch_secret[i] = (uint8_t)(i * 73 + 5);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *walk)
+{
+	(void)st;
+	(void)kind;
+	(void)walk;
+	return remove(path);
+}
+
+void scratch_end(void)
+{
+	disk_free(scratch.under);
+	nftw(scratch_path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}

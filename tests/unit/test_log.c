@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bytes.h"
+#include "log.h"
+#include "scan.h"
+#include "scratch.h"
+#include "supply.h"
+#include "topic.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#define SEGMENT (1u << 20)
+
+static struct segments *segments;
+static struct supply *supply;
+static struct log *log_;
+static struct topic topic;
+static struct queue queue;
+
+static void begin(void)
+{
+	struct log_start start = {0};
+	struct log_settings settings = {.segment_size = SEGMENT};
+
+	scratch_init();
+	cr_assert_eq(disk_mkdir(&scratch.disk, "log", 0700), 0);
+	cr_assert_eq(segments_new(&segments, &scratch.disk, scratch_secret), 0);
+	cr_assert_eq(supply_new(&supply, &scratch.disk, SEGMENT + SEGMENT_HEADER), 0);
+	cr_assert_eq(log_new(&log_, &scratch.disk, scratch_secret, 7, segments, supply, &start, &settings), 0);
+	memset(&topic, 0, sizeof topic);
+	memset(&queue, 0, sizeof queue);
+	queue.topic = &topic;
+	queue.id = 1 << QUEUE_BITS;
+	queue.run_segment = UINT64_MAX;
+}
+
+static void end(void)
+{
+	log_free(log_);
+	supply_free(supply);
+	segments_free(segments);
+	scratch_end();
+}
+
+TestSuite(log, .init = begin, .fini = end);
+
+static int append(const char *body, size_t len, struct append *a)
+{
+	struct iovec iov = {(void *)body, len};
+
+	*a = (struct append){.type = RECORD_MESSAGES, .messages = 1, .queue = &queue, .iov = &iov, .iovcnt = 1, .uid = 1, .pid = 2};
+	return log_append(log_, a, 0);
+}
+
+Test(log, positions_and_offsets_follow_each_other)
+{
+	struct append a, b;
+
+	cr_assert_eq(append("hello\n", 6, &a), 0);
+	cr_assert_eq(append("world\n", 6, &b), 0);
+	cr_assert_eq(a.pos, 0);
+	cr_assert_eq(a.end, record_size(6));
+	cr_assert_eq(b.pos, a.end);
+	cr_assert_eq(a.offset, 0);
+	cr_assert_eq(b.offset, 6);
+	cr_assert_eq(log_written(log_), b.end);
+}
+
+Test(log, the_file_holds_a_chain_of_valid_records)
+{
+	struct append a;
+	const void *body;
+	enum scan_found found;
+	struct scan *scan;
+	struct record r;
+
+	for (int i = 0; i < 10; i++)
+		cr_assert_eq(append("message\n", 8, &a), 0);
+	cr_assert_eq(scan_open(&scan, &scratch.disk, scratch_secret, 0), 0);
+	scan_expect_chain(scan, 0);
+	for (int i = 0; i < 10; i++) {
+		cr_assert_eq(scan_next(scan, &r, &body, &found), 0);
+		cr_assert_eq(found, SCAN_RECORD);
+		cr_assert(scan_chained(scan));
+		cr_assert_eq(r.offset, (uint64_t)i * 8);
+		cr_assert_eq(memcmp(body, "message\n", 8), 0);
+	}
+	cr_assert_eq(scan_next(scan, &r, &body, &found), 0);
+	cr_assert_eq(found, SCAN_END);
+	scan_close(scan);
+}
+
+Test(log, a_full_segment_is_followed_by_the_next_without_a_gap)
+{
+	static char big[300000];
+	struct append a, b;
+	uint64_t to;
+
+	memset(big, 'x', sizeof big);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(append(big, sizeof big, &b), 0);
+	cr_assert_eq(b.pos, a.end);
+	cr_assert_eq(segments_count(segments), 2);
+	cr_assert_eq(log_active(log_), b.pos);
+	cr_assert_eq(log_sync(log_, &to), 0);
+	cr_assert_eq(to, b.end);
+}
+
+Test(log, a_record_longer_than_a_segment_gets_one_of_its_own)
+{
+	static char big[SEGMENT + 5];
+	struct append a;
+
+	cr_assert_eq(append("x\n", 2, &a), 0);
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(log_written(log_), a.end);
+}
+
+Test(log, no_room_is_told_before_a_position_is_given_and_heals)
+{
+	static char big[500000];
+	struct append a, b;
+
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_ALLOCATE] = 1;
+	cr_assert_eq(append(big, sizeof big, &b), -ENOSPC);
+	cr_assert(log_full(log_));
+	cr_assert_eq(log_end(log_), a.end);
+	cr_assert_eq(queue.appended, a.offset + sizeof big);
+	cr_assert_not(log_failed(log_));
+	cr_assert_eq(append(big, sizeof big, &b), 0);
+	cr_assert_not(log_full(log_));
+	cr_assert_eq(b.pos, a.end);
+}
+
+Test(log, a_failed_write_is_final)
+{
+	struct append a;
+	uint64_t to;
+
+	cr_assert_eq(append("a\n", 2, &a), 0);
+	scratch.fail[CALL_PWRITEV] = 1;
+	cr_assert_eq(append("b\n", 2, &a), -EIO);
+	cr_assert_eq(append("c\n", 2, &a), -EIO);
+	cr_assert_eq(log_sync(log_, &to), -EIO);
+	cr_assert_eq(scratch.calls[CALL_SYNC], 0);
+}
+
+Test(log, a_full_disk_in_prepared_space_is_final_too)
+{
+	struct append a;
+
+	cr_assert_eq(append("a\n", 2, &a), 0);
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_PWRITEV] = 1;
+	cr_assert_eq(append("b\n", 2, &a), -EIO);
+	cr_assert(log_failed(log_));
+}
+
+Test(log, a_failed_sync_is_never_tried_again)
+{
+	struct append a;
+	uint64_t to;
+
+	cr_assert_eq(append("a\n", 2, &a), 0);
+	scratch.fail[CALL_SYNC] = 1;
+	cr_assert_eq(log_sync(log_, &to), -EIO);
+	cr_assert_eq(log_sync(log_, &to), -EIO);
+	cr_assert_eq(scratch.calls[CALL_SYNC], 1);
+	cr_assert_eq(append("b\n", 2, &a), -EIO);
+}
+
+Test(log, a_new_segments_name_is_durable_before_its_records_count)
+{
+	struct append a;
+	uint64_t to;
+
+	cr_assert_eq(append("a\n", 2, &a), 0);
+	scratch.fail[CALL_SYNC_DIRECTORY] = 1;
+	cr_assert_eq(log_sync(log_, &to), -EIO);
+}
+
+Test(log, a_topic_that_is_closed_takes_nothing)
+{
+	struct append a;
+
+	topic.retired = true;
+	cr_assert_eq(append("a\n", 2, &a), -EROFS);
+	topic.retired = false;
+	topic.closing = 1;
+	cr_assert_eq(append("a\n", 2, &a), -EROFS);
+	cr_assert_eq(log_end(log_), 0);
+}
+
+Test(log, a_longer_body_than_a_record_may_have_is_refused)
+{
+	static char huge[RECORD_BODY_MAX + 1];
+	struct append a;
+
+	cr_assert_eq(append(huge, sizeof huge, &a), -EMSGSIZE);
+	cr_assert_eq(log_end(log_), 0);
+}
+
+static void *many(void *arg)
+{
+	struct append a;
+
+	(void)arg;
+	for (int i = 0; i < 2000; i++)
+		if (append("0123456789\n", 11, &a))
+			return (void *)1;
+	return NULL;
+}
+
+Test(log, appends_of_many_threads_leave_no_hole)
+{
+	struct log_entry entries[100];
+	uint64_t to, expect = 0, offset = 0;
+	pthread_t t[4];
+	size_t n, all = 0;
+	void *failed;
+
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, many, NULL);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(t[i], &failed);
+		cr_assert_null(failed);
+	}
+	cr_assert_eq(log_written(log_), log_end(log_));
+	cr_assert_eq(log_sync(log_, &to), 0);
+	while ((n = log_take(log_, to, entries, 100)) > 0) {
+		for (size_t i = 0; i < n; i++) {
+			cr_assert_eq(entries[i].pos, expect);
+			expect = entries[i].end;
+			offset += 11;
+			cr_assert_eq(entries[i].queue_end, offset);
+		}
+		all += n;
+	}
+	cr_assert_eq(all, 8000);
+}
