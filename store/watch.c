@@ -299,6 +299,8 @@ void watch_fail(struct store *s, int err)
 
 void watch_stop(struct watch *watch)
 {
+	if (!watch)
+		return;
 	pthread_mutex_lock(&watch->lock);
 	watch->stop = true;
 	pthread_cond_signal(&watch->wake);

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file checkpoint/POS, little endian, without gaps. POS is 16 hex digits.
+ *
+ *      header                                        each topic, in ascending order of id
+ *        0  "MQFS-CKP"                                 0  u64  id
+ *        8  u32  format version                        8  i64  when it was made, ns since 1970
+ *       12  u32  0                                    16  i64  when it was last changed
+ *       16  u64  cluster id                           24  u32  uid
+ *       24  u64  log position                         28  u32  gid
+ *       32  u64  header checksum of the record        32  u32  mode
+ *                before it, 0 at 0                    36  u32  queues
+ *       40  u32  that record's epoch: reign           40  u32  bit N: it has a value of its own for setting N
+ *       44  u32  epoch: start                         44  u8   1: it is retired
+ *       48  u64  epoch: node id                       45  u8   bytes of its name
+ *       56  i64  that record's time                   46  u16  0
+ *       64  u64  bytes of the file                    48  u64  for each bit set, ascending: the value
+ *       72  u64  topics                                   the name
+ *       80  u64  id of the last topic ever made           its queues, by number, each
+ *       88  u32  the root's uid                             0  u64  queue offset behind its last message
+ *       92  u32  gid                                        8  u64  messages ever
+ *       96  u32  mode                                      16  i64  time of its last record
+ *      100  u32  0                                         24  u64  log position of its last record, 2^64-1: none yet
+ *      104  the topics                                     32  u64  head
+ *        -  u64  checksum of all before it                 40  u64  lines that were ended without their newline
+ *                                                          48  u32  uid, 52 u32 gid, 56 u32 mode
+ *
+ * The settings' numbers are those of enum setting_id, the values what setting_parse() gives. The checksum is XXH3 (64 bits) with the
+ * cluster's secret. A checkpoint counts only when it is right to the last byte.
+ */
+#include "checkpoint.h"
+#include "bytes.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define MAGIC "MQFS-CKP"
+#define HEADER 104u
+#define TOPIC 48u
+#define QUEUE 60u
+#define SUM 8u
+#define LONGEST ((size_t)4 << 30)      /* bytes of a file that is looked at */
+#define ID_MAX (UINT64_C(1) << 52)     /* so that queues' ids and inode numbers fit in 64 bits */
+#define LIST_MAX 64                    /* of the newest files that pruning looks at */
+
+static void name_of(char to[32], uint64_t pos)
+{
+	snprintf(to, 32, "checkpoint/%016" PRIx64, pos);
+}
+
+/* ---- writing ---- */
+
+static uint64_t topic_bytes(const struct topic *t)
+{
+	unsigned own = (unsigned)__builtin_popcount(atomic_load(&t->own_set));
+
+	return TOPIC + own * 8 + strlen(t->name) + (uint64_t)atomic_load(&t->count) * QUEUE;
+}
+
+/* Under the topics' lock. */
+static uint64_t bytes_now(struct store *s)
+{
+	uint64_t bytes = HEADER + SUM;
+	struct topic *t;
+
+	for (size_t n = 0; (t = topic_at(s->topics, n)); n++)
+		bytes += topic_bytes(t);
+	return bytes;
+}
+
+uint64_t checkpoint_size(struct store *s)
+{
+	uint64_t bytes;
+
+	topics_read_lock(s->topics);
+	bytes = bytes_now(s);
+	topics_unlock(s->topics);
+	return bytes;
+}
+
+static void put_owner(uint8_t *to, const struct owner *o)
+{
+	put32(to, o->uid);
+	put32(to + 4, o->gid);
+	put32(to + 8, o->mode);
+}
+
+static uint8_t *put_queue(uint8_t *to, const struct queue *q)
+{
+	put64(to, atomic_load(&q->committed));
+	put64(to + 8, atomic_load(&q->messages));
+	put64(to + 16, (uint64_t)atomic_load(&q->mtime));
+	put64(to + 24, atomic_load(&q->last_pos));
+	put64(to + 32, atomic_load(&q->head));
+	put64(to + 40, atomic_load(&q->partial));
+	put_owner(to + 48, &q->owner);
+	return to + QUEUE;
+}
+
+static uint8_t *put_topic(uint8_t *to, struct topic *t)
+{
+	uint32_t count = atomic_load(&t->count);
+	size_t len = strlen(t->name);
+
+	put64(to, t->id);
+	put64(to + 8, (uint64_t)t->born);
+	put64(to + 16, (uint64_t)atomic_load(&t->ctime));
+	put_owner(to + 24, &t->owner);
+	put32(to + 36, count);
+	put32(to + 40, atomic_load(&t->own_set));
+	to[44] = atomic_load(&t->retired);
+	to[45] = (uint8_t)len;
+	put16(to + 46, 0);
+	to += TOPIC;
+	for (int id = 0; id < SETTINGS; id++)
+		if (topic_has_own(t, id)) {
+			put64(to, atomic_load(&t->own[id]));
+			to += 8;
+		}
+	memcpy(to, t->name, len);
+	to += len;
+	for (uint32_t n = 0; n < count; n++)
+		to = put_queue(to, topic_queue(t, n));
+	return to;
+}
+
+static void put_header(uint8_t *to, struct store *s, const struct checkpoint_info *info, uint64_t topics)
+{
+	memcpy(to, MAGIC, 8);
+	put32(to + 8, FORMAT_VERSION);
+	put32(to + 12, 0);
+	put64(to + 16, s->id.cluster);
+	put64(to + 24, info->pos);
+	put64(to + 32, info->chain);
+	put32(to + 40, info->epoch.reign);
+	put32(to + 44, info->epoch.start);
+	put64(to + 48, info->epoch.node);
+	put64(to + 56, (uint64_t)info->time);
+	put64(to + 64, info->size);
+	put64(to + 72, topics);
+	put64(to + 80, *topics_counter(s->topics));
+	put_owner(to + 88, topics_root(s->topics));
+	put32(to + 100, 0);
+}
+
+/* The apply lock keeps the state at one position; nobody who looks something up waits for us. */
+static int encode(struct store *s, struct checkpoint_info *info, uint8_t **to)
+{
+	struct topic *t;
+	uint8_t *at;
+	size_t n;
+
+	topics_apply_lock(s->topics);
+	topics_read_lock(s->topics);
+	*info = (struct checkpoint_info){.pos = s->applied_at.pos, .chain = s->applied_at.chain, .epoch = s->applied_at.epoch,
+		.time = s->applied_at.time, .size = bytes_now(s)};
+	*to = malloc(info->size);
+	if (*to) {
+		at = *to + HEADER;
+		for (n = 0; (t = topic_at(s->topics, n)); n++)
+			at = put_topic(at, t);
+		put_header(*to, s, info, n);
+	}
+	topics_unlock(s->topics);
+	topics_apply_unlock(s->topics);
+	if (!*to)
+		return -ENOMEM;
+	put64(*to + info->size - SUM, XXH3_64bits_withSecret(*to, info->size - SUM, s->id.secret, RECORD_SECRET));
+	return 0;
+}
+
+int checkpoint_write(struct store *s, struct checkpoint_info *info)
+{
+	uint8_t *bytes;
+	char name[32];
+	int err = encode(s, info, &bytes);
+
+	if (err)
+		return err;
+	name_of(name, info->pos);
+	err = disk_replace(s->disk, name, bytes, info->size, 0600);
+	if (err == -ENOSPC || err == -EDQUOT) {
+		reserve_release(s);
+		err = disk_replace(s->disk, name, bytes, info->size, 0600);
+	}
+	free(bytes);
+	return err;
+}
+
+/* ---- reading ---- */
+
+/* What is left to read of a checkpoint's bytes. */
+struct rest {
+	const uint8_t *at;
+	size_t len;
+};
+
+static const uint8_t *take(struct rest *r, size_t len)
+{
+	const uint8_t *at = r->at;
+
+	if (len > r->len)
+		return NULL;
+	r->at += len;
+	r->len -= len;
+	return at;
+}
+
+static struct owner get_owner(const uint8_t *from)
+{
+	return (struct owner){.uid = get32(from), .gid = get32(from + 4), .mode = get32(from + 8)};
+}
+
+/* Its own values, which VALUES gets. */
+static int read_own(struct rest *r, uint32_t set, uint64_t values[SETTINGS])
+{
+	if (set >> SETTINGS)
+		return -EBADMSG;
+	for (int id = 0; id < SETTINGS; id++) {
+		const uint8_t *value;
+
+		if (!(set & 1u << id))
+			continue;
+		value = take(r, 8);
+		if (!value || setting_check(id, get64(value)) != 0)
+			return -EBADMSG;
+		values[id] = get64(value);
+	}
+	return 0;
+}
+
+/* Q is NULL to check only. */
+static int read_queue(struct rest *r, struct queue *q)
+{
+	const uint8_t *from = take(r, QUEUE);
+
+	if (!from || get64(from) > INT64_MAX || get64(from + 32) > get64(from))
+		return -EBADMSG;
+	if (!q)
+		return 0;
+	q->appended = get64(from);
+	atomic_store(&q->committed, get64(from));
+	atomic_store(&q->messages, get64(from + 8));
+	atomic_store(&q->mtime, (int64_t)get64(from + 16));
+	atomic_store(&q->last_pos, get64(from + 24));
+	atomic_store(&q->head, get64(from + 32));
+	atomic_store(&q->partial, get64(from + 40));
+	q->owner = get_owner(from + 48);
+	return 0;
+}
+
+static int add_topic(struct topics *topics, const uint8_t *from, const char *name, size_t len, struct topic **to)
+{
+	struct owner owner = get_owner(from + 24);
+	int err = topic_add(topics, get64(from), name, len, &owner, (int64_t)get64(from + 8), to);
+
+	if (err)
+		return err;
+	atomic_store(&(*to)->ctime, (int64_t)get64(from + 16));
+	atomic_store(&(*to)->retired, from[44]);
+	return topic_grow(*to, get32(from + 36), &owner, (int64_t)get64(from + 8));
+}
+
+/* One topic, whose id must lie above *LAST, into TOPICS; NULL to check only. */
+static int read_topic(struct rest *r, struct topics *topics, uint64_t *last)
+{
+	char name[TOPIC_NAME_MAX + 1] = {0};
+	uint64_t values[SETTINGS] = {0};
+	const uint8_t *from = take(r, TOPIC), *bytes;
+	struct topic *t = NULL;
+	int err;
+
+	if (!from || get64(from) <= *last || get64(from) > ID_MAX || from[44] > 1 || from[45] > TOPIC_NAME_MAX ||
+		get32(from + 36) < 1 || get32(from + 36) > QUEUES_MAX)
+		return -EBADMSG;
+	*last = get64(from);
+	err = read_own(r, get32(from + 40), values);
+	bytes = take(r, from[45]);
+	if (err || !bytes || (uint64_t)get32(from + 36) * QUEUE > r->len)
+		return -EBADMSG;
+	memcpy(name, bytes, from[45]);
+	if (strlen(name) != from[45] || topic_name_check(name) != 0)
+		return -EBADMSG;
+	if (topics) {
+		if (topic_with_name(topics, name, from[45]))
+			return -EBADMSG;
+		err = add_topic(topics, from, name, from[45], &t);
+		if (err)
+			return err;
+		for (int id = 0; id < SETTINGS; id++)
+			atomic_store(&t->own[id], values[id]);
+		atomic_store(&t->own_set, get32(from + 40));
+	}
+	for (uint32_t n = 0; !err && n < get32(from + 36); n++)
+		err = read_queue(r, t ? topic_queue(t, n) : NULL);
+	return err;
+}
+
+static int read_header(const uint8_t *from, size_t len, const uint8_t *secret, struct checkpoint_info *info)
+{
+	if (len < HEADER + SUM || memcmp(from, MAGIC, 8) != 0 || get32(from + 8) != FORMAT_VERSION || get64(from + 64) != len)
+		return -EBADMSG;
+	if (get64(from + len - SUM) != XXH3_64bits_withSecret(from, len - SUM, secret, RECORD_SECRET))
+		return -EBADMSG;
+	*info = (struct checkpoint_info){.pos = get64(from + 24), .chain = get64(from + 32), .time = (int64_t)get64(from + 56), .size = len,
+		.epoch = {.reign = get32(from + 40), .start = get32(from + 44), .node = get64(from + 48)}};
+	return 0;
+}
+
+/* Into S's tables; NULL to check only. */
+static int read_all(const uint8_t *from, size_t len, const uint8_t *secret, struct store *s, struct checkpoint_info *info)
+{
+	struct rest r = {from + HEADER, len - HEADER - SUM};
+	uint64_t last = 0;
+	int err = read_header(from, len, secret, info);
+
+	if (err)
+		return err;
+	for (uint64_t n = get64(from + 72); n > 0; n--) {
+		err = read_topic(&r, s ? s->topics : NULL, &last);
+		if (err)
+			return err;
+	}
+	if (r.len != 0 || last > get64(from + 80) || get64(from + 80) > ID_MAX)
+		return -EBADMSG;
+	if (s) {
+		*topics_counter(s->topics) = get64(from + 80);
+		*topics_root(s->topics) = get_owner(from + 88);
+		s->applied_at = (struct log_start){.pos = info->pos, .chain = info->chain, .epoch = info->epoch, .time = info->time};
+		atomic_store(&s->applied, info->pos);
+	}
+	return 0;
+}
+
+/* Checks all of it before anything goes into S's tables. */
+static int read_file(struct disk *d, const uint8_t *secret, uint64_t pos, struct store *s, struct checkpoint_info *info)
+{
+	char name[32];
+	void *bytes;
+	size_t len;
+	int err;
+
+	name_of(name, pos);
+	err = disk_load(d, name, LONGEST, &bytes, &len);
+	if (err)
+		return err == -EFBIG ? -EBADMSG : err;
+	err = read_all(bytes, len, secret, NULL, info);
+	if (!err && info->pos != pos)
+		err = -EBADMSG;
+	if (!err && s)
+		err = read_all(bytes, len, secret, s, info);
+	free(bytes);
+	return err;
+}
+
+int checkpoint_check(struct disk *d, const uint8_t *secret, uint64_t pos, struct checkpoint_info *info)
+{
+	return read_file(d, secret, pos, NULL, info);
+}
+
+int checkpoint_load(struct store *s, uint64_t limit, struct checkpoint_info *info)
+{
+	uint64_t pos[LIST_MAX];
+	size_t count;
+	int err = checkpoint_list(s->disk, pos, LIST_MAX, &count);
+
+	if (err)
+		return err;
+	for (size_t n = 0; n < count; n++) {
+		if (pos[n] > limit)
+			continue;
+		err = read_file(s->disk, s->id.secret, pos[n], s, info);
+		if (err != -EBADMSG && err != -EIO)
+			return err;
+		store_damaged(s, pos[n], "a checkpoint");
+	}
+	return -ENOENT;
+}
+
+/* ---- which there are ---- */
+
+struct list {
+	struct disk *disk;
+	uint64_t *pos;
+	size_t max, count;
+};
+
+static bool is_position(const char *name, uint64_t *pos)
+{
+	if (strlen(name) != 16 || strspn(name, "0123456789abcdef") != 16)
+		return false;
+	*pos = strtoull(name, NULL, 16);
+	return true;
+}
+
+/* Keeps the MAX greatest, in descending order. */
+static int note(void *ctx, const char *name)
+{
+	struct list *l = ctx;
+	uint64_t pos;
+	size_t place = l->count;
+
+	if (!is_position(name, &pos))
+		return 0;
+	while (place > 0 && l->pos[place - 1] < pos)
+		place--;
+	if (place == l->max)
+		return 0;
+	if (l->count < l->max)
+		l->count++;
+	memmove(l->pos + place + 1, l->pos + place, (l->count - place - 1) * sizeof *l->pos);
+	l->pos[place] = pos;
+	return 0;
+}
+
+int checkpoint_list(struct disk *d, uint64_t *pos, size_t max, size_t *count)
+{
+	struct list l = {.pos = pos, .max = max};
+	int err = disk_list(d, "checkpoint", note, &l);
+
+	*count = l.count;
+	return err;
+}
+
+int checkpoint_prune(struct store *s, size_t keep)
+{
+	struct checkpoint_info info;
+	uint64_t pos[LIST_MAX];
+	char name[32];
+	size_t count, valid = 0;
+	int err = checkpoint_list(s->disk, pos, LIST_MAX, &count);
+
+	for (size_t n = 0; !err && n < count; n++) {
+		if (valid < keep) {
+			/* A damaged one is no reason to let a good one go. */
+			valid += checkpoint_check(s->disk, s->id.secret, pos[n], &info) == 0;
+			continue;
+		}
+		name_of(name, pos[n]);
+		err = disk_unlink(s->disk, name);
+	}
+	return err;
+}
