@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control.h"
+#include "change.h"
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct snapshot {
+	char *text;
+	size_t size;
+};
+
+static struct snapshot *snapshot_of(struct fuse_file_info *fi)
+{
+	return (struct snapshot *)(uintptr_t)fi->fh;
+}
+
+/* The text of N now; the node's size is from then on this text's. */
+static int snapshot_take(struct mount *m, struct node *n, struct snapshot *s)
+{
+	FILE *to = open_memstream(&s->text, &s->size);
+	int err;
+
+	if (!to)
+		return -ENOMEM;
+	err = n->control->print(m, n, to);
+	if (fclose(to) == EOF && !err)
+		err = -ENOMEM;
+	if (err) {
+		free(s->text);
+		s->text = NULL;
+		return err;
+	}
+	n->size = s->size;
+	return 0;
+}
+
+bool control_entry(const struct node *dir, uint32_t index, struct control_entry *e)
+{
+	return dir->kind == NODE_CONFIG_DIR ? config_entry(dir->topic, index, e) : status_entry(index, e);
+}
+
+int control_lookup(struct mount *m, struct node *dir, const char *name, struct node **n)
+{
+	struct snapshot s = {0};
+	struct control_entry e;
+	bool found;
+	int err;
+
+	found = dir->kind == NODE_CONFIG_DIR ? config_find(dir->topic, name, &e) : status_find(name, &e);
+	if (!found)
+		return -ENOENT;
+	*n = node_new(m, control_kind(dir), dir->topic, e.queue);
+	if (!*n)
+		return -ENOMEM;
+	(*n)->control = e.control;
+	(*n)->start = e.which;
+	(*n)->inode = node_inode(control_kind(dir), dir->topic, e.index);
+	err = snapshot_take(m, *n, &s);
+	free(s.text);
+	if (err)
+		node_forget(m, *n, 1);
+	return err;
+}
+
+static void control_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+{
+	struct mount *m = mount_of(req);
+	struct snapshot *s;
+	int err = 0;
+
+	if ((fi->flags & O_ACCMODE) != O_RDONLY && !n->control->set) {
+		fuse_reply_err(req, EACCES);
+		return;
+	}
+	s = calloc(1, sizeof *s);
+	if (!s)
+		err = -ENOMEM;
+	else if ((fi->flags & O_ACCMODE) != O_WRONLY)
+		err = snapshot_take(m, n, s);
+	if (err) {
+		free(s);
+		fuse_reply_err(req, -err);
+		return;
+	}
+	fi->fh = (uintptr_t)s;
+	fi->direct_io = 1;
+	m->handles++;
+	if (fuse_reply_open(req, fi) < 0) {
+		m->handles--;
+		free(s->text);
+		free(s);
+	}
+}
+
+static void control_read(fuse_req_t req, struct node *n, size_t size, off_t at, struct fuse_file_info *fi)
+{
+	struct snapshot *s = snapshot_of(fi);
+	size_t from = (uint64_t)at < s->size ? (size_t)at : s->size;
+
+	(void)n;
+	if (size > s->size - from)
+		size = s->size - from;
+	fuse_reply_buf(req, s->text ? s->text + from : NULL, size);
+}
+
+/* TO becomes what is between the blanks around the value in FROM. */
+static int value_of(const char *from, size_t size, char to[CONTROL_TEXT])
+{
+	while (size > 0 && isspace((unsigned char)from[size - 1]))
+		size--;
+	while (size > 0 && isspace((unsigned char)*from)) {
+		from++;
+		size--;
+	}
+	if (size == 0 || size >= CONTROL_TEXT || memchr(from, '\0', size))
+		return -EINVAL;
+	memcpy(to, from, size);
+	to[size] = '\0';
+	return 0;
+}
+
+static void write_answer(struct change *c)
+{
+	fuse_reply_write(c->req, c->size);
+}
+
+static void control_write(
+	fuse_req_t req, struct node *n, const char *from, size_t size, off_t at, struct fuse_file_info *fi)
+{
+	struct mount *m = mount_of(req);
+	char text[CONTROL_TEXT];
+	struct command *c;
+
+	(void)at;
+	(void)fi;
+	if (value_of(from, size, text) < 0) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	c = change_new(req, n, write_answer);
+	if (!c)
+		return;
+	change_of(c)->size = size;
+	change_logged(c, n->control->set(m, n, text, c));
+}
+
+/* A write is committed when it returns. */
+static void control_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+{
+	(void)n;
+	(void)fi;
+	fuse_reply_err(req, 0);
+}
+
+static void control_release(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+{
+	struct mount *m = mount_of(req);
+	struct snapshot *s = snapshot_of(fi);
+
+	(void)n;
+	free(s->text);
+	free(s);
+	m->handles--;
+	fuse_reply_err(req, 0);
+}
+
+const struct file_ops control_file = {
+	.open = control_open,
+	.read = control_read,
+	.write = control_write,
+	.fsync = control_fsync,
+	.release = control_release,
+};

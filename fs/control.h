@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * control.h - files of one value, as in cgroupfs: .config/NAME and .mqfs/NAME.
+ *
+ * Opening one for reading takes a snapshot of its text, which the handle's reads return and whose size stat then tells. One
+ * write(2) is one value, wherever in the file it is written to; blanks around it do not count. It returns when the change is committed;
+ * a value that is refused changes nothing.
+ *
+ * A control says how a file's text is made and what a value written to it does. config.c has those of a topic, statusfile.c those of
+ * the node; control_entry() and control_find() reach both by the directory.
+ *
+ * Errors   -EINVAL: no value of this file, or out of its bounds. -EACCES to open for writing what cannot be written.
+ */
+#ifndef MQFS_FS_CONTROL_H
+#define MQFS_FS_CONTROL_H
+
+#include "node.h"
+#include <stdio.h>
+
+#define CONTROL_TEXT 256         /* bytes of a value and its NUL; a longer one is -EINVAL */
+
+struct control {
+	int (*print)(struct mount *m, struct node *n, FILE *to);
+	/* Logs as C what TEXT says, as the functions of state.h do. NULL: the file cannot be written. */
+	int (*set)(struct mount *m, struct node *n, const char *text, struct command *c);
+};
+
+/* A file of a control directory. */
+struct control_entry {
+	char name[32];
+	const struct control *control;
+	struct queue *queue;             /* of head.Q */
+	uint64_t which;                  /* node->start */
+	uint32_t index;                  /* its place in its directory, for ever */
+};
+
+/* The file at place INDEX of directory DIR; false behind the last one. */
+bool control_entry(const struct node *dir, uint32_t index, struct control_entry *e);
+int control_lookup(struct mount *m, struct node *dir, const char *name, struct node **n);
+static inline enum node_kind control_kind(const struct node *dir)
+{
+	return dir->kind == NODE_CONFIG_DIR ? NODE_CONFIG : NODE_STATUS;
+}
+
+/* config.c: the configuration of topic T. */
+bool config_entry(struct topic *t, uint32_t index, struct control_entry *e);
+bool config_find(struct topic *t, const char *name, struct control_entry *e);
+/* statusfile.c: the node's own files. */
+bool status_entry(uint32_t index, struct control_entry *e);
+bool status_find(const char *name, struct control_entry *e);
+int metrics_print(struct mount *m, struct node *n, FILE *to);     /* metrics.c: all of them, as Prometheus reads them */
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * metrics.c - .mqfs/metrics.prom in Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats, version 0.0.4).
+ *
+ * Topics have figures of their own, summed up over their queues; queues only have what counts misfortunes, and only once they
+ * had one: with 40,000 queues a line each would be more than anyone wants to keep.
+ */
+#include "control.h"
+#include "tally.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define NS_PER_SECOND 1e9
+
+struct topics {
+	size_t count, room;
+	struct topic **at;               /* held */
+	struct tally *sum;
+};
+
+static void topics_free(struct topics *all)
+{
+	for (size_t i = 0; i < all->count; i++)
+		topic_put(all->at[i]);
+	free(all->at);
+	free(all->sum);
+}
+
+static int topics_take(struct store *s, struct topics *all)
+{
+	struct topic *t;
+	uint64_t after = 0;
+
+	all->room = topic_count(s) + 16;
+	all->at = calloc(all->room, sizeof *all->at);
+	all->sum = calloc(all->room, sizeof *all->sum);
+	if (!all->at || !all->sum)
+		return -ENOMEM;
+	while (all->count < all->room && (t = topic_next(s, after))) {
+		after = t->id;
+		all->at[all->count] = t;
+		all->sum[all->count++] = tally_of(t);
+	}
+	return 0;
+}
+
+static void head(FILE *to, const char *name, const char *type, const char *help)
+{
+	fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void counter(FILE *to, const char *name, const char *help, uint64_t value)
+{
+	head(to, name, "counter", help);
+	fprintf(to, "%s %" PRIu64 "\n", name, value);
+}
+
+static void gauge(FILE *to, const char *name, const char *help, uint64_t value)
+{
+	head(to, name, "gauge", help);
+	fprintf(to, "%s %" PRIu64 "\n", name, value);
+}
+
+static void seconds(FILE *to, const char *name, const char *type, const char *help, uint64_t ns)
+{
+	head(to, name, type, help);
+	fprintf(to, "%s %.9f\n", name, (double)ns / NS_PER_SECOND);
+}
+
+/* A name holds no control characters, so no newline. */
+static void label(FILE *to, const char *name, const char *value)
+{
+	fprintf(to, "%s=\"", name);
+	for (; *value; value++) {
+		if (*value == '"' || *value == '\\')
+			fputc('\\', to);
+		fputc(*value, to);
+	}
+	fputc('"', to);
+}
+
+static void print_store(struct mount *m, FILE *to)
+{
+	struct store_status s;
+
+	store_status(m->store, &s);
+	counter(to, "mqfs_records_total", "Records appended to the log since start.", s.records);
+	counter(to, "mqfs_messages_total", "Messages appended since start.", s.messages);
+	counter(to, "mqfs_bytes_total", "Bytes of messages appended since start.", s.bytes);
+	counter(to, "mqfs_syncs_total", "Syncs of the log since start.", s.syncs);
+	seconds(to, "mqfs_sync_seconds_total", "counter", "Time that these syncs took.", s.sync_ns);
+	counter(to, "mqfs_refused_full_total", "Appends refused for want of space since start.", s.refused_full);
+	counter(to, "mqfs_damaged_total", "Damaged records, indexes and checkpoints found since start.", s.damaged);
+	gauge(to, "mqfs_healthy", "1 while appends are taken, 0 when the store is full, failed or read-only.",
+		s.health == STORE_FINE);
+	gauge(to, "mqfs_log_start_bytes", "Position of the oldest byte of the log.", s.log_start);
+	gauge(to, "mqfs_log_committed_bytes", "The commit point: position up to which the log is committed.", s.log_committed);
+	gauge(to, "mqfs_log_end_bytes", "Position behind the last byte of the log.", s.log_end);
+	gauge(to, "mqfs_log_pinned_bytes", "Bytes of log that only topics without limits keep.", s.retained_pinned);
+	gauge(to, "mqfs_checkpoint_bytes", "Position of the newest checkpoint.", s.checkpoint_pos);
+	gauge(to, "mqfs_recovered_bytes", "Bytes of log replayed at start.", s.recovered_bytes);
+	gauge(to, "mqfs_segments", "Segments of the log.", s.segments);
+	gauge(to, "mqfs_segments_prepared", "Segments made ahead.", s.segments_prepared);
+	gauge(to, "mqfs_lost_bytes", "Bytes put aside under lost/.", s.lost_bytes);
+	gauge(to, "mqfs_store_bytes", "Bytes of the store's files.", s.bytes_on_disk);
+	gauge(to, "mqfs_disk_bytes", "Size of the file system that the store is on.", s.disk_total);
+	gauge(to, "mqfs_disk_free_bytes", "Bytes free on it.", s.disk_free);
+	gauge(to, "mqfs_topics", "Topics.", s.topics);
+	gauge(to, "mqfs_queues", "Queues of all topics.", s.queues);
+}
+
+static void print_mount(struct mount *m, FILE *to)
+{
+	gauge(to, "mqfs_handles", "Files open now.", m->handles);
+	gauge(to, "mqfs_nodes", "Nodes that the kernel knows now.", m->nodes);
+	gauge(to, "mqfs_parked_requests", "Requests that wait now, blocked readers included.", m->parked);
+	gauge(to, "mqfs_unfinished_bytes", "Bytes of unfinished lines in memory now.", m->unfinished);
+	seconds(to, "mqfs_start_time_seconds", "gauge", "When this mount started, since 1970.", (uint64_t)m->started);
+	head(to, "mqfs_build_info", "gauge", "The version that runs.");
+	fputs("mqfs_build_info{version=\"" MQFS_VERSION "\"} 1\n", to);
+}
+
+static void print_topics(const struct topics *all, FILE *to, const char *name, const char *type, const char *help,
+	uint64_t (*figure)(const struct tally *sum))
+{
+	head(to, name, type, help);
+	for (size_t i = 0; i < all->count; i++) {
+		fprintf(to, "%s{", name);
+		label(to, "topic", all->at[i]->name);
+		fprintf(to, "} %" PRIu64 "\n", figure(&all->sum[i]));
+	}
+}
+
+static uint64_t bytes_of(const struct tally *sum)
+{
+	return sum->bytes;
+}
+
+static uint64_t messages_of(const struct tally *sum)
+{
+	return sum->messages;
+}
+
+static uint64_t retained_of(const struct tally *sum)
+{
+	return sum->retained;
+}
+
+static uint64_t queue_skips(struct queue *q)
+{
+	return q->skips;
+}
+
+static uint64_t queue_skipped(struct queue *q)
+{
+	return q->skipped;
+}
+
+static uint64_t queue_partial(struct queue *q)
+{
+	return q->partial;
+}
+
+static void print_queues(
+	const struct topics *all, FILE *to, const char *name, const char *help, uint64_t (*figure)(struct queue *q))
+{
+	struct queue *q;
+
+	head(to, name, "counter", help);
+	for (size_t i = 0; i < all->count; i++) {
+		for (uint32_t n = 0; (q = topic_queue(all->at[i], n)); n++) {
+			uint64_t value = figure(q);
+
+			if (!value)
+				continue;
+			fprintf(to, "%s{", name);
+			label(to, "topic", all->at[i]->name);
+			fprintf(to, ",queue=\"%" PRIu32 "\"} %" PRIu64 "\n", n, value);
+		}
+	}
+}
+
+int metrics_print(struct mount *m, struct node *n, FILE *to)
+{
+	struct topics all = {0};
+	int err;
+
+	(void)n;
+	print_store(m, to);
+	print_mount(m, to);
+	err = topics_take(m->store, &all);
+	if (!err) {
+		print_topics(&all, to, "mqfs_topic_bytes_total", "counter", "Bytes committed since the topic was made.", bytes_of);
+		print_topics(
+			&all, to, "mqfs_topic_messages_total", "counter", "Messages committed since the topic was made.", messages_of);
+		print_topics(&all, to, "mqfs_topic_retained_bytes", "gauge", "Bytes retained of the topic's queues.", retained_of);
+		print_queues(&all, to, "mqfs_queue_skips_total",
+			"Reads below the head that were moved on to it, since start; queues without any are left out.", queue_skips);
+		print_queues(&all, to, "mqfs_queue_skipped_bytes_total", "Bytes that these reads missed.", queue_skipped);
+		print_queues(&all, to, "mqfs_queue_partial_lines_total",
+			"Lines that were ended without their newline; queues without any are left out.", queue_partial);
+	}
+	topics_free(&all);
+	return err;
+}

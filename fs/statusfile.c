@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * statusfile.c - the files of .mqfs/: what this node is and how it is.
+ *
+ *   version       0.1.0
+ *   pid           of the daemon
+ *   role          primary
+ *   metrics.prom  see metrics.c
+ *   status.json   one object. Its keys stay; new ones may come. Bytes, log positions and counts are numbers, times RFC 3339 texts in UTC,
+ *                 ids 16 hexadecimal digits.
+ *
+ *     version, pid, role
+ *     mountpoint, store       absolute paths
+ *     cluster, node           ids
+ *     epoch                   reign, start, node
+ *     started, now            times
+ *     health                  state: "fine", "full", "failed" or "read-only"; why: a line for other than "fine", else ""
+ *     log                     positions start, committed, written, end, checkpoint (of the newest one, made at checkpoint_time,
+ *                             null: none); segments, segments_unsealed, segments_prepared, segment_size; pinned: bytes
+ *                             that only topics without limits keep; recovered: bytes replayed at start
+ *     disk                    store (bytes of its files), total, free (of its file system)
+ *     appended                records, messages, bytes, all since start; refused_full: appends refused with ENOSPC
+ *     commit                  mode; timeout_ns; syncs, sync_ns: number of syncs since start, and the time they took
+ *     damage                  found (records, indexes and checkpoints since start), lost_files, lost_bytes (in lost/)
+ *     mount                   handles, nodes, parked, unfinished: now open, known to the kernel, waiting; bytes of unfinished lines
+ *     pins                    of the topics that keep the oldest segments from going, most bytes first: topic, bytes
+ *     counts                  topics, queues
+ *     topics                  of each topic: name, queues, retired, bytes and messages (since its beginning), retained (bytes), partial
+ *                             (lines ended without their newline), skips and skipped (reads that were moved on to the
+ *                             head, and the bytes they missed, since start), last (time of the last commit)
+ */
+#include "control.h"
+#include "tally.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PINS_SHOWN 16
+#define ID_TEXT 17
+
+static int version_print(struct mount *m, struct node *n, FILE *to)
+{
+	(void)m, (void)n;
+	fputs(MQFS_VERSION "\n", to);
+	return 0;
+}
+
+static int pid_print(struct mount *m, struct node *n, FILE *to)
+{
+	(void)m, (void)n;
+	fprintf(to, "%d\n", (int)getpid());
+	return 0;
+}
+
+#define ROLE "primary"
+
+static int role_print(struct mount *m, struct node *n, FILE *to)
+{
+	(void)m, (void)n;
+	fputs(ROLE "\n", to);
+	return 0;
+}
+
+static json_t *number(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static json_t *id(uint64_t n)
+{
+	char text[ID_TEXT];
+
+	snprintf(text, sizeof text, "%016" PRIx64, n);
+	return json_string(text);
+}
+
+static json_t *time_text(int64_t ns)
+{
+	char text[40];
+
+	print_time(ns, text);
+	return json_string(text);
+}
+
+static json_t *now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return time_text(ts.tv_sec * 1000000000LL + ts.tv_nsec);
+}
+
+static json_t *health(const struct store_status *s)
+{
+	static const char *const states[] = {
+		[STORE_FINE] = "fine", [STORE_FULL] = "full", [STORE_FAILED] = "failed", [STORE_READ_ONLY] = "read-only"};
+
+	return json_pack("{s:s, s:s}", "state", states[s->health], "why", s->health == STORE_FINE ? "" : s->why);
+}
+
+static json_t *log_status(const struct store_status *s)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"start", number(s->log_start),
+		"committed", number(s->log_committed),
+		"written", number(s->log_written),
+		"end", number(s->log_end),
+		"checkpoint", number(s->checkpoint_pos),
+		"checkpoint_time", s->checkpoint_time ? time_text(s->checkpoint_time) : json_null(),
+		"segments", number(s->segments),
+		"segments_unsealed", number(s->segments_unsealed),
+		"segments_prepared", number(s->segments_prepared),
+		"segment_size", number(s->segment_size),
+		"pinned", number(s->retained_pinned),
+		"recovered", number(s->recovered_bytes));
+}
+
+static json_t *commit_status(struct mount *m, const struct store_status *s)
+{
+	char mode[SETTING_TEXT];
+
+	setting_print(SETTING_COMMIT, store_settings(m->store)->value[SETTING_COMMIT], mode);
+	return json_pack("{s:s, s:o, s:o, s:o}", "mode", mode, "timeout_ns", number(m->commit_timeout), "syncs",
+		number(s->syncs), "sync_ns", number(s->sync_ns));
+}
+
+static json_t *mount_status(struct mount *m)
+{
+	return json_pack("{s:o, s:o, s:o, s:o}", "handles", number(m->handles), "nodes", number(m->nodes), "parked",
+		number(m->parked), "unfinished", number(m->unfinished));
+}
+
+static json_t *pins(struct mount *m)
+{
+	struct pin pin[PINS_SHOWN];
+	size_t n = store_pins(m->store, pin, PINS_SHOWN);
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(all, json_pack("{s:s, s:o}", "topic", pin[i].topic, "bytes", number(pin[i].bytes)));
+	return all;
+}
+
+static json_t *topics(struct mount *m)
+{
+	json_t *all = json_array();
+	struct topic *t;
+	uint64_t after = 0;
+
+	while ((t = topic_next(m->store, after))) {
+		struct tally sum = tally_of(t);
+
+		json_array_append_new(all, json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+			"name", t->name,
+			"queues", number(sum.queues),
+			"retired", t->retired ? 1 : 0,
+			"bytes", number(sum.bytes),
+			"messages", number(sum.messages),
+			"retained", number(sum.retained),
+			"partial", number(sum.partial),
+			"skips", number(sum.skips),
+			"skipped", number(sum.skipped),
+			"last", time_text(sum.last)));
+		after = t->id;
+		topic_put(t);
+	}
+	return all;
+}
+
+/* A member that could not be made for want of memory makes json_pack() fail as a whole. */
+static json_t *status(struct mount *m)
+{
+	struct store_status s;
+
+	store_status(m->store, &s);
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o},"
+			 " s:{s:o, s:o, s:o, s:o}, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:{s:o, s:o}, s:o}",
+		"version", MQFS_VERSION,
+		"pid", (int)getpid(),
+		"role", ROLE,
+		"mountpoint", m->mountpoint,
+		"store", m->store_path,
+		"cluster", id(s.cluster),
+		"node", id(s.node),
+		"epoch", "reign", number(s.epoch.reign), "start", number(s.epoch.start), "node", id(s.epoch.node),
+		"started", time_text(m->started),
+		"now", now(),
+		"health", health(&s),
+		"log", log_status(&s),
+		"disk", "store", number(s.bytes_on_disk), "total", number(s.disk_total), "free", number(s.disk_free),
+		"appended", "records", number(s.records), "messages", number(s.messages), "bytes", number(s.bytes),
+		"refused_full", number(s.refused_full),
+		"commit", commit_status(m, &s),
+		"damage", "found", number(s.damaged), "lost_files", number(s.lost_files), "lost_bytes", number(s.lost_bytes),
+		"mount", mount_status(m),
+		"pins", pins(m),
+		"counts", "topics", number(s.topics), "queues", number(s.queues),
+		"topics", topics(m));
+}
+
+static int status_print(struct mount *m, struct node *n, FILE *to)
+{
+	json_t *all = status(m);
+	int err = 0;
+
+	(void)n;
+	if (!all || json_dumpf(all, to, JSON_INDENT(2)) < 0)
+		err = -ENOMEM;
+	fputc('\n', to);
+	json_decref(all);
+	return err;
+}
+
+static const struct control controls[] = {
+	{.print = version_print},
+	{.print = pid_print},
+	{.print = role_print},
+	{.print = status_print},
+	{.print = metrics_print},
+};
+static const char *const names[] = {"version", "pid", "role", "status.json", "metrics.prom"};
+
+bool status_entry(uint32_t index, struct control_entry *e)
+{
+	if (index >= sizeof controls / sizeof *controls)
+		return false;
+	*e = (struct control_entry){.control = &controls[index], .index = index};
+	snprintf(e->name, sizeof e->name, "%s", names[index]);
+	return true;
+}
+
+bool status_find(const char *name, struct control_entry *e)
+{
+	for (uint32_t i = 0; status_entry(i, e); i++) {
+		if (strcmp(e->name, name) == 0)
+			return true;
+	}
+	return false;
+}
