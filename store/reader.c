@@ -68,7 +68,7 @@ struct pass {
 	uint64_t base;
 	uint64_t wanted;               /* queue offset of the next byte to give */
 	uint64_t limit;                /* queue offset behind the last one wanted */
-	size_t room;                   /* in to->copied, used */
+	size_t before;                 /* bytes that the slice had */
 	size_t run;                    /* the entry that the walk is in */
 	uint64_t offset, pos;          /* a record's beginning */
 	struct record rec;             /* the one there */
@@ -212,11 +212,11 @@ static bool give(struct pass *p, const uint8_t *from, size_t n)
 {
 	struct slice *to = p->to;
 	struct iovec *last = to->parts ? &to->part[to->parts - 1] : NULL;
-	uint8_t *copy = to->copied + p->room;
+	uint8_t *copy = to->copied + to->copied_len;
 
 	if (p->rec.length < IN_PLACE) {
 		memcpy(copy, from, n);
-		p->room += n;
+		to->copied_len += n;
 		if (last && (uint8_t *)last->iov_base + last->iov_len == copy) {
 			last->iov_len += n;
 			to->bytes += n;
@@ -279,27 +279,13 @@ static int pass_segment(struct pass *p)
 	err = segment_map(s, &p->bytes, &p->len);
 	p->in_place = false;
 	result = err ? -EIO : disk_guard(pass_read, p);
-	if (result < 0 && !p->to->bytes)
+	if (result < 0 && p->to->bytes == p->before)
 		store_damaged(r->store, p->pos, "record");
 	if (p->in_place)
 		p->to->held[p->to->holds++] = s;
 	else
 		segment_put(s);
 	return result == -EBADMSG ? -EIO : result;
-}
-
-static int make_room(struct slice *to, size_t bytes)
-{
-	uint8_t *copied;
-
-	if (to->copied_max >= bytes)
-		return 0;
-	copied = realloc(to->copied, bytes);
-	if (!copied)
-		return -ENOMEM;
-	to->copied = copied;
-	to->copied_max = bytes;
-	return 0;
 }
 
 /* From p->wanted on, which is committed. */
@@ -313,22 +299,22 @@ static int pass_all(struct pass *p)
 	while (result == 0 && p->wanted < p->limit);
 	if (p->r->behind > committed)
 		p->r->behind = committed;
-	return result < 0 && !p->to->bytes ? result : 0;
+	return result < 0 && p->to->bytes == p->before ? result : 0;
 }
 
 static ssize_t read_bytes(struct reader *r, uint64_t offset, size_t max, bool one, struct slice *to)
 {
-	struct pass p = {.r = r, .to = to, .wanted = offset, .limit = atomic_load(&r->queue->committed), .one = one};
+	struct pass p = {.r = r, .to = to, .before = to->bytes, .wanted = offset, .limit = atomic_load(&r->queue->committed), .one = one};
 	int err;
 
 	if (offset >= p.limit || !max)
 		return 0;
 	if (p.limit - offset > max)
 		p.limit = offset + max;
-	err = make_room(to, p.limit - offset);
+	err = slice_reserve(to, p.limit - offset);
 	if (!err)
 		err = pass_all(&p);
-	return err ? err : (ssize_t)to->bytes;
+	return err ? err : (ssize_t)(to->bytes - p.before);
 }
 
 ssize_t reader_read(struct reader *r, uint64_t offset, size_t max, struct slice *to)

@@ -10,7 +10,7 @@
  *	reader_new(&r, store, queue);
  *	slice_init(&s);
  *	n = reader_read(r, offset, max, &s);       n bytes in s.part[0 .. s.parts - 1]
- *	slice_free(&s);                            before the slice is read into again
+ *	slice_free(&s);
  *	reader_free(r);
  *
  * Units    queue offsets in bytes.
@@ -37,13 +37,15 @@ struct slice {
 	int parts;
 	size_t bytes;
 	uint8_t *copied;
-	size_t copied_max;
+	size_t copied_len, copied_max;
 	struct segment *held[SLICE_PARTS];
 	int holds;
 };
 
 void slice_init(struct slice *s);
 void slice_free(struct slice *s);            /* what it holds; it may be used again */
+/* Room to copy BYTES more. */
+int slice_reserve(struct slice *s, size_t bytes);
 
 struct reader;
 
@@ -51,7 +53,7 @@ struct reader;
 int reader_new(struct reader **r, struct store *s, struct queue *q);
 void reader_free(struct reader *r);
 /* Committed bytes from OFFSET on, at most MAX; at least one when any is there. Fewer than MAX may come though more is
- * there: before damage, and when the slice has no more parts. TO is empty. */
+ * there: before damage, and when the slice has no more parts. They come behind what TO has already, here and below. */
 ssize_t reader_read(struct reader *r, uint64_t offset, size_t max, struct slice *to);
 /* The same of one record only: from OFFSET, which lies in it, to the record's end at most. */
 ssize_t reader_read_record(struct reader *r, uint64_t offset, size_t max, struct slice *to);

@@ -8,19 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first record at or behind POS, reached by walking from the entry before it. */
-static int walk_to_pos(struct reader *r, const struct lookup *l, uint64_t pos, uint64_t *offset)
+/* The first record at or behind POS, reached by walking from the entry before it; what is damaged is passed over. */
+static int walk_to_pos(struct reader *r, uint64_t from, uint64_t pos, uint64_t *offset)
 {
-	uint64_t at = l->batch.run[0].offset;
 	struct record rec;
 	int err;
 
-	while (!(err = reader_record(r, at, &rec)) && rec.pos < pos)
-		at = rec.offset + rec.length;
-	if (err == -EIO && l->batch.run[0].pos >= pos)
-		err = 0;
-	*offset = at;
-	return err == -ENOENT ? 0 : err;
+	for (*offset = from;;) {
+		err = reader_record(r, *offset, &rec);
+		if (!err && rec.pos >= pos)
+			return 0;
+		if (!err)
+			*offset = rec.offset + rec.length;
+		else if (err == -EIO && reader_behind(r) > *offset)
+			*offset = reader_behind(r);
+		else
+			return err == -ENOENT ? 0 : err;
+	}
 }
 
 int queue_offset_at_pos(struct store *s, struct queue *q, uint64_t pos, uint64_t *offset)
@@ -43,7 +47,7 @@ int queue_offset_at_pos(struct store *s, struct queue *q, uint64_t pos, uint64_t
 		segment_put(segment);
 		err = reader_new(&r, s, q);
 		if (!err) {
-			err = walk_to_pos(r, l, pos, offset);
+			err = walk_to_pos(r, l->batch.run[0].offset, pos, offset);
 			reader_free(r);
 		}
 	}

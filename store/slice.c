@@ -4,13 +4,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 void slice_init(struct slice *s)
 {
 	s->parts = 0;
 	s->bytes = 0;
 	s->copied = NULL;
-	s->copied_max = 0;
+	s->copied_len = s->copied_max = 0;
 	s->holds = 0;
 }
 
@@ -20,4 +21,27 @@ void slice_free(struct slice *s)
 		segment_put(s->held[i]);
 	free(s->copied);
 	slice_init(s);
+}
+
+int slice_reserve(struct slice *s, size_t bytes)
+{
+	uint8_t *copied;
+
+	if (s->copied_max - s->copied_len >= bytes)
+		return 0;
+	copied = malloc(s->copied_len + bytes);
+	if (!copied)
+		return -ENOMEM;
+	if (s->copied_len)
+		memcpy(copied, s->copied, s->copied_len);
+	for (int i = 0; i < s->parts; i++) {
+		uintptr_t into = (uintptr_t)s->part[i].iov_base - (uintptr_t)s->copied;
+
+		if (s->copied && into < s->copied_len)
+			s->part[i].iov_base = copied + into;
+	}
+	free(s->copied);
+	s->copied = copied;
+	s->copied_max = s->copied_len + bytes;
+	return 0;
 }
