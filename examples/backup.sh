@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Backup: all retained messages of a running mount in one archive.
+#
+#	backup.sh ~/mq backup.tar.gz
+#	restore.sh ~/mq backup.tar.gz                   append them again, here or into another mount
+#
+# .retained/0 is queue 0 as an ordinary file: it begins with the oldest message that is retained and its size is what there is, as
+# tar wants it. What is appended meanwhile is in the next backup. .retained is not listed, so the queues are named.
+set -eu
+mount=$1
+archive=$(realpath "$2")
+
+cd "$mount"
+for queue in */[0-9]*; do
+	[ -f "$queue" ] || continue
+	printf '%s\0' "${queue%/*}/.retained/${queue##*/}"
+done | tar --null --files-from - --gzip --create --file "$archive"

@@ -1,0 +1,21 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Restore: appends the messages in an archive of backup.sh to a mount, each to a queue of the same name.
+#
+#	restore.sh ~/mq backup.tar.gz
+set -eu
+mount=$1
+archive=$2
+
+unpacked=$(mktemp -d)
+trap 'rm -rf "$unpacked"' EXIT
+tar --extract --file "$archive" --directory "$unpacked"
+
+cd "$unpacked"
+for file in */.retained/*; do
+	topic=$mount/${file%%/*}
+	queue=${file##*/}
+	[ -d "$topic" ] || mkdir "$topic"
+	[ -e "$topic/$queue" ] || echo $((queue + 1)) > "$topic/.config/queues"
+	cat "$file" >> "$topic/$queue"
+done
