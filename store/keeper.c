@@ -136,7 +136,9 @@ static bool look(struct keeper *k)
 	if (!k->rebuilt)
 		rebuild(k);
 	prepare(k);
-	return segments_trim(s->segments, UNUSED) > 0 || active || !k->rebuilt || wants_prepared(k) || gone > 0;
+	/* What was appended meanwhile found us awake, and so did not wake us. */
+	active = active || log_end(s->log) != end;
+	return segments_trim(s->segments, UNUSED) > 0 || active || !k->rebuilt || wants_prepared(k) || gone > 0 || need_checkpoint;
 }
 
 static void sleep_until(struct keeper *k, int64_t deadline)
