@@ -21,15 +21,16 @@
  *       92  u32  gid                                        8  u64  messages ever
  *       96  u32  mode                                      16  i64  time of its last record
  *      100  u32  0                                         24  u64  log position of its last record, 2^64-1: none yet
- *      104  the topics                                     32  u64  head
- *        -  u64  checksum of all before it                 40  u64  lines that were ended without their newline
- *                                                          48  u32  uid, 52 u32 gid, 56 u32 mode
+ *      104  u64  no head lies before this log position     32  u64  head
+ *      112  the topics                                     40  u64  lines that were ended without their newline
+ *        -  u64  checksum of all before it                 48  u32  uid, 52 u32 gid, 56 u32 mode
  *
  * The settings' numbers are those of enum setting_id, the values what setting_parse() gives. The checksum is XXH3 (64 bits) with the
  * cluster's secret. A checkpoint counts only when it is right to the last byte.
  */
 #include "checkpoint.h"
 #include "bytes.h"
+#include "retain.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,7 +39,7 @@
 #include <xxhash.h>
 
 #define MAGIC "MQFS-CKP"
-#define HEADER 104u
+#define HEADER 112u
 #define TOPIC 48u
 #define QUEUE 60u
 #define SUM 8u
@@ -144,11 +145,13 @@ static void put_header(uint8_t *to, struct store *s, const struct checkpoint_inf
 	put64(to + 80, *topics_counter(s->topics));
 	put_owner(to + 88, topics_root(s->topics));
 	put32(to + 100, 0);
+	put64(to + 104, info->unneeded);
 }
 
 /* The apply lock keeps the state at one position; nobody who looks something up waits for us. */
 static int encode(struct store *s, struct checkpoint_info *info, uint8_t **to)
 {
+	uint64_t unneeded = retain_unneeded(s);         /* before the heads are copied, for they only grow */
 	struct topic *t;
 	uint8_t *at;
 	size_t n;
@@ -156,7 +159,7 @@ static int encode(struct store *s, struct checkpoint_info *info, uint8_t **to)
 	topics_apply_lock(s->topics);
 	topics_read_lock(s->topics);
 	*info = (struct checkpoint_info){.pos = s->applied_at.pos, .chain = s->applied_at.chain, .epoch = s->applied_at.epoch,
-		.time = s->applied_at.time, .size = bytes_now(s)};
+		.time = s->applied_at.time, .size = bytes_now(s), .unneeded = unneeded};
 	*to = malloc(info->size);
 	if (*to) {
 		at = *to + HEADER;
@@ -305,7 +308,7 @@ static int read_header(const uint8_t *from, size_t len, const uint8_t *secret, s
 		return -EBADMSG;
 	if (get64(from + len - SUM) != XXH3_64bits_withSecret(from, len - SUM, secret, RECORD_SECRET))
 		return -EBADMSG;
-	*info = (struct checkpoint_info){.pos = get64(from + 24), .chain = get64(from + 32), .time = (int64_t)get64(from + 56), .size = len,
+	*info = (struct checkpoint_info){.pos = get64(from + 24), .chain = get64(from + 32), .time = (int64_t)get64(from + 56), .size = len, .unneeded = get64(from + 104),
 		.epoch = {.reign = get32(from + 40), .start = get32(from + 44), .node = get64(from + 48)}};
 	return 0;
 }
@@ -331,6 +334,7 @@ static int read_all(const uint8_t *from, size_t len, const uint8_t *secret, stru
 		*topics_root(s->topics) = get_owner(from + 88);
 		s->applied_at = (struct log_start){.pos = info->pos, .chain = info->chain, .epoch = info->epoch, .time = info->time};
 		atomic_store(&s->applied, info->pos);
+		s->unneeded = info->unneeded;
 	}
 	return 0;
 }

@@ -20,9 +20,10 @@ struct checkpoint_info {
 	struct epoch epoch;            /* of that record */
 	int64_t time;                  /* of that record, ns */
 	uint64_t size;                 /* bytes of the file */
+	uint64_t unneeded;             /* no queue's head lies before this log position */
 };
 
-/* Takes the state at the applied position (a copy under the topics' read lock) and writes it. */
+/* Takes the state at the applied position (a copy under the apply lock) and writes it. The keeper calls it, or who closes. */
 int checkpoint_write(struct store *s, struct checkpoint_info *info);
 /* The newest valid one at or below LIMIT into the store's (empty) tables. Damaged ones are told by store_damaged() and passed over.
  * -ENOENT: there is none. */

@@ -81,7 +81,7 @@ static uint8_t *body_of(struct command *c, uint8_t type, size_t length)
 {
 	c->type = type;
 	c->length = (uint32_t)length;
-	c->body = length <= RECORD_BODY_MAX ? malloc(length) : NULL;
+	c->body = length <= RECORD_BODY_MAX ? malloc(length + 1) : NULL;
 	return c->body;
 }
 

@@ -44,6 +44,7 @@ struct store {
 	 * moves both within one topics_apply_lock(), so that whoever holds it sees state exactly at this position. */
 	_Atomic uint64_t applied;
 	struct log_start applied_at;   /* guarded by the apply lock */
+	uint64_t unneeded;             /* see retain_unneeded(); the keeper's */
 	_Atomic bool stopping;
 	_Atomic bool read_only;        /* opened so, or recovery could not make the tail durable */
 	/* places that were found damaged, the first DAMAGES of them by position */
@@ -70,6 +71,8 @@ void topics_apply_unlock(struct topics *t);
 /* The root's owner and the id of the last topic made; guarded by the topics' lock. */
 struct owner *topics_root(struct topics *t);
 uint64_t *topics_counter(struct topics *t);
+/* Raises Q's head, which never goes back. The committer does, and the keeper for this node only. */
+void queue_raise_head(struct queue *q, uint64_t head);
 /* For writers of the topics' lock. A topic made without queues, which topic_grow() adds; -ENOMEM changes nothing. */
 int topic_add(struct topics *t, uint64_t id, const char *name, size_t len, const struct owner *o, int64_t born, struct topic **to);
 int topic_grow(struct topic *t, uint32_t count, const struct owner *o, int64_t born);

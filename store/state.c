@@ -192,10 +192,8 @@ static int move_heads(struct store *s, const struct change *c)
 		uint64_t head = get64(c->body + at + 8);
 
 		/* A queue may have gone, and its end be no further where a record of it was damaged. */
-		if (!q || head > atomic_load(&q->committed))
-			continue;
-		if (head > atomic_load(&q->head))
-			atomic_store(&q->head, head);
+		if (q && head <= atomic_load(&q->committed))
+			queue_raise_head(q, head);
 	}
 	return 0;
 }

@@ -207,6 +207,7 @@ static void queue_init(struct queue *q, struct topic *t, uint32_t number, const 
 	q->watch.topic = t;
 	atomic_init(&q->mtime, born);
 	q->run_segment = UINT64_MAX;
+	q->oldest_at = UINT64_MAX;
 	atomic_init(&q->last_pos, UINT64_MAX);
 }
 
@@ -248,6 +249,14 @@ struct queue *queue_by_id(struct store *s, uint64_t id)
 	struct topic *t = topic_with_id(s->topics, id >> QUEUE_BITS);
 
 	return t ? topic_queue(t, (uint32_t)(id & (QUEUES_MAX - 1))) : NULL;
+}
+
+void queue_raise_head(struct queue *q, uint64_t head)
+{
+	uint64_t now = atomic_load(&q->head);
+
+	while (head > now && !atomic_compare_exchange_weak(&q->head, &now, head))
+		;
 }
 
 static void topic_free(struct topic *t)

@@ -54,6 +54,9 @@ struct queue {
 	_Atomic uint64_t last_pos;       /* log position of the last committed record, UINT64_MAX: none yet */
 	_Atomic uint64_t head;           /* queue offset of the oldest retained byte */
 	_Atomic uint64_t partial;        /* lines that were ended without their newline */
+	/* the keeper's: the record at queue offset oldest_at, which was the head, is of this time */
+	uint64_t oldest_at;
+	int64_t oldest;
 	/* counted by readers of this mount, since start */
 	_Atomic uint64_t skips;          /* reads that were moved on to the head */
 	_Atomic uint64_t skipped;        /* bytes that they missed */
@@ -90,6 +93,9 @@ struct topic {
 	_Atomic uint32_t users;
 	_Atomic uint64_t commits;        /* committed records, all queues: grows with each */
 	struct watch_list watch;         /* who waits for any queue of it */
+	/* the keeper's: nothing of it comes of age before this time, ns since 1970, as long as its age limit is this */
+	int64_t ages_at;
+	uint64_t ages_for;
 	UT_hash_handle hh;               /* by name */
 };
 

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which segments go
+ *
+ * 1. Only from the front, only sealed ones, only when the heads of all queues that have records there have passed them.
+ * 2. Only when the two newest valid checkpoints say so themselves: each carries `unneeded`, the log position before which no
+ *    head lay when its heads were copied. So whichever of the two a recovery loads, the log that it needs is there, and
+ *    no head that it finds lies before the start of the log.
+ *    When checkpoints are all that keeps a segment, the keeper is asked for one. Two in a row need two log positions: where nothing is
+ *    appended, an empty command moves the log on.
+ * 3. With less than retention_free left on the file system:
+ *      prepared segments go first, nobody has written to them;
+ *      then what has had its time, which is rules 1 and 2;
+ *      then, from the front, segments whose messages have limits that they have not reached yet, and pinned ones where
+ *      retention.pinned=drop. One segment with a message of a topic that is to be kept ends this: it is the front.
+ *    For these the heads are moved in memory, on this node only: another one may have the space. They are in the two
+ *    checkpoints that rule 2 asks for.
+ */
+#include "retain.h"
+#include "checkpoint.h"
+#include "index.h"
+#include "keeper.h"
+#include "supply.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <syslog.h>
+
+#define WORTH 4                        /* a checkpoint is made for segments of this many times its size */
+#define LOOKED_AT 16                   /* checkpoints, to find two that are valid */
+
+enum hold retain_hold(struct store *s, const struct index_queue *of, uint64_t *topic)
+{
+	enum hold hold = HOLD_NONE;
+	struct queue *q;
+
+	*topic = of->queue >> QUEUE_BITS;
+	topics_read_lock(s->topics);
+	q = queue_by_id(s, of->queue);
+	if (q && atomic_load(&q->head) < of->end) {
+		if (topic_setting(q->topic, SETTING_RETENTION_AGE) != SETTING_NONE ||
+			topic_setting(q->topic, SETTING_RETENTION_SIZE) != SETTING_NONE)
+			hold = HOLD_LIMITED;
+		else if (topic_setting(q->topic, SETTING_RETENTION_PINNED) == PINNED_DROP)
+			hold = HOLD_DROP;
+		else
+			hold = HOLD_KEEP;
+	}
+	topics_unlock(s->topics);
+	return hold;
+}
+
+/* The firmest hold on G; ENOUGH or firmer ends the search. */
+static enum hold hold_on(struct store *s, struct segment *g, enum hold enough)
+{
+	enum hold most = HOLD_NONE, hold;
+	struct index_queue q;
+	struct index *index;
+	uint64_t topic;
+
+	if (!atomic_load(&g->sealed) || segment_index(g, &index) != 0)
+		return HOLD_KEEP;
+	for (size_t n = 0; n < index_queues(index) && most < enough; n++) {
+		if (index_queue_at(index, n, &q) != 0)
+			return HOLD_KEEP;
+		hold = retain_hold(s, &q, &topic);
+		if (hold > most)
+			most = hold;
+	}
+	return most;
+}
+
+uint64_t retain_unneeded(struct store *s)
+{
+	struct segment *g;
+
+	for (g = segments_first(s->segments); g; g = segment_next(g)) {
+		uint64_t end = atomic_load(&g->end);
+
+		if (end <= s->unneeded)
+			continue;
+		if (hold_on(s, g, HOLD_LIMITED) != HOLD_NONE)
+			break;
+		s->unneeded = end;
+	}
+	if (g)
+		segment_put(g);
+	return s->unneeded;
+}
+
+/* What the two newest valid checkpoints allow to go; 0 when there are not two. *NEWEST is the newest one's position. */
+static int allowed(struct store *s, uint64_t *before, uint64_t *newest)
+{
+	struct checkpoint_info info;
+	uint64_t pos[LOOKED_AT];
+	size_t count, valid = 0;
+	int err = checkpoint_list(s->disk, pos, LOOKED_AT, &count);
+
+	*before = UINT64_MAX;
+	*newest = 0;
+	for (size_t n = 0; !err && n < count && valid < 2; n++) {
+		if (checkpoint_check(s->disk, s->id.secret, pos[n], &info) != 0)
+			continue;
+		if (valid++ == 0)
+			*newest = info.pos;
+		if (info.unneeded < *before)
+			*before = info.unneeded;
+	}
+	if (valid < 2)
+		*before = 0;
+	return err;
+}
+
+/* The index goes first: without it the segment is whole, but without the segment nobody would ever look for it. */
+static int remove_first(struct store *s, bool recycle)
+{
+	struct segment *g = segments_take_first(s->segments);
+	char name[32], index[40];
+	int err;
+
+	if (!g)
+		return -ENOENT;
+	segment_name(name, g->head.base);
+	segment_index_name(index, g->head.base);
+	segment_wait_unused(g);
+	err = disk_unlink(s->disk, index);
+	if (err && err != -ENOENT)
+		return err;
+	if (recycle)
+		return supply_recycle(s->supply, name);
+	err = disk_unlink(s->disk, name);
+	return err ? err : disk_sync_directory(s->disk, "log");
+}
+
+/* All that end at BEFORE or earlier. Returns how many. */
+static int remove_before(struct store *s, uint64_t before, bool recycle)
+{
+	int gone = 0, err;
+
+	for (;;) {
+		struct segment *g = segments_first(s->segments);
+		bool may = g && atomic_load(&g->sealed) && atomic_load(&g->end) <= before;
+
+		if (g)
+			segment_put(g);
+		if (!may)
+			return gone;
+		err = remove_first(s, recycle);
+		if (err)
+			return err == -ENOENT ? gone : err;
+		gone++;
+	}
+}
+
+/* Something new in the log, so that a new checkpoint is another one than the last. */
+static int move_log(struct store *s)
+{
+	struct command *c = command_new_waited();
+
+	return c ? command_wait(c, store_set_heads(s, c, NULL, 0)) : -ENOMEM;
+}
+
+/* Rules 1 and 2. */
+static int remove_unneeded(struct store *s, bool *need_checkpoint)
+{
+	uint64_t unneeded = retain_unneeded(s), before, newest, start;
+	int gone = 0, err;
+
+	if (segments_start(s->segments) >= unneeded)
+		return 0;
+	err = allowed(s, &before, &newest);
+	if (!err)
+		gone = remove_before(s, before < unneeded ? before : unneeded, true);
+	if (err || gone < 0)
+		return err ? err : gone;
+	start = segments_start(s->segments);
+	if (start < unneeded && unneeded - start >= WORTH * checkpoint_size(s)) {
+		*need_checkpoint = true;
+		if (newest >= atomic_load(&s->applied))
+			err = move_log(s);
+	}
+	return err ? err : gone;
+}
+
+static bool short_of_space(struct store *s, uint64_t *missing)
+{
+	struct disk_space space;
+
+	if (!s->options.retention_free || disk_space(s->disk, &space) != 0 || space.free >= s->options.retention_free)
+		return false;
+	*missing = s->options.retention_free - space.free;
+	return true;
+}
+
+/* This node's heads move behind G. */
+static int pass(struct store *s, struct segment *g)
+{
+	struct index_queue of;
+	struct index *index;
+	int err = segment_index(g, &index);
+
+	for (size_t n = 0; !err && n < index_queues(index); n++) {
+		struct queue *q;
+
+		err = index_queue_at(index, n, &of);
+		if (err)
+			break;
+		topics_read_lock(s->topics);
+		q = queue_by_id(s, of.queue);
+		if (q)
+			queue_raise_head(q, of.end);
+		topics_unlock(s->topics);
+	}
+	return err;
+}
+
+/* Passes segments from the front until those passed make up for MISSING bytes, or one must be kept. */
+static int pass_enough(struct store *s, uint64_t missing)
+{
+	uint64_t freed = 0;
+	struct segment *g;
+	int passed = 0, err = 0;
+
+	for (g = segments_first(s->segments); g && freed < missing; g = segment_next(g)) {
+		enum hold hold = hold_on(s, g, HOLD_KEEP);
+
+		if (hold == HOLD_KEEP)
+			break;
+		if (hold != HOLD_NONE) {
+			err = pass(s, g);
+			passed++;
+		}
+		if (err)
+			break;
+		freed += atomic_load(&g->end) - g->head.base;
+	}
+	if (g)
+		segment_put(g);
+	return err ? err : passed;
+}
+
+/* The two checkpoints of rule 2, now. What fails shows in what they allow. */
+static void make_checkpoints(struct store *s, uint64_t unneeded)
+{
+	uint64_t before, newest;
+
+	for (int n = 0; n < 2; n++) {
+		if (allowed(s, &before, &newest) != 0 || before >= unneeded)
+			return;
+		if (newest >= atomic_load(&s->applied) && move_log(s) != 0)
+			return;
+		keeper_checkpoint(s->keeper);
+	}
+}
+
+/* Rule 3. */
+static int make_space(struct store *s)
+{
+	uint64_t missing, before, newest;
+	int passed, gone, err;
+
+	if (!short_of_space(s, &missing))
+		return 0;
+	supply_drop(s->supply);
+	if (!short_of_space(s, &missing))
+		return 0;
+	passed = pass_enough(s, missing);
+	if (passed < 0)
+		return passed;
+	if (segments_start(s->segments) >= retain_unneeded(s))
+		return 0;
+	make_checkpoints(s, s->unneeded);
+	err = allowed(s, &before, &newest);
+	if (err)
+		return err;
+	gone = remove_before(s, before < s->unneeded ? before : s->unneeded, false);
+	if (gone > 0 && passed > 0)
+		store_say(s, LOG_WARNING, "less than %" PRIu64 " MiB are free: %d segments went, %d of them before their time",
+			s->options.retention_free >> 20, gone, passed < gone ? passed : gone);
+	return gone;
+}
+
+int retain_run(struct store *s, int64_t now_ns, bool *need_checkpoint)
+{
+	int err, gone, more;
+
+	*need_checkpoint = false;
+	if (atomic_load(&s->read_only) || log_failed(s->log))
+		return 0;
+	/* On a full disk a head may fail to move, and still there be segments to remove. */
+	err = retain_heads(s, now_ns);
+	gone = remove_unneeded(s, need_checkpoint);
+	if (gone < 0)
+		return gone;
+	more = make_space(s);
+	if (more < 0)
+		return more;
+	return err ? err : gone + more;
+}
