@@ -85,7 +85,7 @@ static int note_strange(void *ctx, const char *name)
 
 	if (starts_with_position(name) && (name[16] == 0 || strcmp(name + 16, ".index") == 0))
 		return 0;
-	if (strncmp(name, "prepared.", 9) == 0)
+	if (strncmp(name, "prepared.", 9) == 0 || strcmp(name, "filling") == 0)
 		return 0;
 	snprintf(path, sizeof path, "log/%s", name);
 	check_tell(c, false, path, "no file of the log");

@@ -235,7 +235,7 @@ static int find_names(struct dump *d, const char *path, char *why, size_t why_le
 	err = store_open(&d->store, path, &options, opening);
 	if (err) {
 		d->store = NULL;
-		snprintf(why, why_len, "%s", opening);
+		snprintf(why, why_len, "%s %s", path, opening);
 		if (!q->topic)
 			d->calls->damaged(d->calls->ctx, path, opening);
 		return q->topic ? err : 0;
