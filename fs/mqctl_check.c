@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check.h"
+#include "mqctl.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+struct checking {
+	struct progress progress;
+};
+
+static void found(void *ctx, bool damage, const char *where, const char *what)
+{
+	struct checking *k = ctx;
+
+	progress_clear(&k->progress);
+	printf("%s: %s: %s\n", damage ? "damage" : "note", where, what);
+}
+
+static void progress(void *ctx, uint64_t done, uint64_t total)
+{
+	struct checking *k = ctx;
+
+	progress_show(&k->progress, done, total);
+}
+
+static void print_totals(const char *store, const struct check_totals *t)
+{
+	char a[32], b[32], c[32], d[24], e[24];
+
+	printf("log       position %" PRIu64 " to %" PRIu64 ", committed up to %" PRIu64 "; %s segments, %s indexes\n", t->start, t->end,
+		t->committed < t->end ? t->committed : t->end, print_count(t->segments, a), print_count(t->indexes, b));
+	printf("messages  %s in %s records of %s queues, %s\n", print_count(t->messages, a), print_count(t->records, b),
+		print_count(t->queues, c), print_size(t->bytes, d));
+	printf("state     %" PRIu64 " valid checkpoints\n", t->checkpoints);
+	if (t->lost_files)
+		printf("lost      %" PRIu64 " files, %s: mqctl dump %s/lost/FILE shows what is in them\n", t->lost_files,
+			print_size(t->lost_bytes, e), store);
+}
+
+int verb_check(const struct call *c)
+{
+	struct checking k;
+	struct check_calls calls = {.found = found, .progress = progress, .ctx = &k};
+	struct check_totals totals;
+	const char *store = c->operand[0];
+	char why[WHY];
+	int err;
+
+	progress_start(&k.progress, store);
+	err = check_store(store, &calls, &totals, why, sizeof why);
+	progress_clear(&k.progress);
+	if (err)
+		return call_fail(c, "%s", why);
+	if (!call_option(c, "quiet")) {
+		print_totals(store, &totals);
+		if (totals.damage)
+			printf("%s: DAMAGED in %" PRIu64 " place%s\n", store, totals.damage, totals.damage == 1 ? "" : "s");
+		else
+			printf("%s: fine\n", store);
+	}
+	return totals.damage ? EXIT_WRONG : EXIT_FINE;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages as JSON Lines: one a line, or one record a line. What the operand means is found out first. */
+#include "mqctl.h"
+#include "dump.h"
+#include "store.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ENOUGH 1     /* --count is reached, or nobody reads on */
+
+struct dumping {
+	const struct call *call;
+	struct dump_query query;
+	char store[PATH_MAX];
+	char topic[PATH_MAX];
+	char lost[PATH_MAX];
+	uint64_t left;           /* lines still to print */
+	bool records;
+	bool damaged;
+	struct progress progress;
+};
+
+/* ---- output ---- */
+
+static json_t *base64(const uint8_t *from, size_t len)
+{
+	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *text = malloc(len / 3 * 4 + 5), *to = text;
+	json_t *json;
+
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < len; i += 3) {
+		uint32_t v = (uint32_t)from[i] << 16 | (i + 1 < len ? (uint32_t)from[i + 1] << 8 : 0) | (i + 2 < len ? from[i + 2] : 0u);
+		*to++ = digit[v >> 18];
+		*to++ = digit[v >> 12 & 63];
+		*to++ = i + 1 < len ? digit[v >> 6 & 63] : '=';
+		*to++ = i + 2 < len ? digit[v & 63] : '=';
+	}
+	json = json_stringn_nocheck(text, (size_t)(to - text));
+	free(text);
+	return json;
+}
+
+static const char *type_name(uint8_t type, char to[16])
+{
+	static const char *name[] = {
+		[RECORD_EPOCH] = "epoch", [RECORD_MESSAGES] = "messages", [RECORD_TOPIC_CREATE] = "topic-create",
+		[RECORD_TOPIC_REMOVE] = "topic-remove", [RECORD_TOPIC_QUEUES] = "topic-queues", [RECORD_TOPIC_SET] = "topic-set",
+		[RECORD_OWNER] = "owner", [RECORD_HEADS] = "heads",
+	};
+
+	if (type < sizeof name / sizeof *name && name[type])
+		return name[type];
+	snprintf(to, 16, "type-%u", type);
+	return to;
+}
+
+/* What a line begins with: the same for all messages of a record. */
+static json_t *describe(const struct record *r, const char *topic, const char *type)
+{
+	json_t *o = json_object();
+	char time[40], unknown[16];
+
+	print_time(r->time, time);
+	json_object_set_new(o, "type", json_string(type ? type : type_name(r->type, unknown)));
+	if (r->type == RECORD_MESSAGES) {
+		json_object_set_new(o, "topic", topic ? json_string(topic) : json_null());
+		if (!topic)
+			json_object_set_new(o, "topic_id", json_integer((json_int_t)(r->queue >> QUEUE_BITS)));
+		json_object_set_new(o, "queue", json_integer((json_int_t)(r->queue & (QUEUES_MAX - 1))));
+		json_object_set_new(o, "offset", json_integer((json_int_t)r->offset));
+	}
+	json_object_set_new(o, "time", json_string(time));
+	json_object_set_new(o, "uid", json_integer(r->uid));
+	json_object_set_new(o, "pid", json_integer(r->pid));
+	json_object_set_new(o, "position", json_integer((json_int_t)r->pos));
+	return o;
+}
+
+/* Prints O with BODY as its last member, and gives O up. */
+static int print_line(struct dumping *k, json_t *o, const uint8_t *body, size_t len)
+{
+	json_t *text = json_stringn((const char *)body, len);
+	int err = 0;
+
+	if (text)
+		err = json_object_set_new(o, "body", text);
+	else
+		err = json_object_set_new(o, "body64", base64(body, len));
+	if (err) {
+		json_decref(o);
+		return -ENOMEM;
+	}
+	if (isatty(STDOUT_FILENO))
+		progress_clear(&k->progress);
+	errno = 0;
+	if (json_dumpf(o, stdout, JSON_COMPACT) < 0 || putchar('\n') == EOF)
+		err = errno == EPIPE ? ENOUGH : errno ? -errno : -ENOMEM;
+	json_decref(o);
+	if (!err && --k->left == 0)
+		err = ENOUGH;
+	return err;
+}
+
+static int print_record(struct dumping *k, const struct record *r, const char *topic, const uint8_t *body)
+{
+	json_t *o = describe(r, topic, NULL);
+	char node[17];
+
+	if (r->type == RECORD_MESSAGES) {
+		json_object_set_new(o, "messages", json_integer(r->messages));
+		json_object_set_new(o, "framing", json_string(r->flags & RECORD_WRITE ? "write" : "lines"));
+	}
+	json_object_set_new(o, "committed", json_integer((json_int_t)r->committed));
+	snprintf(node, sizeof node, "%016" PRIx64, r->epoch.node);
+	json_object_set_new(o, "epoch", json_pack("{s:I, s:I, s:s}", "reign", (json_int_t)r->epoch.reign, "start",
+		(json_int_t)r->epoch.start, "node", node));
+	return print_line(k, o, body, r->length);
+}
+
+/* Each line of the body is a message; its newline only ends it. */
+static int print_messages(struct dumping *k, const struct record *r, const char *topic, const uint8_t *body)
+{
+	json_t *all = describe(r, topic, "message");
+	size_t at = 0;
+	int err = 0;
+
+	do {
+		const uint8_t *newline = r->flags & RECORD_WRITE ? NULL : memchr(body + at, '\n', r->length - at);
+		size_t end = newline ? (size_t)(newline - body) : r->length;
+		size_t next = newline ? end + 1 : end;
+		if (r->offset + at >= k->query.offset) {
+			json_t *o = json_copy(all);
+			json_object_set_new(o, "offset", json_integer((json_int_t)(r->offset + at)));
+			if (r->flags & RECORD_PARTIAL && next == r->length)
+				json_object_set_new(o, "partial", json_true());
+			err = print_line(k, o, body + at, end - at);
+		}
+		at = next;
+	} while (!err && at < r->length);
+	json_decref(all);
+	return err;
+}
+
+static int print(void *ctx, const struct record *r, const char *topic, const void *body)
+{
+	struct dumping *k = ctx;
+
+	if (k->records)
+		return print_record(k, r, topic, body);
+	return r->type == RECORD_MESSAGES ? print_messages(k, r, topic, body) : 0;
+}
+
+static void damaged(void *ctx, const char *where, const char *what)
+{
+	struct dumping *k = ctx;
+
+	progress_clear(&k->progress);
+	call_fail(k->call, "%s: %s", where, what);
+	k->damaged = true;
+}
+
+static void progress(void *ctx, uint64_t done, uint64_t total)
+{
+	struct dumping *k = ctx;
+
+	if (!isatty(STDOUT_FILENO))
+		progress_show(&k->progress, done, total);
+}
+
+/* ---- what is asked for ---- */
+
+/* "orders" or "orders/0" */
+static int take_queue(struct dumping *k, const char *name)
+{
+	char *slash, *end;
+	long number;
+
+	snprintf(k->topic, sizeof k->topic, "%s", name);
+	slash = strchr(k->topic, '/');
+	k->query.topic = k->topic;
+	if (!slash)
+		return 0;
+	*slash = 0;
+	if (!slash[1])
+		return 0;
+	errno = 0;
+	number = strtol(slash + 1, &end, 10);
+	if (*end || errno || number < 0 || number >= (long)QUEUES_MAX || slash[1] < '0' || slash[1] > '9')
+		return call_fail(k->call, "\"%s\" is no queue: TOPIC/QUEUE, as in orders/0", name);
+	k->query.queue = (int)number;
+	return 0;
+}
+
+static int take_mount(struct dumping *k, const char *mountpoint)
+{
+	char why[WHY];
+	const char *store;
+	json_int_t committed;
+	json_t *status = find_status(mountpoint, why);
+
+	if (!status)
+		return call_fail(k->call, "%s", why);
+	if (json_unpack(status, "{s:s, s:{s:I}}", "store", &store, "log", "committed", &committed)) {
+		json_decref(status);
+		return call_fail(k->call, "%s/.mqfs/status.json does not say where the store is", mountpoint);
+	}
+	snprintf(k->store, sizeof k->store, "%s", store);
+	k->query.committed = (uint64_t)committed;
+	json_decref(status);
+	return 0;
+}
+
+/* Whoever runs the store at k->store says in its lock file where it is mounted; what is committed is known there only. */
+static void ask_running(struct dumping *k)
+{
+	char path[PATH_MAX + 8], line[PATH_MAX + 32] = "", here[PATH_MAX], why[WHY];
+	char *mountpoint;
+	json_t *status;
+	const char *store;
+	json_int_t pid, committed;
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/lock", k->store);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	if (!fgets(line, sizeof line, f))
+		line[0] = 0;
+	fclose(f);
+	line[strcspn(line, "\n")] = 0;
+	mountpoint = strchr(line, ' ');
+	status = mountpoint ? find_status(mountpoint + 1, why) : NULL;
+	if (status && json_unpack(status, "{s:s, s:I, s:{s:I}}", "store", &store, "pid", &pid, "log", "committed", &committed) == 0 &&
+			realpath(k->store, here) && strcmp(here, store) == 0 && pid == strtoll(line, NULL, 10))
+		k->query.committed = (uint64_t)committed;
+	json_decref(status);
+}
+
+static bool is_store(const char *path)
+{
+	char id[PATH_MAX + 8];
+
+	snprintf(id, sizeof id, "%s/id", path);
+	return access(id, F_OK) == 0;
+}
+
+/* STORE/lost/FILE */
+static bool take_lost(struct dumping *k, const char *path)
+{
+	char *slash;
+
+	snprintf(k->store, sizeof k->store, "%s", path);
+	slash = strrchr(k->store, '/');
+	if (!slash)
+		return false;
+	snprintf(k->lost, sizeof k->lost, "%s", slash + 1);
+	*slash = 0;
+	slash = strrchr(k->store, '/');
+	if (slash ? strcmp(slash + 1, "lost") : strcmp(k->store, "lost"))
+		return false;
+	snprintf(slash ? slash : k->store, slash ? 1 : 2, slash ? "" : ".");
+	k->query.lost = k->lost;
+	return is_store(k->store);
+}
+
+static int take_operands(struct dumping *k)
+{
+	const struct call *c = k->call;
+	char mountpoint[PATH_MAX], rest[PATH_MAX] = "", why[WHY];
+	int status;
+
+	if (c->operands && is_store(c->operand[0])) {
+		snprintf(k->store, sizeof k->store, "%s", c->operand[0]);
+		ask_running(k);
+		return c->operands == 2 ? take_queue(k, c->operand[1]) : 0;
+	}
+	if (c->operands == 2)
+		return call_fail(c, "%s is no store of mqfs", c->operand[0]);
+	if (c->operands && take_lost(k, c->operand[0]))
+		return 0;
+	k->query.lost = NULL;
+	if (c->operands ? find_mount_of(c->operand[0], mountpoint, rest, why) : find_mount(c, mountpoint, why))
+		return c->operands ? call_fail(c, "%s; neither a store nor a queue", why) : call_fail(c, "%s", why);
+	status = take_mount(k, mountpoint);
+	return status || !rest[0] ? status : take_queue(k, rest);
+}
+
+static int take_options(struct dumping *k)
+{
+	const struct call *c = k->call;
+	const char *offset = call_option(c, "offset"), *since = call_option(c, "since"), *count = call_option(c, "count");
+	struct timespec now;
+	char *end;
+
+	k->records = call_option(c, "records") != NULL;
+	k->left = UINT64_MAX;
+	errno = 0;
+	if (offset) {
+		k->query.offset = strtoull(offset, &end, 10);
+		if (errno || *end || *offset < '0' || *offset > '9')
+			return call_fail(c, "--offset: \"%s\" is no offset: a number of bytes", offset);
+	}
+	if (count) {
+		k->left = strtoull(count, &end, 10);
+		if (errno || *end || *count < '0' || *count > '9')
+			return call_fail(c, "--count: \"%s\" is no number", count);
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (since && parse_time(since, now.tv_sec * 1000000000ll + now.tv_nsec, &k->query.since))
+		return call_fail(c, "--since: \"%s\" is no time: 2026-11-23T04:05:06Z, or -10m", since);
+	return 0;
+}
+
+int verb_dump(const struct call *c)
+{
+	struct dumping k = {.call = c, .query = dump_all};
+	struct dump_calls calls = {.record = print, .damaged = damaged, .progress = progress, .ctx = &k};
+	char why[WHY];
+	int status = take_options(&k), err;
+
+	if (!status)
+		status = take_operands(&k);
+	if (status)
+		return status;
+	if (k.query.offset && k.query.queue < 0)
+		return call_fail(c, "--offset counts the bytes of one queue: name it as TOPIC/QUEUE");
+	if (k.left == 0)
+		return EXIT_FINE;
+	progress_start(&k.progress, k.store);
+	err = dump_store(k.store, &k.query, &calls, why, sizeof why);
+	progress_clear(&k.progress);
+	if (err < 0)
+		return call_fail(c, "%s", why);
+	return k.damaged ? EXIT_WRONG : EXIT_FINE;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which mqfs mount is meant: /proc/self/mountinfo tells which there are. */
+#include "mqctl.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define TYPE "fuse.mqfs"
+
+/* Spaces, tabs, newlines and backslashes stand in mountinfo as \ooo. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++) {
+		unsigned c = 0;
+		if (*text == '\\' && sscanf(text + 1, "%3o", &c) == 1 && strspn(text + 1, "01234567") >= 3) {
+			*to++ = (char)c;
+			text += 3;
+		} else {
+			*to++ = *text;
+		}
+	}
+	*to = 0;
+}
+
+/* The mountpoint in a line of mountinfo, or NULL when it is no mqfs. Changes LINE. */
+static char *mountpoint_in(char *line)
+{
+	char *type = strstr(line, " - "), *at = line;
+
+	if (!type)
+		return NULL;
+	*type = 0;
+	type += 3;
+	if (strncmp(type, TYPE " ", sizeof TYPE))
+		return NULL;
+	for (int i = 0; i < 4; i++) {
+		at = strchr(at, ' ');
+		if (!at)
+			return NULL;
+		at++;
+	}
+	at[strcspn(at, " ")] = 0;
+	unescape(at);
+	return at;
+}
+
+/* EACH for every mqfs mount until it returns other than 0. */
+static int each_mount(int (*each)(void *ctx, const char *mountpoint), void *ctx)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL;
+	size_t max = 0;
+	int result = 0;
+
+	if (!f)
+		return -errno;
+	while (!result && getline(&line, &max, f) > 0) {
+		const char *at = mountpoint_in(line);
+		if (at)
+			result = each(ctx, at);
+	}
+	free(line);
+	fclose(f);
+	return result;
+}
+
+/* PATH with its links resolved, as far as it exists: a mount whose daemon died cannot be looked into. */
+static int resolve(const char *path, char to[PATH_MAX])
+{
+	char *real = realpath(path, NULL);
+
+	if (!real && errno == ENOTCONN && path[0] == '/') {
+		snprintf(to, PATH_MAX, "%s", path);
+		return 0;
+	}
+	if (!real)
+		return -errno;
+	snprintf(to, PATH_MAX, "%s", real);
+	free(real);
+	return 0;
+}
+
+struct holder {
+	const char *path;
+	char *mountpoint;
+	size_t len;
+};
+
+/* The longest mountpoint that PATH lies below holds it. */
+static int holds(void *ctx, const char *mountpoint)
+{
+	struct holder *h = ctx;
+	size_t len = strlen(mountpoint);
+
+	if (strncmp(h->path, mountpoint, len) == 0 && (h->path[len] == 0 || h->path[len] == '/') && len >= h->len && len < PATH_MAX) {
+		memcpy(h->mountpoint, mountpoint, len + 1);
+		h->len = len;
+	}
+	return 0;
+}
+
+int find_mount_of(const char *path, char mountpoint[PATH_MAX], char rest[PATH_MAX], char why[WHY])
+{
+	char real[PATH_MAX];
+	struct holder h = {.path = real, .mountpoint = mountpoint};
+	int err = resolve(path, real);
+
+	if (!err)
+		err = each_mount(holds, &h);
+	if (err) {
+		snprintf(why, WHY, "%s: %s", path, strerror(-err));
+		return err;
+	}
+	if (!h.len) {
+		snprintf(why, WHY, "%s lies in no mqfs mount", path);
+		return -ENOENT;
+	}
+	snprintf(rest, PATH_MAX, "%s", real + h.len + (real[h.len] == '/'));
+	return 0;
+}
+
+struct found {
+	char *mountpoint;
+	int count;
+	char list[1024];
+};
+
+static int note_mount(void *ctx, const char *mountpoint)
+{
+	struct found *f = ctx;
+	size_t len = strlen(f->list);
+
+	if (f->count && strcmp(mountpoint, f->mountpoint) == 0)
+		return 0;
+	snprintf(f->mountpoint, PATH_MAX, "%s", mountpoint);
+	snprintf(f->list + len, sizeof f->list - len, " %s", mountpoint);
+	f->count++;
+	return 0;
+}
+
+int find_mount(const struct call *c, char mountpoint[PATH_MAX], char why[WHY])
+{
+	struct found f = {.mountpoint = mountpoint};
+	char rest[PATH_MAX];
+	int err;
+
+	if (c->mount)
+		return find_mount_of(c->mount, mountpoint, rest, why);
+	err = each_mount(note_mount, &f);
+	if (err) {
+		snprintf(why, WHY, "/proc/self/mountinfo: %s", strerror(-err));
+		return err;
+	}
+	if (f.count == 1)
+		return 0;
+	if (f.count)
+		snprintf(why, WHY, "there are %d mqfs mounts, say which one with -m MNT:%s", f.count, f.list);
+	else
+		snprintf(why, WHY, "there is no mqfs mount here; mqfs STORE MOUNTPOINT makes one");
+	return f.count ? -EEXIST : -ENOENT;
+}
+
+json_t *find_status(const char *mountpoint, char why[WHY])
+{
+	char path[PATH_MAX + 32];
+	json_error_t error;
+	json_t *status;
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/.mqfs/status.json", mountpoint);
+	f = fopen(path, "re");
+	if (!f) {
+		snprintf(why, WHY, errno == ENOTCONN ? "the mqfs that served %s has gone; mount it again" : "%s: %s",
+			errno == ENOTCONN ? mountpoint : path, strerror(errno));
+		return NULL;
+	}
+	status = json_loadf(f, 0, &error);
+	fclose(f);
+	if (!status)
+		snprintf(why, WHY, "%s: %s", path, error.text);
+	return status;
+}
