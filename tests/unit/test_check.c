@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A store is made and stopped, spoilt in one way, and checked. */
+#include "check.h"
+#include "dump.h"
+#include "identity.h"
+#include "index.h"
+#include "lost.h"
+#include "scan.h"
+#include "scratch.h"
+#include "segment.h"
+#include "store.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SEGMENT (256u << 10)
+
+static char said[8192];           /* what was found: "damage WHERE: WHAT\n" each */
+static char why[STORE_WHY];
+static struct check_totals totals;
+
+static struct store *open_store(void)
+{
+	struct store_options options;
+	struct store *s;
+
+	store_options_normal(&options);
+	options.create = true;
+	options.segment_size = SEGMENT;
+	options.mountpoint = "/mnt/here";
+	cr_assert_eq(store_open(&s, scratch_path, &options, why), 0, "%s", why);
+	return s;
+}
+
+static void close_store(struct store *s)
+{
+	store_stop(s);
+	store_close(s);
+}
+
+static struct topic *add_topic(struct store *s, const char *name)
+{
+	struct command *c = command_new_waited();
+	struct owner owner = {0, 0, 0777};
+
+	cr_assert_eq(command_wait(c, store_mkdir(s, c, name, &owner)), 0);
+	return topic_find(s, name);
+}
+
+static struct place append(struct topic *t, const char *text, uint32_t messages)
+{
+	struct iovec iov = {(void *)text, strlen(text)};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = messages, .uid = 7, .pid = 77};
+	struct place place;
+
+	cr_assert_eq(store_append(topic_queue(t, 0), &b, &place), 0);
+	return place;
+}
+
+/* Two topics in turn over more than two segments. */
+static void fill(struct store *s)
+{
+	static char line[1001];
+	struct topic *a = add_topic(s, "a"), *b = add_topic(s, "b");
+
+	memset(line, 'x', 999);
+	line[999] = '\n';
+	for (int i = 0; i < 300; i++) {
+		append(a, line, 1);
+		append(b, "short\n", 1);
+		append(b, "one\ntwo\n", 2);
+	}
+	topic_put(a);
+	topic_put(b);
+}
+
+static void setup(void)
+{
+	scratch_init();
+	said[0] = 0;
+}
+
+static void found(void *ctx, bool damage, const char *where, const char *what)
+{
+	size_t len = strlen(said);
+
+	(void)ctx;
+	snprintf(said + len, sizeof said - len, "%s %s: %s\n", damage ? "damage" : "note", where, what);
+}
+
+static int check(void)
+{
+	struct check_calls calls = {.found = found};
+
+	said[0] = 0;
+	return check_store(scratch_path, &calls, &totals, why, sizeof why);
+}
+
+/* A byte of a file of the store becomes another. */
+static void spoil(const char *path, uint64_t at)
+{
+	int fd = disk_open(scratch.under, path, O_RDWR, 0);
+	uint8_t byte;
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(disk_read(scratch.under, fd, &byte, 1, at), 0);
+	byte ^= 0x20;
+	cr_assert_eq(disk_write(scratch.under, fd, &byte, 1, at), 0);
+	disk_close(scratch.under, fd);
+}
+
+/* The NTH segment's base. */
+static uint64_t base_of(size_t nth)
+{
+	uint64_t *base, found_base;
+	size_t count;
+
+	cr_assert_eq(scan_segments(scratch.under, &base, &count), 0);
+	cr_assert_lt(nth, count);
+	found_base = base[nth];
+	free(base);
+	return found_base;
+}
+
+/* The position of a record of messages in the NTH segment. */
+static uint64_t record_in(size_t nth)
+{
+	struct identity id;
+	struct scan *s;
+	struct record r;
+	const void *body;
+	enum scan_found what;
+	uint64_t pos = UINT64_MAX;
+
+	cr_assert_eq(identity_load(scratch.under, &id), 0);
+	cr_assert_eq(scan_open(&s, scratch.under, id.secret, base_of(nth)), 0);
+	for (int i = 0; i < 20; i++) {
+		cr_assert_eq(scan_next(s, &r, &body, &what), 0);
+		cr_assert_eq(what, SCAN_RECORD);
+		if (r.type == RECORD_MESSAGES)
+			pos = r.pos;
+	}
+	scan_close(s);
+	return pos;
+}
+
+static void make(void)
+{
+	struct store *s = open_store();
+
+	fill(s);
+	close_store(s);
+}
+
+static bool tells(const char *format, uint64_t pos)
+{
+	char line[256];
+
+	snprintf(line, sizeof line, format, pos);
+	return strstr(said, line) != NULL;
+}
+
+TestSuite(check, .init = setup, .fini = scratch_end);
+
+Test(check, a_sound_store_is_fine)
+{
+	make();
+	cr_assert_eq(check(), 0, "%s", why);
+	cr_assert_eq(totals.damage, 0, "%s", said);
+	cr_assert_eq(totals.notes, 0, "%s", said);
+	cr_assert_eq(totals.messages, 1200);
+	cr_assert_eq(totals.queues, 2);
+	cr_assert_eq(totals.bytes, 300 * (1000 + 6 + 8));
+	cr_assert_geq(totals.segments, 2);
+	cr_assert_geq(totals.checkpoints, 1);
+	cr_assert_eq(totals.committed, totals.end);
+}
+
+Test(check, a_damaged_body_is_told_with_its_place)
+{
+	make();
+	uint64_t pos = record_in(0);
+	spoil("log/0000000000000000", SEGMENT_HEADER + pos + RECORD_HEADER + 1);
+	cr_assert_eq(check(), 0);
+	cr_assert_eq(totals.damage, 1, "%s", said);
+	cr_assert(tells("damage log/0000000000000000 at position %" PRIu64 " ", pos), "%s", said);
+	cr_assert(strstr(said, "body is damaged"), "%s", said);
+	cr_assert_eq(totals.messages, 1200, "its header still counts");
+}
+
+Test(check, a_damaged_header_is_one_finding)
+{
+	make();
+	uint64_t pos = record_in(0);
+	spoil("log/0000000000000000", SEGMENT_HEADER + pos + 20);
+	cr_assert_eq(check(), 0);
+	cr_assert_eq(totals.damage, 1, "%s", said);
+	cr_assert(tells("at position %" PRIu64 " ", pos), "%s", said);
+	cr_assert(strstr(said, "no valid record for"), "%s", said);
+}
+
+/* Another valid header in place of that of the record at POS in the first segment. */
+static void forge(uint64_t pos, void (*change)(struct record *r))
+{
+	struct identity id;
+	struct record r;
+	uint8_t header[RECORD_HEADER];
+	int fd = disk_open(scratch.under, "log/0000000000000000", O_RDWR, 0);
+
+	cr_assert_eq(identity_load(scratch.under, &id), 0);
+	cr_assert_eq(disk_read(scratch.under, fd, header, sizeof header, SEGMENT_HEADER + pos), 0);
+	cr_assert_eq(record_decode(&r, id.secret, header, pos), 0);
+	change(&r);
+	record_encode(&r, id.secret, header);
+	cr_assert_eq(disk_write(scratch.under, fd, header, sizeof header, SEGMENT_HEADER + pos), 0);
+	disk_close(scratch.under, fd);
+}
+
+static void change_prev(struct record *r)
+{
+	r->prev ^= 1;
+}
+
+static void change_offset(struct record *r)
+{
+	r->offset++;
+}
+
+static void change_time(struct record *r)
+{
+	r->time = 1;
+}
+
+Test(check, a_record_that_does_not_fit_breaks_the_chain)
+{
+	make();
+	uint64_t pos = record_in(0);
+	forge(pos, change_prev);
+	cr_assert_eq(check(), 0);
+	cr_assert_eq(totals.damage, 2, "it and the one behind it: %s", said);
+	cr_assert(tells("at position %" PRIu64 " ", pos) && strstr(said, "chain is broken"), "%s", said);
+
+	forge(pos, change_offset);
+	cr_assert_eq(check(), 0);
+	cr_assert(strstr(said, "goes on at offset"), "%s", said);
+
+	forge(pos, change_time);
+	cr_assert_eq(check(), 0);
+	cr_assert(strstr(said, "time is before"), "%s", said);
+}
+
+Test(check, a_damaged_segment_header_is_told)
+{
+	make();
+	char path[32];
+	segment_name(path, base_of(1));
+	spoil(path, 33);
+	cr_assert_eq(check(), 0);
+	cr_assert_eq(totals.damage, 1, "%s", said);
+	cr_assert(strstr(said, "segment's header is damaged"), "%s", said);
+}
+
+Test(check, a_missing_segment_is_told)
+{
+	make();
+	char path[32];
+	uint64_t base = base_of(1);
+	segment_name(path, base);
+	cr_assert_eq(disk_unlink(scratch.under, path), 0);
+	cr_assert_eq(check(), 0);
+	cr_assert_geq(totals.damage, 1);
+	cr_assert(tells("position %" PRIu64 " ", base), "%s", said);
+}
+
+static void make_index(uint64_t base, bool truly)
+{
+	struct identity id;
+	struct scan *s;
+	struct record r;
+	const void *body;
+	enum scan_found what;
+	struct runs *runs;
+	struct run_queue *cache;
+	uint64_t end = base;
+	int64_t time = 0;
+
+	cr_assert_eq(identity_load(scratch.under, &id), 0);
+	cr_assert_eq(runs_new(&runs), 0);
+	cr_assert_eq(scan_open(&s, scratch.under, id.secret, base), 0);
+	while (scan_next(s, &r, &body, &what) == 0 && what == SCAN_RECORD) {
+		cache = NULL;
+		end = scan_pos(s);
+		time = r.time;
+		if (r.type == RECORD_MESSAGES && (truly || r.pos % 3))
+			cr_assert_eq(runs_add(runs, &cache, r.queue, r.offset, r.pos, r.length, r.messages), 0);
+	}
+	scan_close(s);
+	cr_assert_eq(index_write(scratch.under, id.secret, base, end, time, runs), 0);
+	runs_free(runs);
+}
+
+Test(check, an_index_must_be_sound_and_true)
+{
+	make();
+	char path[40];
+	segment_index_name(path, 0);
+	make_index(0, true);
+	cr_assert_eq(check(), 0);
+	cr_assert_eq(totals.damage, 0, "%s", said);
+
+	make_index(0, false);
+	cr_assert_eq(check(), 0);
+	cr_assert_eq(totals.damage, 1, "%s", said);
+	cr_assert(strstr(said, ".index: does not say"), "%s", said);
+
+	make_index(0, true);
+	spoil(path, 4096 + 10);
+	cr_assert_eq(check(), 0);
+	cr_assert_eq(totals.damage, 1, "%s", said);
+	cr_assert(strstr(said, ".index: damaged"), "%s", said);
+}
+
+static int first_name(void *ctx, const char *name)
+{
+	snprintf(ctx, 64, "checkpoint/%s", name);
+	return 0;
+}
+
+Test(check, a_damaged_checkpoint_is_told)
+{
+	make();
+	char path[64];
+	cr_assert_eq(disk_list(scratch.under, "checkpoint", first_name, path), 0);
+	spoil(path, 50);
+	cr_assert_eq(check(), 0);
+	cr_assert_eq(totals.damage, 1, "%s", said);
+	cr_assert(strstr(said, path), "%s", said);
+}
+
+/* kill -9 while the last record is half on the disk */
+Test(check, a_torn_tail_is_a_note)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		struct store *s = open_store();
+		fill(s);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	cr_assert_eq(check(), 0);
+	cr_assert_eq(totals.damage, 0, "%s", said);
+
+	uint64_t *base, end = totals.end;
+	size_t segments;
+	char path[32];
+	cr_assert_eq(scan_segments(scratch.under, &base, &segments), 0);
+	segment_name(path, base[segments - 1]);
+	spoil(path, SEGMENT_HEADER + end - base[segments - 1] - 4);
+	free(base);
+	cr_assert_eq(check(), 0);
+	cr_assert(totals.damage == 0 && totals.notes == 1, "%s", said);
+	cr_assert(strstr(said, "torn tail"), "%s", said);
+	cr_assert_eq(totals.end, end - record_size(8));
+}
+
+Test(check, a_store_in_use_is_refused)
+{
+	int go[2];
+	char byte;
+
+	cr_assert_eq(pipe(go), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		open_store();
+		if (write(go[1], "x", 1) == 1)
+			pause();
+		_exit(0);
+	}
+	cr_assert_eq(read(go[0], &byte, 1), 1);
+	cr_assert_eq(check(), -EBUSY);
+	cr_assert(strstr(why, "in use by mqfs, pid ") && strstr(why, "/mnt/here"), "%s", why);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
+Test(check, what_is_no_store_is_refused)
+{
+	cr_assert_eq(check(), -ENOENT);
+	cr_assert(strstr(why, "is no store"), "%s", why);
+	make();
+	spoil("id", 40);
+	cr_assert_eq(check(), -EBADMSG);
+}
+
+/* ---- dump ---- */
+
+struct line {
+	char topic[16];
+	uint64_t queue, offset, pos;
+	char body[1024];
+};
+
+static struct line lines[2000];
+static int count, enough;
+
+static int record(void *ctx, const struct record *r, const char *topic, const void *body)
+{
+	struct line *l = &lines[count++];
+
+	(void)ctx;
+	snprintf(l->topic, sizeof l->topic, "%s", topic ? topic : "-");
+	l->queue = r->queue;
+	l->offset = r->offset;
+	l->pos = r->pos;
+	snprintf(l->body, sizeof l->body, "%.*s", (int)r->length, (const char *)body);
+	return count == enough ? 1 : 0;
+}
+
+static void damaged(void *ctx, const char *where, const char *what)
+{
+	found(ctx, true, where, what);
+}
+
+static int dump(const struct dump_query *q)
+{
+	struct dump_calls calls = {.record = record, .damaged = damaged};
+
+	count = 0;
+	said[0] = 0;
+	return dump_store(scratch_path, q, &calls, why, sizeof why);
+}
+
+TestSuite(dump, .init = setup, .fini = scratch_end);
+
+Test(dump, gives_the_records_of_a_queue_in_order)
+{
+	make();
+	struct dump_query q = dump_all;
+	uint64_t next = 0;
+	q.topic = "b";
+	q.queue = 0;
+	cr_assert_eq(dump(&q), 0, "%s", why);
+	cr_assert_eq(count, 600);
+	for (int i = 0; i < count; i++) {
+		cr_assert_eq(lines[i].offset, next);
+		cr_assert_str_eq(lines[i].topic, "b");
+		cr_assert_str_eq(lines[i].body, i % 2 ? "one\ntwo\n" : "short\n");
+		next += strlen(lines[i].body);
+	}
+	cr_assert_str_empty(said);
+}
+
+Test(dump, gives_everything_in_log_order)
+{
+	make();
+	cr_assert_eq(dump(&dump_all), 0, "%s", why);
+	cr_assert_geq(count, 903, "three epochs and changes of state too");
+	for (int i = 1; i < count; i++)
+		cr_assert_gt(lines[i].pos, lines[i - 1].pos);
+}
+
+Test(dump, begins_at_an_offset_with_index_and_without)
+{
+	make();
+	struct dump_query q = dump_all;
+	q.topic = "a";
+	q.queue = 0;
+	q.offset = 250 * 1000 + 1;
+	enough = 1;
+	cr_assert_eq(dump(&q), 1);
+	cr_assert_eq(lines[0].offset, 250 * 1000);
+	make_index(0, true);
+	cr_assert_eq(dump(&q), 1);
+	cr_assert_eq(lines[0].offset, 250 * 1000);
+	q.offset = 100 * 1000;
+	cr_assert_eq(dump(&q), 1);
+	cr_assert_eq(lines[0].offset, 100 * 1000);
+}
+
+Test(dump, ends_at_the_commit_point_it_is_told)
+{
+	make();
+	struct dump_query q = dump_all;
+	q.committed = record_in(1);
+	cr_assert_eq(dump(&q), 0);
+	cr_assert_lt(lines[count - 1].pos, q.committed);
+	cr_assert_gt(count, 100);
+}
+
+Test(dump, passes_over_damage_and_tells)
+{
+	make();
+	uint64_t pos = record_in(0);
+	spoil("log/0000000000000000", SEGMENT_HEADER + pos + RECORD_HEADER + 1);
+	cr_assert_eq(dump(&dump_all), 0);
+	int all = count;
+	cr_assert(tells("at position %" PRIu64, pos), "%s", said);
+	spoil("log/0000000000000000", SEGMENT_HEADER + pos + 20);
+	cr_assert_eq(dump(&dump_all), 0);
+	cr_assert_eq(count, all);
+	cr_assert(tells("at position %" PRIu64, pos), "%s", said);
+}
+
+Test(dump, what_recovery_cut_off_can_be_read)
+{
+	make();
+	char path[32];
+	uint64_t bytes, base = base_of(0), pos = record_in(0);
+	cr_assert_eq(lost_cut(scratch.under, base, pos, &bytes), 0);
+	segment_name(path, pos);
+	memcpy(path, "lost", 4);
+	struct dump_query q = dump_all;
+	char name[32];
+	snprintf(name, sizeof name, "%016" PRIx64 ".0", pos);
+	q.lost = name;
+	cr_assert_eq(dump(&q), 0, "%s", why);
+	cr_assert_gt(count, 100);
+	cr_assert_eq(lines[0].pos, pos);
+	cr_assert_str_empty(said);
+	q.lost = "../id";
+	cr_assert_eq(dump(&q), -EINVAL);
+}
+
+Test(dump, unknown_topics_and_stores_are_refused)
+{
+	cr_assert_eq(dump(&dump_all), -ENOENT);
+	make();
+	struct dump_query q = dump_all;
+	q.topic = "c";
+	cr_assert_eq(dump(&q), -ENOENT);
+	cr_assert(strstr(why, "has no topic \"c\""), "%s", why);
+	q.topic = "a";
+	q.queue = 1;
+	cr_assert_eq(dump(&q), -ENOENT);
+}
