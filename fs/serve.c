@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lock: serve->lock guards who leads; it is taken when the lead changes hands, never for a request.
+ *
+ * A worker that lost the lead to the watch thread may be at its next read already. Then two read for a moment, which is
+ * harmless: each looks whether it still leads after every request and every sleep.
+ */
+#include "serve.h"
+#include "mount.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPIN_NS 30000            /* how long to look for the next request before sleeping */
+#define TRUST_MAX 4
+#define SLOW_NS 100000           /* requests of a kind that takes this long on average are not run while leading */
+#define KINDS 64                 /* opcodes; rarer ones share */
+#define STUCK_NS 1000000         /* in one request for so long: somebody else shall read */
+
+struct worker {
+	struct serve *serve;
+	pthread_t thread;
+	struct fuse_buf request;
+	_Atomic uint64_t turn;   /* odd while it runs a request */
+	atomic_bool asleep;      /* until there is a request */
+};
+
+struct serve {
+	struct fuse_session *session;
+	unsigned count;                  /* workers started */
+	pthread_t watch;
+	bool watch_started;
+
+	pthread_mutex_t lock;
+	pthread_cond_t bench;
+	struct worker *_Atomic leader;   /* changed under the lock */
+	atomic_bool stopping;            /* set under the lock */
+	atomic_bool watching;            /* the timer runs */
+
+	int over;                        /* eventfd: readable for ever once stopping */
+	int timer;                       /* timerfd of the watch thread */
+
+	/* Of the leader, whose changing hands orders them: whether waiting awake has lately found requests; 0: it has not. */
+	_Atomic int trust;
+	_Atomic uint32_t average[KINDS]; /* ns that a request of the kind takes, recent ones weighing more */
+	struct worker worker[];
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void set_timer(struct serve *s, long ns)
+{
+	struct itimerspec in = {.it_value.tv_nsec = ns};
+
+	timerfd_settime(s->timer, 0, &in, NULL);
+}
+
+static void over(struct serve *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->stopping = true;
+	pthread_cond_broadcast(&s->bench);
+	pthread_mutex_unlock(&s->lock);
+	eventfd_write(s->over, 1);
+}
+
+/* ---- who leads ---- */
+
+/* Waits on the bench for the lead; false: there is nothing more to do. */
+static bool take_lead(struct worker *w)
+{
+	struct serve *s = w->serve;
+	bool mine;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->stopping && s->leader)
+		pthread_cond_wait(&s->bench, &s->lock);
+	mine = !s->stopping;
+	if (mine)
+		s->leader = w;
+	pthread_mutex_unlock(&s->lock);
+	return mine;
+}
+
+/* Where the bench is empty, whoever is back first takes the lead. */
+static void give_lead(struct worker *w)
+{
+	struct serve *s = w->serve;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->leader == w) {
+		s->leader = NULL;
+		pthread_cond_signal(&s->bench);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* The timer ticks while requests come, and finds a leader that is at the same one as a tick ago. */
+static void *watch(void *ctx)
+{
+	struct serve *s = ctx;
+	struct worker *last = NULL, *w;
+	uint64_t last_turn = 0, turn, ticks;
+
+	while (read(s->timer, &ticks, sizeof ticks) == sizeof ticks && !s->stopping) {
+		w = s->leader;
+		turn = w ? w->turn : 0;
+		if (turn % 2 == 1 && w == last && turn == last_turn)
+			give_lead(w);
+		last = w;
+		last_turn = turn;
+		s->watching = false;
+		/* Whoever wakes up from now on sees that nobody is watching; who did before is seen here. */
+		if (w && !w->asleep) {
+			s->watching = true;
+			set_timer(s, STUCK_NS);
+		}
+	}
+	return NULL;
+}
+
+/* ---- requests ---- */
+
+static int receive(struct worker *w)
+{
+	return fuse_session_receive_buf(w->serve->session, &w->request);
+}
+
+static void sleep_until_request(struct worker *w)
+{
+	struct pollfd fds[] = {
+		{.fd = fuse_session_fd(w->serve->session), .events = POLLIN},
+		{.fd = w->serve->over, .events = POLLIN},
+	};
+
+	w->asleep = true;
+	poll(fds, 2, -1);
+	w->asleep = false;
+}
+
+/* There was no request: awake for a while if that has paid lately, then asleep. */
+static int await(struct worker *w)
+{
+	struct serve *s = w->serve;
+	uint64_t began = now_ns();
+	int trust = s->trust, got = -EAGAIN;
+
+	while (trust > 0 && got == -EAGAIN && now_ns() - began < SPIN_NS) {
+		sched_yield();
+		got = receive(w);
+	}
+	if (got == -EAGAIN) {
+		sleep_until_request(w);
+		got = receive(w);
+	}
+	/* Also a short sleep tells that staying awake would have found it. */
+	if (now_ns() - began < SPIN_NS)
+		s->trust = trust < TRUST_MAX ? trust + 1 : trust;
+	else
+		s->trust = trust > 0 ? trust - 1 : 0;
+	return got;
+}
+
+static void run(struct worker *w)
+{
+	struct serve *s = w->serve;
+	const struct fuse_in_header *header = w->request.mem;
+	_Atomic uint32_t *average = &s->average[header->opcode % KINDS];
+	uint64_t began = now_ns(), took;
+
+	if (*average > SLOW_NS)
+		give_lead(w);
+	w->turn++;
+	if (!s->watching) {
+		s->watching = true;
+		set_timer(s, STUCK_NS);
+	}
+	fuse_session_process_buf(s->session, &w->request);
+	w->turn++;
+	took = now_ns() - began;
+	if (took > 64 * SLOW_NS)
+		took = 64 * SLOW_NS;
+	*average = *average - *average / 8 + (uint32_t)took / 8;
+}
+
+static void read_and_run(struct worker *w)
+{
+	int got = receive(w);
+
+	if (got == -EAGAIN)
+		got = await(w);
+	if (got > 0) {
+		run(w);
+	} else if (got == -ENOMEM) {
+		/* This worker has had no buffer yet; another may. */
+		give_lead(w);
+		poll(NULL, 0, 10);
+	} else if (got != -EAGAIN && got != -EINTR) {
+		over(w->serve);
+	}
+}
+
+static void *work(void *ctx)
+{
+	struct worker *w = ctx;
+
+	while (take_lead(w))
+		while (w->serve->leader == w && !w->serve->stopping)
+			read_and_run(w);
+	return NULL;
+}
+
+/* ---- start, wait, stop ---- */
+
+static int start_threads(struct serve *s, unsigned workers)
+{
+	int err = pthread_create(&s->watch, NULL, watch, s);
+
+	s->watch_started = err == 0;
+	for (unsigned i = 0; i < workers && err == 0; i++) {
+		s->worker[i].serve = s;
+		err = pthread_create(&s->worker[i].thread, NULL, work, &s->worker[i]);
+		if (err == 0)
+			s->count++;
+	}
+	return -err;
+}
+
+int serve_start(struct serve **to, struct fuse_session *session, unsigned workers)
+{
+	struct serve *s = calloc(1, sizeof *s + workers * sizeof s->worker[0]);
+	int fd = fuse_session_fd(session), err;
+
+	if (!s)
+		return -ENOMEM;
+	s->session = session;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->bench, NULL);
+	s->over = eventfd(0, EFD_CLOEXEC);
+	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (s->over < 0 || s->timer < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+		err = -errno;
+	else
+		err = start_threads(s, workers);
+	if (err)
+		serve_stop(s);
+	else
+		*to = s;
+	return err;
+}
+
+int serve_wait(struct serve *s, const sigset_t *signals)
+{
+	int fd = signalfd(-1, signals, SFD_CLOEXEC), r = 0;
+	struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = s->over, .events = POLLIN}};
+	struct signalfd_siginfo info;
+
+	if (fd < 0)
+		return -errno;
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			break;
+	if (fds[0].revents && read(fd, &info, sizeof info) == sizeof info)
+		r = (int)info.ssi_signo;
+	close(fd);
+	return r;
+}
+
+void serve_stop(struct serve *s)
+{
+	over(s);
+	for (unsigned i = 0; i < s->count; i++) {
+		pthread_join(s->worker[i].thread, NULL);
+		free(s->worker[i].request.mem);
+	}
+	if (s->watch_started) {
+		set_timer(s, 1);
+		pthread_join(s->watch, NULL);
+	}
+	if (s->over >= 0)
+		close(s->over);
+	if (s->timer >= 0)
+		close(s->timer);
+	pthread_cond_destroy(&s->bench);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}

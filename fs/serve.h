@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * serve.h - the threads that read requests from the kernel and run them.
+ *
+ * One worker at a time, the leader, reads requests and runs them itself, as nothing that waits for a commit blocks a thread; the
+ * others sit on the bench. Two sleeping threads less a request are a third of a FUSE write's time, hence two habits. The
+ * leader looks for the next request for some microseconds before it sleeps, as long as that finds one. And it hands the lead to
+ * the bench only when it may be away for long: before requests of a kind that has lately been slow (a cold disk, a big copy), and
+ * after a millisecond in any request, which the watch thread sees. An idle mount wakes nobody up.
+ *
+ * Calling  serve_start(&s, session, 4); r = serve_wait(s, &signals); ...; serve_stop(s)
+ * Errors   negative errno.
+ * Threads  start, wait and stop from one thread, which has the signals blocked for all.
+ */
+#ifndef MQFS_FS_SERVE_H
+#define MQFS_FS_SERVE_H
+
+#include <signal.h>
+
+struct fuse_session;
+struct serve;
+
+/* Requests of the mounted SESSION are answered from here on. */
+int serve_start(struct serve **s, struct fuse_session *session, unsigned workers);
+/* Until the session is over by itself (0: unmounted), or one of SIGNALS came (its number). Requests are answered on. */
+int serve_wait(struct serve *s, const sigset_t *signals);
+/* Joins the workers; no request is running or answered by them afterwards. */
+void serve_stop(struct serve *s);
+
+#endif
