@@ -57,18 +57,20 @@ int setting_find(const char *name)
 	return -ENOENT;
 }
 
-int setting_check(enum setting_id id, uint64_t value)
+static int check(const struct setting *row, uint64_t value)
 {
-	const struct setting *row = &setting_table[id];
-
 	if (row->none && value == SETTING_NONE)
 		return 0;
 	return value >= row->least && value <= row->most ? 0 : -ERANGE;
 }
 
-int setting_parse(enum setting_id id, const char *text, uint64_t *value)
+int setting_check(enum setting_id id, uint64_t value)
 {
-	const struct setting *row = &setting_table[id];
+	return check(&setting_table[id], value);
+}
+
+int setting_parse_as(const struct setting *row, const char *text, uint64_t *value)
+{
 	uint64_t v;
 	int err;
 
@@ -81,10 +83,15 @@ int setting_parse(enum setting_id id, const char *text, uint64_t *value)
 	else
 		err = parse_duration(text, &v);
 	if (!err)
-		err = setting_check(id, v);
+		err = check(row, v);
 	if (!err)
 		*value = v;
 	return err;
+}
+
+int setting_parse(enum setting_id id, const char *text, uint64_t *value)
+{
+	return setting_parse_as(&setting_table[id], text, value);
 }
 
 void setting_print(enum setting_id id, uint64_t value, char *to)

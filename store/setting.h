@@ -59,6 +59,8 @@ int setting_find(const char *name);                                /* its id, or
 /* 0 when VALUE is one that setting_parse() gives, else -ERANGE. */
 int setting_check(enum setting_id id, uint64_t value);
 int setting_parse(enum setting_id id, const char *text, uint64_t *value);
+/* The same by a row that need not be of the table: what is set for the mount only is declared in rows of this kind too (fs/option.c). */
+int setting_parse_as(const struct setting *row, const char *text, uint64_t *value);
 /* Canonical text, which setting_parse() takes back; needs SETTING_TEXT bytes. */
 void setting_print(enum setting_id id, uint64_t value, char *to);
 void settings_normal(struct settings *s);                          /* the built-in values, all set */
