@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A whole store: what is acknowledged is there after a process was killed, wherever it was. */
+#include "bytes.h"
+#include "identity.h"
+#include "scratch.h"
+#include "segment.h"
+#include "store.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MiB (1u << 20)
+
+static struct store_options options;
+static struct store *store;
+static char said[4096];
+
+static void say(void *ctx, int priority, const char *text)
+{
+	(void)ctx;
+	(void)priority;
+	strncat(said, text, sizeof said - strlen(said) - 2);
+	strcat(said, "\n");
+}
+
+static void begin(void)
+{
+	scratch_init();
+	store_options_normal(&options);
+	options.segment_size = MiB;
+	options.checkpoint_every = 2 * MiB;
+	options.say = say;
+	said[0] = 0;
+	store = NULL;
+}
+
+static void end(void)
+{
+	if (store)
+		store_close(store);
+	scratch_end();
+}
+
+TestSuite(store, .init = begin, .fini = end);
+
+static void open_store(void)
+{
+	char why[STORE_WHY];
+	int err = store_open(&store, scratch_path, &options, why);
+
+	cr_assert_eq(err, 0, "store_open: %s (%d)", why, err);
+}
+
+static int refused(void)
+{
+	char why[STORE_WHY];
+	int err = store_open(&store, scratch_path, &options, why);
+
+	if (!err)
+		return 0;
+	store = NULL;
+	cr_assert_neq(why[0], 0);
+	return err;
+}
+
+static void close_store(void)
+{
+	store_close(store);
+	store = NULL;
+}
+
+static struct topic *make_topic(const char *name)
+{
+	struct owner o = {0, 0, 0777};
+	struct command *c = command_new_waited();
+
+	cr_assert_eq(command_wait(c, store_mkdir(store, c, name, &o)), 0);
+	return topic_find(store, name);
+}
+
+struct waiter {
+	struct follower follow;
+	sem_t told;
+	int err;
+};
+
+static void told(struct follower *f, int err)
+{
+	((struct waiter *)f)->err = err;
+	sem_post(&((struct waiter *)f)->told);
+}
+
+static int wait_committed(uint64_t pos)
+{
+	struct waiter w = {.follow = {.pos = pos, .done = told}};
+	int err;
+
+	sem_init(&w.told, 0, 0);
+	err = store_follow(store, &w.follow);
+	if (err)
+		return err;
+	sem_wait(&w.told);
+	return w.err;
+}
+
+static int append(struct topic *t, const char *text, size_t len, bool wait)
+{
+	struct iovec iov = {(void *)text, len};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1};
+	struct place p;
+	int err = store_append(topic_queue(t, 0), &b, &p);
+
+	return err || !wait ? err : wait_committed(p.end);
+}
+
+/* WORK in a process of its own that is gone without a word afterwards. */
+static void killed_after(void (*work)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		work();
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* All of queue 0 of topic NAME; -1 in place of the length when reading fails. */
+static ssize_t read_all(const char *name, char *to, size_t max)
+{
+	struct topic *t = topic_find(store, name);
+	struct reader *r;
+	struct slice s;
+	size_t got = 0;
+	ssize_t n;
+
+	cr_assert_not_null(t, "no topic %s", name);
+	slice_init(&s);
+	cr_assert_eq(reader_new(&r, store, topic_queue(t, 0)), 0);
+	while ((n = reader_read(r, got, max - got, &s)) > 0) {
+		for (int i = 0; i < s.parts; i++) {
+			memcpy(to + got, s.part[i].iov_base, s.part[i].iov_len);
+			got += s.part[i].iov_len;
+		}
+		slice_free(&s);
+	}
+	slice_free(&s);
+	reader_free(r);
+	topic_put(t);
+	return n < 0 ? n : (ssize_t)got;
+}
+
+static void expect(const char *name, const char *text)
+{
+	static char got[65536];
+	ssize_t n = read_all(name, got, sizeof got - 1);
+
+	cr_assert_geq(n, 0, "read: %zd", n);
+	got[n] = 0;
+	cr_assert_str_eq(got, text);
+}
+
+static void three_lines(void)
+{
+	struct topic *t;
+
+	open_store();
+	t = make_topic("orders");
+	cr_assert_eq(append(t, "one\n", 4, true), 0);
+	cr_assert_eq(append(t, "two\n", 4, true), 0);
+	cr_assert_eq(append(t, "three\n", 6, true), 0);
+}
+
+Test(store, what_was_committed_is_there_after_a_kill)
+{
+	killed_after(three_lines);
+	open_store();
+	expect("orders", "one\ntwo\nthree\n");
+}
+
+static void one_uncommitted(void)
+{
+	struct topic *t;
+
+	open_store();
+	t = make_topic("orders");
+	cr_assert_eq(append(t, "one\n", 4, false), 0);
+}
+
+Test(store, what_write_has_returned_for_is_there_after_a_kill)
+{
+	killed_after(one_uncommitted);
+	open_store();
+	expect("orders", "one\n");
+}
+
+Test(store, a_clean_stop_leaves_nothing_to_replay)
+{
+	struct store_status st;
+
+	three_lines();
+	close_store();
+	open_store();
+	store_status(store, &st);
+	cr_assert_eq(st.recovered_bytes, 0);
+	expect("orders", "one\ntwo\nthree\n");
+}
+
+/* The segment's byte behind its last one that is not zero. */
+static off_t last_byte(int fd)
+{
+	static uint8_t all[2 * MiB];
+	ssize_t n = pread(fd, all, sizeof all, 0);
+
+	while (n > 0 && !all[n - 1])
+		n--;
+	return n;
+}
+
+static int open_segment(uint64_t base)
+{
+	char name[32], path[128];
+
+	segment_name(name, base);
+	snprintf(path, sizeof path, "%s/%s", scratch_path, name);
+	return open(path, O_RDWR);
+}
+
+static void commit_then_more(void)
+{
+	struct topic *t;
+
+	open_store();
+	t = make_topic("orders");
+	cr_assert_eq(append(t, "one\n", 4, true), 0);
+	cr_assert_eq(append(t, "torn\n", 5, false), 0);
+}
+
+static int count_lost(void)
+{
+	struct store_status st;
+
+	store_status(store, &st);
+	return (int)st.lost_files;
+}
+
+Test(store, a_torn_tail_goes_to_lost_and_appends_go_on_before_it)
+{
+	int fd;
+	struct topic *t;
+
+	killed_after(commit_then_more);
+	fd = open_segment(0);
+	cr_assert_eq(pwrite(fd, "X", 1, last_byte(fd) - 2), 1);
+	close(fd);
+	open_store();
+	expect("orders", "one\n");
+	cr_assert_eq(count_lost(), 1);
+	t = topic_find(store, "orders");
+	cr_assert_eq(append(t, "two\n", 4, true), 0);
+	topic_put(t);
+	close_store();
+	open_store();
+	expect("orders", "one\ntwo\n");
+	cr_assert_eq(count_lost(), 1);
+}
+
+static void many_lines(void)
+{
+	struct topic *t;
+	char line[32];
+
+	open_store();
+	t = make_topic("orders");
+	for (int i = 0; i < 10; i++) {
+		int n = snprintf(line, sizeof line, "line %d\n", i);
+		cr_assert_eq(append(t, line, (size_t)n, true), 0);
+	}
+}
+
+/* Where the body "line N" stands in the first segment's file. */
+static off_t find_line(int fd, int n)
+{
+	static char all[2 * MiB];
+	ssize_t len = pread(fd, all, sizeof all, 0);
+	char line[32];
+	char *at;
+
+	snprintf(line, sizeof line, "line %d\n", n);
+	at = memmem(all, (size_t)len, line, strlen(line));
+	cr_assert_not_null(at);
+	return at - all;
+}
+
+Test(store, a_rotten_body_costs_only_its_own_bytes)
+{
+	static char got[4096];
+	struct reader *r;
+	struct topic *t;
+	struct slice s;
+	int fd;
+
+	killed_after(many_lines);
+	fd = open_segment(0);
+	cr_assert_eq(pwrite(fd, "X", 1, find_line(fd, 3)), 1);
+	close(fd);
+	open_store();
+	cr_assert(strstr(said, "damage"));
+	t = topic_find(store, "orders");
+	slice_init(&s);
+	cr_assert_eq(reader_new(&r, store, topic_queue(t, 0)), 0);
+	cr_assert_eq(reader_read(r, 0, 100, &s), 21);
+	slice_free(&s);
+	cr_assert_eq(reader_read(r, 21, 100, &s), -EIO);
+	cr_assert_eq(reader_read(r, 28, 100, &s), 42);
+	slice_free(&s);
+	reader_free(r);
+	topic_put(t);
+	cr_assert_eq(read_all("orders", got, sizeof got), -EIO);
+}
+
+Test(store, a_rotten_header_does_not_cut_what_stands_behind_it)
+{
+	struct reader *r;
+	struct topic *t;
+	struct slice s;
+	int fd;
+
+	killed_after(many_lines);
+	fd = open_segment(0);
+	cr_assert_eq(pwrite(fd, "X", 1, find_line(fd, 3) - 50), 1);
+	close(fd);
+	open_store();
+	cr_assert_eq(count_lost(), 0);
+	t = topic_find(store, "orders");
+	slice_init(&s);
+	cr_assert_eq(reader_new(&r, store, topic_queue(t, 0)), 0);
+	cr_assert_eq(reader_read(r, 21, 100, &s), -EIO);
+	cr_assert_eq(reader_read(r, 28, 100, &s), 42);
+	slice_free(&s);
+	reader_free(r);
+	topic_put(t);
+}
+
+#define BIG 100000
+
+static void big_lines(void)
+{
+	static char big[BIG];
+	struct topic *t;
+
+	open_store();
+	t = make_topic("orders");
+	for (int i = 0; i < 120; i++) {
+		memset(big, 'a' + i % 26, BIG - 1);
+		big[BIG - 1] = '\n';
+		cr_assert_eq(append(t, big, BIG, i % 10 == 9), 0);
+	}
+}
+
+Test(store, many_segments_are_replayed_from_the_newest_checkpoint_only)
+{
+	static char got[120 * BIG + 1];
+	struct store_status st;
+
+	killed_after(big_lines);
+	open_store();
+	store_status(store, &st);
+	cr_assert_geq(st.segments, 11);
+	cr_assert_lt(st.recovered_bytes, 8 * MiB);
+	cr_assert_eq(read_all("orders", got, sizeof got), 120 * BIG);
+	for (int i = 0; i < 120; i++) {
+		cr_assert_eq(got[i * BIG], 'a' + i % 26);
+		cr_assert_eq(got[i * BIG + BIG - 2], 'a' + i % 26);
+		cr_assert_eq(got[i * BIG + BIG - 1], '\n');
+	}
+}
+
+Test(store, a_second_process_is_refused)
+{
+	struct store *first;
+
+	open_store();
+	first = store;
+	cr_assert_eq(refused(), -EBUSY);
+	store = first;
+}
+
+Test(store, somebody_elses_directory_is_refused_and_left_alone)
+{
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%s/letter.txt", scratch_path);
+	cr_assert_eq(close(open(path, O_CREAT | O_WRONLY, 0600)), 0);
+	cr_assert_eq(refused(), -ENOTEMPTY);
+	snprintf(path, sizeof path, "%s/log", scratch_path);
+	cr_assert_eq(stat(path, &st), -1);
+}
+
+Test(store, a_log_without_its_identity_is_refused)
+{
+	char path[128];
+
+	three_lines();
+	close_store();
+	snprintf(path, sizeof path, "%s/id", scratch_path);
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(refused(), -ENOTEMPTY);
+}
+
+Test(store, a_newer_format_is_refused_untouched)
+{
+	uint8_t version[4];
+	char path[128];
+	int fd;
+
+	three_lines();
+	close_store();
+	snprintf(path, sizeof path, "%s/id", scratch_path);
+	fd = open(path, O_RDWR);
+	put32(version, FORMAT_VERSION + 1);
+	cr_assert_eq(pwrite(fd, version, 4, 8), 4);
+	close(fd);
+	cr_assert_eq(refused(), -EPROTONOSUPPORT);
+}
+
+Test(store, a_damaged_identity_is_refused)
+{
+	char path[128];
+	int fd;
+
+	three_lines();
+	close_store();
+	snprintf(path, sizeof path, "%s/id", scratch_path);
+	fd = open(path, O_RDWR);
+	cr_assert_eq(pwrite(fd, "X", 1, 100), 1);
+	close(fd);
+	cr_assert_eq(refused(), -EBADMSG);
+}
+
+Test(store, each_start_is_an_epoch_of_its_own_in_the_same_reign)
+{
+	struct store_status first, second;
+
+	open_store();
+	store_status(store, &first);
+	close_store();
+	open_store();
+	store_status(store, &second);
+	cr_assert_eq(second.epoch.reign, first.epoch.reign);
+	cr_assert_eq(second.epoch.start, first.epoch.start + 1);
+	cr_assert_eq(second.epoch.node, first.node);
+}
+
+Test(store, who_made_it_owns_its_root_for_good)
+{
+	struct owner o;
+
+	options.owner = (struct owner){1234, 5678, 0755};
+	open_store();
+	close_store();
+	options.owner = (struct owner){1, 1, 0755};
+	open_store();
+	owner_get(store, NULL, NULL, &o);
+	cr_assert_eq(o.uid, 1234);
+	cr_assert_eq(o.gid, 5678);
+}
+
+Test(store, damaged_checkpoints_do_not_matter_while_the_log_is_whole)
+{
+	char command[256];
+
+	three_lines();
+	close_store();
+	snprintf(command, sizeof command, "for f in %s/checkpoint/*; do printf X | dd of=$f bs=1 seek=20 conv=notrunc status=none; done", scratch_path);
+	cr_assert_eq(system(command), 0);
+	open_store();
+	expect("orders", "one\ntwo\nthree\n");
+}
