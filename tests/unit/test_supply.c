@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scratch.h"
+#include "supply.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SIZE ((uint64_t)3 << 20)
+
+static struct supply *supply;
+
+static void begin(void)
+{
+	scratch_init();
+	cr_assert_eq(disk_mkdir(&scratch.disk, "log", 0700), 0);
+	cr_assert_eq(supply_new(&supply, &scratch.disk, SIZE), 0);
+}
+
+static void end(void)
+{
+	supply_free(supply);
+	scratch_end();
+}
+
+TestSuite(supply, .init = begin, .fini = end);
+
+static bool always(void *ctx)
+{
+	(void)ctx;
+	return true;
+}
+
+static bool never(void *ctx)
+{
+	(void)ctx;
+	return false;
+}
+
+static int64_t size_of(const char *name)
+{
+	struct stat st;
+
+	return disk_stat(&scratch.disk, name, &st) ? -1 : st.st_size;
+}
+
+Test(supply, a_prepared_file_is_taken_under_its_new_name)
+{
+	int fd;
+
+	cr_assert_eq(supply_prepare(supply, 1, always, NULL), 0);
+	cr_assert_eq(supply_ready(supply), 1);
+	cr_assert_eq(size_of("log/prepared.0"), SIZE);
+	cr_assert_eq(supply_take(supply, "log/a", &fd), 0);
+	disk_close(&scratch.disk, fd);
+	cr_assert_eq(size_of("log/a"), SIZE);
+	cr_assert_eq(size_of("log/prepared.0"), -1);
+	cr_assert_eq(supply_ready(supply), 0);
+}
+
+Test(supply, without_a_prepared_file_one_is_allocated)
+{
+	int fd;
+
+	cr_assert_eq(supply_take(supply, "log/a", &fd), 0);
+	disk_close(&scratch.disk, fd);
+	cr_assert_eq(size_of("log/a"), SIZE);
+}
+
+Test(supply, a_full_disk_leaves_no_half_file)
+{
+	int fd;
+
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_ALLOCATE] = 1;
+	cr_assert_eq(supply_take(supply, "log/a", &fd), -ENOSPC);
+	cr_assert_eq(size_of("log/a"), -1);
+}
+
+Test(supply, filling_gives_way_and_goes_on_later)
+{
+	cr_assert_eq(supply_prepare(supply, 1, never, NULL), -EAGAIN);
+	cr_assert_eq(supply_ready(supply), 0);
+	cr_assert_eq(supply_prepare(supply, 1, always, NULL), 0);
+	cr_assert_eq(supply_ready(supply), 1);
+}
+
+Test(supply, a_recycled_file_has_no_old_bytes)
+{
+	char byte = 'x';
+	int fd;
+
+	cr_assert_eq(supply_take(supply, "log/a", &fd), 0);
+	cr_assert_eq(disk_write(&scratch.disk, fd, &byte, 1, 100000), 0);
+	disk_close(&scratch.disk, fd);
+	cr_assert_eq(supply_recycle(supply, "log/a"), 0);
+	cr_assert_eq(size_of("log/a"), -1);
+	cr_assert_eq(supply_prepare(supply, 1, always, NULL), 0);
+	cr_assert_eq(supply_take(supply, "log/b", &fd), 0);
+	cr_assert_eq(disk_read(&scratch.disk, fd, &byte, 1, 100000), 0);
+	cr_assert_eq(byte, 0);
+	disk_close(&scratch.disk, fd);
+}
+
+Test(supply, a_new_process_finds_what_was_prepared_and_drops_what_was_not_finished)
+{
+	int fd;
+
+	cr_assert_eq(supply_prepare(supply, 2, always, NULL), 0);
+	cr_assert_eq(supply_take(supply, "log/a", &fd), 0);
+	disk_close(&scratch.disk, fd);
+	cr_assert_eq(supply_prepare(supply, 2, never, NULL), -EAGAIN);
+	supply_free(supply);
+	cr_assert_eq(supply_new(&supply, &scratch.disk, SIZE), 0);
+	cr_assert_eq(supply_ready(supply), 1);
+	cr_assert_eq(size_of("log/filling"), -1);
+}
+
+Test(supply, prepared_files_of_another_size_go)
+{
+	cr_assert_eq(supply_prepare(supply, 1, always, NULL), 0);
+	supply_free(supply);
+	cr_assert_eq(supply_new(&supply, &scratch.disk, SIZE + 4096), 0);
+	cr_assert_eq(supply_ready(supply), 0);
+	cr_assert_eq(size_of("log/prepared.0"), -1);
+}
+
+Test(supply, dropping_gives_the_room_back)
+{
+	cr_assert_eq(supply_prepare(supply, 2, always, NULL), 0);
+	supply_drop(supply);
+	cr_assert_eq(supply_ready(supply), 0);
+	cr_assert_eq(size_of("log/prepared.0"), -1);
+	cr_assert_eq(size_of("log/prepared.1"), -1);
+}
