@@ -69,8 +69,10 @@ static struct segment *segment_at_time(struct segments *all, int64_t ns)
 	while (low < high) {
 		uint64_t middle = low + (high - low) / 2;
 
+		int64_t time = INT64_MAX;
+
 		s = segments_find(all, middle);
-		if (s && s->head.time < ns) {
+		if (s && segment_time(s, &time) == 0 && time < ns) {
 			found = s->head.base;
 			low = s->end;
 		} else {

@@ -281,6 +281,35 @@ uint64_t segments_start(struct segments *all)
 	return base;
 }
 
+static int load_time(struct segment *s)
+{
+	struct segment_head h;
+	char name[32];
+	int fd, err;
+
+	segment_name(name, s->head.base);
+	fd = disk_open(s->all->disk, name, O_RDONLY, 0);
+	if (fd < 0)
+		return fd;
+	err = segment_head_read(s->all->disk, fd, &h, s->all->secret);
+	disk_close(s->all->disk, fd);
+	if (!err)
+		s->head.time = h.time;
+	return err;
+}
+
+int segment_time(struct segment *s, int64_t *ns)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&s->all->lock);
+	if (s->head.time == TIME_UNKNOWN)
+		err = load_time(s);
+	*ns = s->head.time;
+	pthread_mutex_unlock(&s->all->lock);
+	return err;
+}
+
 /* A file may be shorter than its segment (cut by an accident): what is there is mapped, and the rest is damage. */
 static int map_file(struct segment *s)
 {

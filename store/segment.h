@@ -34,8 +34,10 @@ struct segment_head {
 	uint64_t base;
 	uint64_t chain;
 	struct epoch epoch;
-	int64_t time;
+	int64_t time;                  /* TIME_UNKNOWN: of an old segment only the base is known yet, see segment_time() */
 };
+
+#define TIME_UNKNOWN INT64_MIN
 
 struct segment {
 	struct segments *all;
@@ -75,6 +77,8 @@ void segment_put(struct segment *s);
 size_t segments_count(struct segments *all);
 uint64_t segments_start(struct segments *all);          /* base of the first one */
 
+/* The time at S's base, ns since 1970; from its header at first use. */
+int segment_time(struct segment *s, int64_t *ns);
 /* S and all its records: *BYTES is the mapping of the record area, so that position P is at (*BYTES)[P - base];
  * *LEN is how much of it may be read. Valid while S is held. Reading it needs disk_guard(). */
 int segment_map(struct segment *s, const uint8_t **bytes, size_t *len);
