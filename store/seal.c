@@ -68,13 +68,15 @@ static int gather_runs(struct store *s, struct segment *seg, struct runs *runs, 
 
 static int rebuild(struct store *s, struct segment *seg)
 {
-	int64_t last_time = seg->head.time;
+	int64_t last_time = 0;
 	struct runs *runs;
 	int err = runs_new(&runs);
 
 	if (err)
 		return err;
-	err = gather_runs(s, seg, runs, &last_time);
+	err = segment_time(seg, &last_time);
+	if (!err || err == -EBADMSG)
+		err = gather_runs(s, seg, runs, &last_time);
 	if (!err)
 		err = index_write(s->disk, s->id.secret, seg->head.base, seg->end, last_time, runs);
 	runs_free(runs);
