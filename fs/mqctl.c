@@ -89,7 +89,8 @@ static void print_help(const struct verb *v)
 
 static int usage(const struct verb *v)
 {
-	fprintf(stderr, "mqctl%s%s --help tells how it is used\n", v ? " " : "", v ? v->name : "");
+	fprintf(stderr, "usage: mqctl %s [-m MNT] [options] %s\nmqctl%s%s --help tells more\n", v ? v->name : "VERB",
+		v ? v->operands : "[operands]", v ? " " : "", v ? v->name : "");
 	return EXIT_TROUBLE;
 }
 
