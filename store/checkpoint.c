@@ -354,8 +354,11 @@ static int read_file(struct disk *d, const uint8_t *secret, uint64_t pos, struct
 	err = read_all(bytes, len, secret, NULL, info);
 	if (!err && info->pos != pos)
 		err = -EBADMSG;
-	if (!err && s)
+	if (!err && s) {
 		err = read_all(bytes, len, secret, s, info);
+		if (err == -EBADMSG)
+			err = -EUCLEAN;          /* the tables are no longer empty: no other one can be loaded */
+	}
 	free(bytes);
 	return err;
 }
@@ -387,7 +390,6 @@ int checkpoint_load(struct store *s, uint64_t limit, struct checkpoint_info *inf
 /* ---- which there are ---- */
 
 struct list {
-	struct disk *disk;
 	uint64_t *pos;
 	size_t max, count;
 };
@@ -429,6 +431,22 @@ int checkpoint_list(struct disk *d, uint64_t *pos, size_t max, size_t *count)
 	return err;
 }
 
+/* What a crash left half written. */
+static int remove_aside(void *ctx, const char *name)
+{
+	struct disk *d = ctx;
+	char path[32];
+	uint64_t pos;
+
+	if (strlen(name) != 20 || strcmp(name + 16, ".new") != 0)
+		return 0;
+	snprintf(path, sizeof path, "%.16s", name);
+	if (!is_position(path, &pos))
+		return 0;
+	name_of(path, pos);
+	return disk_unlink(d, strcat(path, ".new"));
+}
+
 int checkpoint_prune(struct store *s, size_t keep)
 {
 	struct checkpoint_info info;
@@ -446,5 +464,5 @@ int checkpoint_prune(struct store *s, size_t keep)
 		name_of(name, pos[n]);
 		err = disk_unlink(s->disk, name);
 	}
-	return err;
+	return err ? err : disk_list(s->disk, "checkpoint", remove_aside, s->disk);
 }

@@ -26,13 +26,13 @@ struct checkpoint_info {
 /* Takes the state at the applied position (a copy under the apply lock) and writes it. The keeper calls it, or who closes. */
 int checkpoint_write(struct store *s, struct checkpoint_info *info);
 /* The newest valid one at or below LIMIT into the store's (empty) tables. Damaged ones are told by store_damaged() and passed over.
- * -ENOENT: there is none. */
+ * -ENOENT: there is none. -EUCLEAN: the tables are no longer empty, and no use. */
 int checkpoint_load(struct store *s, uint64_t limit, struct checkpoint_info *info);
 /* Positions of those there, newest first, at most MAX; a name is no proof of validity. */
 int checkpoint_list(struct disk *d, uint64_t *pos, size_t max, size_t *count);
 /* Reads and checks one without loading it: for a store that is not open. */
 int checkpoint_check(struct disk *d, const uint8_t *secret, uint64_t pos, struct checkpoint_info *info);
-/* Removes all but the newest KEEP. */
+/* Removes all but the newest KEEP that are valid, and what a crash left half written. */
 int checkpoint_prune(struct store *s, size_t keep);
 /* Bytes that one would take now. */
 uint64_t checkpoint_size(struct store *s);
