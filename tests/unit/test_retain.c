@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "checkpoint.h"
+#include "keeper.h"
+#include "retain.h"
+#include "scratch.h"
+#include "seal.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define HOUR INT64_C(3600000000000)
+#define BODY 4000u                     /* bytes of a message */
+
+static struct store *s;
+
+/* The keeper is stopped: the tests do its work, at the times they choose. */
+static void open_store(void)
+{
+	struct store_options o;
+	char why[STORE_WHY];
+
+	store_options_normal(&o);
+	o.segment_size = 256 << 10;
+	cr_assert_eq(store_open(&s, scratch_path, &o, why), 0, "%s", why);
+	keeper_stop(s->keeper);
+}
+
+static void setup(void)
+{
+	scratch_init();
+	open_store();
+}
+
+static void teardown(void)
+{
+	store_stop(s);
+	store_close(s);
+	scratch_end();
+}
+
+TestSuite(retain, .init = setup, .fini = teardown);
+
+static int64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+#define DO(call) ({ struct command *c = command_new_waited(); command_wait(c, call); })
+
+static struct topic *make(const char *name, uint32_t queues)
+{
+	struct topic *t;
+
+	cr_assert_eq(DO(store_mkdir(s, c, name, &(struct owner){0, 0, 0755})), 0);
+	t = topic_find(s, name);
+	cr_assert_eq(DO(store_set_queues(s, c, t, queues)), 0);
+	return t;
+}
+
+static void set(struct topic *t, enum setting_id id, const char *text)
+{
+	cr_assert_eq(DO(store_set(s, c, t, id, text)), 0);
+}
+
+/* COUNT messages to the queues of T in turn; they are committed when it returns. */
+static void append(struct topic *t, unsigned count)
+{
+	static const char body[BODY];
+	struct iovec iov = {(void *)body, BODY};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1, .flags = RECORD_WRITE};
+	struct place place;
+
+	for (unsigned i = 0; i < count; i++)
+		cr_assert_eq(store_append(topic_queue(t, i % t->count), &b, &place), 0);
+	cr_assert_eq(DO(store_set_heads(s, c, NULL, 0)), 0);       /* committed with all that is before it */
+}
+
+/* The keeper's rounds, until there is nothing more to do. Returns how many segments went. */
+static int keep(int64_t at)
+{
+	int gone = 0;
+
+	for (int round = 0; round < 10; round++) {
+		bool need = false;
+		cr_assert_eq(seal_committed(s), 0);
+		int n = retain_run(s, at, &need);
+		cr_assert_geq(n, 0, "%s", strerror(-n));
+		gone += n;
+		if (!need)
+			return gone;
+		cr_assert_eq(keeper_checkpoint(s->keeper), 0);
+	}
+	cr_assert_fail("it never comes to an end");
+	return gone;
+}
+
+static uint64_t retained(struct topic *t)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t n = 0; n < t->count; n++)
+		bytes += topic_queue(t, n)->committed - topic_queue(t, n)->head;
+	return bytes;
+}
+
+/* The message at Q's head is there, with its header and body. */
+static void head_is_readable(struct store *of, struct queue *q)
+{
+	struct reader *r;
+	struct record record;
+	struct slice slice;
+
+	cr_assert_eq(reader_new(&r, of, q), 0);
+	slice_init(&slice);
+	cr_assert_eq(reader_load(r, q->head, &record, &slice), 0);
+	cr_assert_eq(record.offset, q->head);
+	slice_free(&slice);
+	reader_free(r);
+}
+
+Test(retain, without_a_limit_everything_stays)
+{
+	struct topic *t = make("orders", 1);
+
+	append(t, 500);
+	cr_assert_eq(keep(now() + 1000000 * HOUR), 0);
+	cr_assert_eq(topic_queue(t, 0)->head, 0);
+	cr_assert_eq(retain_next(s, now()), INT64_MAX);
+	topic_put(t);
+}
+
+Test(retain, messages_go_at_their_age_and_segments_with_them)
+{
+	struct topic *t = make("orders", 2);
+
+	set(t, SETTING_RETENTION_AGE, "1h");
+	append(t, 500);
+	cr_assert_eq(keep(now() + HOUR / 2), 0);
+	cr_assert_eq(retained(t), 500 * BODY);
+	cr_assert_gt(keep(now() + 2 * HOUR), 5);
+	cr_assert_eq(retained(t), 0);
+	cr_assert_eq(segments_count(s->segments), 1);
+	topic_put(t);
+}
+
+Test(retain, age_is_exact_to_the_record)
+{
+	struct topic *t = make("orders", 3);
+	int64_t between;
+
+	set(t, SETTING_RETENTION_AGE, "1h");
+	append(t, 300);
+	between = now();
+	append(t, 150);
+	keep(between + HOUR);
+	for (uint32_t n = 0; n < 3; n++) {
+		cr_assert_eq(topic_queue(t, n)->head, 100 * BODY);
+		head_is_readable(s, topic_queue(t, n));
+	}
+	topic_put(t);
+}
+
+Test(retain, an_idle_store_sleeps_until_something_comes_of_age)
+{
+	struct topic *t = make("orders", 1);
+	int64_t before;
+
+	set(t, SETTING_RETENTION_AGE, "1h");
+	keep(now());
+	cr_assert_eq(retain_next(s, now()), INT64_MAX);
+	before = now();
+	append(t, 1);
+	keep(before + 2);
+	cr_assert_leq(retain_next(s, now()), now() + HOUR);
+	keep(retain_next(s, now()));
+	cr_assert_geq(retain_next(s, now()), before + HOUR);
+	keep(now() + HOUR + HOUR / 10);
+	cr_assert_eq(retained(t), 0);
+	cr_assert_eq(retain_next(s, now()), INT64_MAX);
+	topic_put(t);
+}
+
+Test(retain, a_shorter_age_counts_at_once)
+{
+	struct topic *t = make("orders", 1);
+
+	set(t, SETTING_RETENTION_AGE, "30d");
+	append(t, 10);
+	keep(now() + HOUR);
+	cr_assert_eq(retained(t), 10 * BODY);
+	set(t, SETTING_RETENTION_AGE, "1m");
+	keep(now() + HOUR);
+	cr_assert_eq(retained(t), 0);
+	topic_put(t);
+}
+
+Test(retain, of_more_than_its_size_a_topic_loses_the_oldest)
+{
+	struct topic *t = make("orders", 4);
+
+	append(t, 400);
+	set(t, SETTING_RETENTION_SIZE, "400000");
+	cr_assert_gt(keep(now()), 1);
+	cr_assert_eq(retained(t), 100 * BODY);
+	for (uint32_t n = 0; n < 4; n++) {
+		cr_assert_eq(topic_queue(t, n)->head, 75 * BODY);
+		head_is_readable(s, topic_queue(t, n));
+	}
+	append(t, 1);
+	keep(now());
+	cr_assert_eq(retained(t), 100 * BODY);
+	cr_assert_eq(topic_queue(t, 0)->head, 76 * BODY);
+	cr_assert_eq(topic_queue(t, 1)->head, 75 * BODY);
+	topic_put(t);
+}
+
+Test(retain, the_size_of_many_queues_is_cut_to_not_much_less)
+{
+	struct topic *t = make("orders", 100);
+
+	append(t, 1000);
+	set(t, SETTING_RETENTION_SIZE, "2000000");
+	keep(now());
+	cr_assert_leq(retained(t), 2000000);
+	cr_assert_geq(retained(t), 2000000 - 2000000 / 64 - BODY);
+	topic_put(t);
+}
+
+Test(retain, a_segment_waits_for_two_checkpoints)
+{
+	struct topic *t = make("orders", 1);
+	bool need;
+	uint64_t applied;
+
+	append(t, 300);
+	seal_committed(s);
+	set(t, SETTING_RETENTION_AGE, "1s");
+	cr_assert_eq(retain_run(s, now() + HOUR, &need), 0);
+	cr_assert(need);
+	cr_assert_eq(keeper_checkpoint(s->keeper), 0);
+	applied = s->applied;
+	cr_assert_eq(retain_run(s, now() + HOUR, &need), 0);
+	cr_assert(need);
+	cr_assert_gt(s->applied, applied, "the next checkpoint would be the same one");
+	cr_assert_eq(keeper_checkpoint(s->keeper), 0);
+	cr_assert_gt(retain_run(s, now() + HOUR, &need), 0);
+	cr_assert_not(need);
+	topic_put(t);
+}
+
+Test(retain, one_damaged_checkpoint_of_two_does_not_count)
+{
+	struct topic *t = make("orders", 1);
+	char name[64];
+	uint64_t pos;
+	size_t count;
+	bool need;
+
+	append(t, 300);
+	seal_committed(s);
+	set(t, SETTING_RETENTION_AGE, "1s");
+	retain_run(s, now() + HOUR, &need);
+	keeper_checkpoint(s->keeper);
+	retain_run(s, now() + HOUR, &need);
+	keeper_checkpoint(s->keeper);
+	cr_assert_eq(checkpoint_list(s->disk, &pos, 1, &count), 0);
+	snprintf(name, sizeof name, "checkpoint/%016" PRIx64, pos);
+	cr_assert_eq(disk_replace(s->disk, name, "damaged", 7, 0600), 0);
+	cr_assert_eq(retain_run(s, now() + HOUR, &need), 0);
+	cr_assert(need);
+	topic_put(t);
+}
+
+Test(retain, a_topic_without_a_limit_pins_what_lies_beside_it)
+{
+	struct topic *old = make("old", 1), *t = make("orders", 1);
+	struct pin pins[4];
+
+	append(old, 1);
+	append(t, 300);
+	set(t, SETTING_RETENTION_AGE, "1s");
+	cr_assert_eq(keep(now() + HOUR), 0);
+	cr_assert_eq(retained(t), 0);
+	cr_assert_eq(segments_start(s->segments), 0);
+	cr_assert_eq(store_pins(s, pins, 4), 1);
+	cr_assert_str_eq(pins[0].topic, "old");
+	cr_assert_gt(pins[0].bytes, 100000);
+	cr_assert_eq(retain_pinned(s), pins[0].bytes);
+
+	cr_assert_eq(DO(store_set_retired(s, c, old, true)), 0);
+	cr_assert_eq(DO(store_rmdir(s, c, old)), 0);
+	cr_assert_eq(store_pins(s, pins, 4), 0);
+	cr_assert_gt(keep(now() + HOUR), 1);
+	topic_put(old);
+	topic_put(t);
+}
+
+Test(retain, what_is_left_is_there_after_a_crash)
+{
+	struct topic *t = make("orders", 2), *again;
+	struct store_options o;
+	struct store *other;
+	char why[STORE_WHY];
+
+	set(t, SETTING_RETENTION_SIZE, "400000");
+	for (int i = 0; i < 5; i++) {
+		append(t, 300);
+		keep(now());
+	}
+	cr_assert_gt(segments_start(s->segments), 1000000);
+	/* What a new process would find if this one were gone. */
+	store_options_normal(&o);
+	o.read_only = true;
+	cr_assert_eq(store_open(&other, scratch_path, &o, why), 0, "%s", why);
+	again = topic_find(other, "orders");
+	for (uint32_t n = 0; n < 2; n++) {
+		cr_assert_eq(topic_queue(again, n)->head, topic_queue(t, n)->head);
+		cr_assert_eq(topic_queue(again, n)->committed, topic_queue(t, n)->committed);
+		head_is_readable(other, topic_queue(again, n));
+	}
+	cr_assert_eq(other->damaged, 0);
+	topic_put(again);
+	store_close(other);
+	topic_put(t);
+}
+
+Test(retain, heads_below_the_logs_start_are_raised_to_it)
+{
+	struct topic *t = make("orders", 2);
+	uint64_t head;
+
+	set(t, SETTING_RETENTION_SIZE, "400000");
+	append(t, 300);
+	keep(now());
+	append(t, 300);
+	keep(now());
+	head = topic_queue(t, 0)->head;
+	topic_queue(t, 0)->head = 0;
+	s->unneeded = 0;
+	cr_assert_eq(retain_heads_at_start(s), 0);
+	cr_assert_gt(topic_queue(t, 0)->head, 0);
+	cr_assert_leq(topic_queue(t, 0)->head, head);
+	head_is_readable(s, topic_queue(t, 0));
+	topic_put(t);
+}
+
+Test(retain, a_full_disk_takes_what_has_a_limit_before_its_time)
+{
+	struct topic *t = make("orders", 1);
+
+	set(t, SETTING_RETENTION_AGE, "30d");
+	append(t, 300);
+	s->options.retention_free = UINT64_MAX;
+	cr_assert_gt(keep(now()), 1);
+	cr_assert_gt(topic_queue(t, 0)->head, 0);
+	cr_assert_eq(topic_queue(t, 0)->committed, 300 * BODY);
+	head_is_readable(s, topic_queue(t, 0));
+	topic_put(t);
+}
+
+Test(retain, a_full_disk_takes_what_is_pinned_only_where_that_is_allowed)
+{
+	struct topic *t = make("orders", 1);
+
+	append(t, 300);
+	s->options.retention_free = UINT64_MAX;
+	cr_assert_eq(keep(now()), 0);
+	cr_assert_eq(topic_queue(t, 0)->head, 0);
+	set(t, SETTING_RETENTION_PINNED, "drop");
+	cr_assert_gt(keep(now()), 1);
+	cr_assert_gt(topic_queue(t, 0)->head, 0);
+	topic_put(t);
+}
+
+Test(retain, a_full_disk_takes_no_more_than_it_has_to)
+{
+	struct topic *t = make("orders", 1);
+	uint64_t start;
+
+	append(t, 300);
+	set(t, SETTING_RETENTION_PINNED, "drop");
+	s->options.retention_free = 1;
+	cr_assert_eq(keep(now()), 0);
+	start = segments_start(s->segments);
+	cr_assert_eq(start, 0);
+	cr_assert_eq(topic_queue(t, 0)->head, 0);
+	topic_put(t);
+}
+
+Test(retain, removed_files_are_gone_or_used_again)
+{
+	struct topic *t = make("orders", 1);
+	struct stat st;
+	char name[40];
+
+	set(t, SETTING_RETENTION_SIZE, "400000");
+	append(t, 1000);
+	cr_assert_gt(keep(now()), 10);
+	segment_name(name, 0);
+	cr_assert_eq(disk_stat(s->disk, name, &st), -ENOENT);
+	segment_index_name(name, 0);
+	cr_assert_eq(disk_stat(s->disk, name, &st), -ENOENT);
+	append(t, 100);
+	cr_assert_eq(retained(t), 200 * BODY);
+	store_stop(s);
+	topic_put(t);
+	store_close(s);
+	open_store();
+	t = topic_find(s, "orders");
+	cr_assert_eq(topic_queue(t, 0)->committed, 1100 * BODY);
+	head_is_readable(s, topic_queue(t, 0));
+	topic_put(t);
+}
