@@ -199,7 +199,7 @@ int main(int argc, char **argv)
 	status = parse_call(&call, argc, argv);
 	if (status < 0)
 		status = call.verb->run(&call);
-	if ((fflush(stdout) || ferror(stdout)) && errno != EPIPE && status == EXIT_FINE) {
+	if (fflush(stdout) && errno != EPIPE && status == EXIT_FINE) {
 		fprintf(stderr, "mqctl: standard output: %s\n", strerror(errno));
 		status = EXIT_TROUBLE;
 	}

@@ -27,13 +27,13 @@ static void print_totals(const char *store, const struct check_totals *t)
 {
 	char a[32], b[32], c[32], d[24], e[24];
 
-	printf("log       position %" PRIu64 " to %" PRIu64 ", committed up to %" PRIu64 "; %s segments, %s indexes\n", t->start, t->end,
+	printf("log       position %" PRIu64 " to %" PRIu64 ", committed up to %" PRIu64 "; segments: %s, indexes: %s\n", t->start, t->end,
 		t->committed < t->end ? t->committed : t->end, print_count(t->segments, a), print_count(t->indexes, b));
-	printf("messages  %s in %s records of %s queues, %s\n", print_count(t->messages, a), print_count(t->records, b),
-		print_count(t->queues, c), print_size(t->bytes, d));
-	printf("state     %" PRIu64 " valid checkpoints\n", t->checkpoints);
+	printf("messages  %s, %s; records: %s, queues: %s\n", print_count(t->messages, a), print_size(t->bytes, d),
+		print_count(t->records, b), print_count(t->queues, c));
+	printf("state     valid checkpoints: %" PRIu64 "\n", t->checkpoints);
 	if (t->lost_files)
-		printf("lost      %" PRIu64 " files, %s: mqctl dump %s/lost/FILE shows what is in them\n", t->lost_files,
+		printf("lost      files: %" PRIu64 ", %s; mqctl dump %s/lost/FILE shows what is in them\n", t->lost_files,
 			print_size(t->lost_bytes, e), store);
 }
 

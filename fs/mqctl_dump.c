@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ENOUGH 1     /* --count is reached, or nobody reads on */
+#define ENOUGH 1     /* --count is reached */
 
 struct dumping {
 	const struct call *call;
@@ -22,6 +22,7 @@ struct dumping {
 	uint64_t left;           /* lines still to print */
 	bool records;
 	bool damaged;
+	int output;              /* why nothing more can be written */
 	struct progress progress;
 };
 
@@ -61,73 +62,105 @@ static const char *type_name(uint8_t type, char to[16])
 	return to;
 }
 
-/* What a line begins with: the same for all messages of a record. */
-static json_t *describe(const struct record *r, const char *topic, const char *type)
-{
-	json_t *o = json_object();
-	char time[40], unknown[16];
+/* The members of a line around its offset are the same for all messages of a record: their text is made once. */
+struct line {
+	char *before;      /* type, topic, queue */
+	char *behind;      /* what is in front of the body */
+};
 
-	print_time(r->time, time);
-	json_object_set_new(o, "type", json_string(type ? type : type_name(r->type, unknown)));
-	if (r->type == RECORD_MESSAGES) {
-		json_object_set_new(o, "topic", topic ? json_string(topic) : json_null());
-		if (!topic)
-			json_object_set_new(o, "topic_id", json_integer((json_int_t)(r->queue >> QUEUE_BITS)));
-		json_object_set_new(o, "queue", json_integer((json_int_t)(r->queue & (QUEUES_MAX - 1))));
-		json_object_set_new(o, "offset", json_integer((json_int_t)r->offset));
-	}
-	json_object_set_new(o, "time", json_string(time));
-	json_object_set_new(o, "uid", json_integer(r->uid));
-	json_object_set_new(o, "pid", json_integer(r->pid));
-	json_object_set_new(o, "position", json_integer((json_int_t)r->pos));
+/* Takes the members of O; NULL when there was no memory for one of them. */
+static char *members(json_t *o)
+{
+	char *text = json_dumps(o, JSON_COMPACT | JSON_EMBED);
+
+	json_decref(o);
+	return text;
+}
+
+static json_t *number(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static json_t *describe_place(const struct record *r, const char *topic, const char *type)
+{
+	json_t *o = json_pack("{s:s}", "type", type);
+
+	if (r->type != RECORD_MESSAGES)
+		return o;
+	json_object_set_new(o, "topic", topic ? json_string(topic) : json_null());
+	if (!topic)
+		json_object_set_new(o, "topic_id", number(r->queue >> QUEUE_BITS));
+	json_object_set_new(o, "queue", number(r->queue & (QUEUES_MAX - 1)));
 	return o;
 }
 
-/* Prints O with BODY as its last member, and gives O up. */
-static int print_line(struct dumping *k, json_t *o, const uint8_t *body, size_t len)
+static json_t *describe_writer(const struct record *r)
+{
+	char time[40];
+
+	print_time(r->time, time);
+	return json_pack("{s:s, s:o, s:o, s:o}", "time", time, "uid", number(r->uid), "pid", number(r->pid), "position", number(r->pos));
+}
+
+static void add_record(json_t *o, const struct record *r)
+{
+	char node[17];
+
+	if (r->type == RECORD_MESSAGES) {
+		json_object_set_new(o, "messages", number(r->messages));
+		json_object_set_new(o, "framing", json_string(r->flags & RECORD_WRITE ? "write" : "lines"));
+	}
+	snprintf(node, sizeof node, "%016" PRIx64, r->epoch.node);
+	json_object_set_new(o, "committed", number(r->committed));
+	json_object_set_new(o, "epoch", json_pack("{s:o, s:o, s:s}", "reign", number(r->epoch.reign), "start", number(r->epoch.start), "node", node));
+}
+
+static int line_make(struct line *l, const struct record *r, const char *topic, bool whole)
+{
+	char unknown[16];
+	json_t *behind = describe_writer(r);
+
+	if (whole)
+		add_record(behind, r);
+	l->before = members(describe_place(r, topic, whole ? type_name(r->type, unknown) : "message"));
+	l->behind = members(behind);
+	return l->before && l->behind ? 0 : -ENOMEM;
+}
+
+static void line_free(struct line *l)
+{
+	free(l->before);
+	free(l->behind);
+}
+
+/* *OFFSET is left out where it is NULL. */
+static int print_line(struct dumping *k, const struct line *l, const uint64_t *offset, bool partial, const uint8_t *body, size_t len)
 {
 	json_t *text = json_stringn((const char *)body, len);
+	const char *name = text ? "body" : "body64";
 	int err = 0;
 
-	if (text)
-		err = json_object_set_new(o, "body", text);
-	else
-		err = json_object_set_new(o, "body64", base64(body, len));
-	if (err) {
-		json_decref(o);
+	if (!text)
+		text = base64(body, len);
+	if (!text)
 		return -ENOMEM;
-	}
-	if (isatty(STDOUT_FILENO))
-		progress_clear(&k->progress);
 	errno = 0;
-	if (json_dumpf(o, stdout, JSON_COMPACT) < 0 || putchar('\n') == EOF)
-		err = errno == EPIPE ? ENOUGH : errno ? -errno : -ENOMEM;
-	json_decref(o);
+	printf("{%s", l->before);
+	if (offset)
+		printf(",\"offset\":%" PRIu64, *offset);
+	printf(",%s%s,\"%s\":", l->behind, partial ? ",\"partial\":true" : "", name);
+	if (json_dumpf(text, stdout, JSON_ENCODE_ANY) < 0 || fputs("}\n", stdout) < 0)
+		err = -(k->output = errno ? errno : EIO);
+	json_decref(text);
 	if (!err && --k->left == 0)
 		err = ENOUGH;
 	return err;
 }
 
-static int print_record(struct dumping *k, const struct record *r, const char *topic, const uint8_t *body)
-{
-	json_t *o = describe(r, topic, NULL);
-	char node[17];
-
-	if (r->type == RECORD_MESSAGES) {
-		json_object_set_new(o, "messages", json_integer(r->messages));
-		json_object_set_new(o, "framing", json_string(r->flags & RECORD_WRITE ? "write" : "lines"));
-	}
-	json_object_set_new(o, "committed", json_integer((json_int_t)r->committed));
-	snprintf(node, sizeof node, "%016" PRIx64, r->epoch.node);
-	json_object_set_new(o, "epoch", json_pack("{s:I, s:I, s:s}", "reign", (json_int_t)r->epoch.reign, "start",
-		(json_int_t)r->epoch.start, "node", node));
-	return print_line(k, o, body, r->length);
-}
-
 /* Each line of the body is a message; its newline only ends it. */
-static int print_messages(struct dumping *k, const struct record *r, const char *topic, const uint8_t *body)
+static int print_messages(struct dumping *k, const struct line *l, const struct record *r, const uint8_t *body)
 {
-	json_t *all = describe(r, topic, "message");
 	size_t at = 0;
 	int err = 0;
 
@@ -135,26 +168,29 @@ static int print_messages(struct dumping *k, const struct record *r, const char 
 		const uint8_t *newline = r->flags & RECORD_WRITE ? NULL : memchr(body + at, '\n', r->length - at);
 		size_t end = newline ? (size_t)(newline - body) : r->length;
 		size_t next = newline ? end + 1 : end;
-		if (r->offset + at >= k->query.offset) {
-			json_t *o = json_copy(all);
-			json_object_set_new(o, "offset", json_integer((json_int_t)(r->offset + at)));
-			if (r->flags & RECORD_PARTIAL && next == r->length)
-				json_object_set_new(o, "partial", json_true());
-			err = print_line(k, o, body + at, end - at);
-		}
+		uint64_t offset = r->offset + at;
+		if (offset >= k->query.offset)
+			err = print_line(k, l, &offset, r->flags & RECORD_PARTIAL && next == r->length, body + at, end - at);
 		at = next;
 	} while (!err && at < r->length);
-	json_decref(all);
 	return err;
 }
 
 static int print(void *ctx, const struct record *r, const char *topic, const void *body)
 {
 	struct dumping *k = ctx;
+	struct line l;
+	int err;
 
-	if (k->records)
-		return print_record(k, r, topic, body);
-	return r->type == RECORD_MESSAGES ? print_messages(k, r, topic, body) : 0;
+	if (!k->records && r->type != RECORD_MESSAGES)
+		return 0;
+	err = line_make(&l, r, topic, k->records);
+	if (!err && k->records)
+		err = print_line(k, &l, r->type == RECORD_MESSAGES ? &r->offset : NULL, false, body, r->length);
+	else if (!err)
+		err = print_messages(k, &l, r, body);
+	line_free(&l);
+	return err;
 }
 
 static void damaged(void *ctx, const char *where, const char *what)
@@ -336,6 +372,10 @@ int verb_dump(const struct call *c)
 	progress_start(&k.progress, k.store);
 	err = dump_store(k.store, &k.query, &calls, why, sizeof why);
 	progress_clear(&k.progress);
+	if (k.output == EPIPE)           /* whoever reads has enough */
+		return EXIT_FINE;
+	if (k.output)
+		return call_fail(c, "standard output: %s", strerror(k.output));
 	if (err < 0)
 		return call_fail(c, "%s", why);
 	return k.damaged ? EXIT_WRONG : EXIT_FINE;

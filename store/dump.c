@@ -281,7 +281,8 @@ int dump_store(const char *path, const struct dump_query *query, const struct du
 	if (!err) {
 		err = query->lost ? dump_lost(&d) : dump_log(&d);
 		if (err < 0)
-			snprintf(why, why_len, "%s%s%s: %s", path, query->lost ? "/lost/" : "", query->lost ? query->lost : "", strerror(-err));
+			snprintf(why, why_len, "%s%s%s: %s", path, query->lost ? "/lost/" : "", query->lost ? query->lost : "",
+				query->lost && err == -EINVAL ? "no file that mqfs has put there" : strerror(-err));
 	}
 	if (d.store)
 		store_close(d.store);
