@@ -2,30 +2,62 @@
 /*
  * option.h - what the command line, -o, the configuration file and the defaults say, in this order of weight.
  *
- * One table declares every option: its name, its values for people, its help, its default, how it is parsed. The settings of
- * topics (setting.h) are options of the mount by the same names. --help and the test of the man pages read the same table.
+ * One table declares every option: its name, its values for people, its help and its default, in rows as those of setting.h. The
+ * settings of topics are options of the mount by the same names. --help and the test of the man pages read the same table.
  *
- * Errors   a refusal is one line in WHY.
+ * Calling  options_parse(&o, argc, argv, why); ...; options_free(&o)
+ * Errors   negative errno, with the refusal as one line in WHY.
+ * Threads  one: getopt(3).
  */
 #ifndef MQFS_FS_OPTION_H
 #define MQFS_FS_OPTION_H
 
 #include "store.h"
 
+#define OPTION_FILE "/etc/mqfs.conf"     /* read when it is there and no other is named */
+
 struct options {
 	char *store;                     /* absolute path */
 	char *mountpoint;                /* absolute path */
 	bool foreground;                 /* -f */
 	bool debug;                      /* -d: libfuse's trace */
+	bool fake;                       /* mount -f: look at the options only */
 	bool private;                    /* no allow_other */
 	bool help, version;
 	unsigned workers;                /* threads that serve requests */
-	char *fuse_options;              /* generic mount options that libfuse or the kernel takes: "ro,noatime,..." */
+	char *fuse_options;              /* generic mount options that libfuse or the kernel takes: "ro,noatime", or "" */
 	struct store_options store_options;
 };
 
+/* cmdline.c */
 int options_parse(struct options *o, int argc, char **argv, char why[STORE_WHY]);
 void options_free(struct options *o);
+
+/* ---- option.c: the table ---- */
+
+enum { OPTION_COMMIT_TIMEOUT = SETTINGS, OPTION_SEGMENT_SIZE, OPTION_CHECKPOINT_EVERY, OPTION_RETENTION_FREE, OPTION_WORKERS, OPTION_PRIVATE,
+	OPTION_SYNC_DELAY, OPTION_CONFIG, OPTIONS };
+
+/* Who says it; the heaviest wins, and of the same weight the last. */
+enum weight { WEIGHT_NORMAL, WEIGHT_FILE, WEIGHT_FILE_STORE, WEIGHT_O, WEIGHT_COMMAND_LINE };
+
+struct choices {
+	struct {
+		enum weight weight;
+		uint64_t value;
+	} of[OPTIONS];
+	char *config;                    /* text of OPTION_CONFIG, malloc'ed, or NULL */
+};
+
+/* The defaults. */
+void choices_normal(struct choices *c);
+/* TEXT for the option NAME; NULL where only the name was given. WHERE opens the refusal: "-o ", "FILE:LINE: ". -ENOENT: no such option. */
+int choices_take(struct choices *c, enum weight by, const char *where, const char *name, const char *text, char why[STORE_WHY]);
+void choices_apply(const struct choices *c, struct options *o);
+/* Row ID of the table, below OPTIONS. */
+const struct setting *option_row(int id);
+/* It may stand without a value. */
+bool option_bare(int id);
 void options_help(void);             /* on standard output */
 
 #endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line in two manners: mqfs, as people type it, and mount.fuse.mqfs, as mount(8) calls it, with its own meaning of
+ * -f, -s, -n, -v and -t. mount.fuse(8) calls it as people do. Options may stand behind the paths in both.
+ */
+#include "conffile.h"
+#include "option.h"
+#include <errno.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LONG_OPTION 256          /* getopt_long()'s value of option 0 */
+#define LONG_HELP (LONG_OPTION + OPTIONS)
+#define LONG_VERSION (LONG_HELP + 1)
+
+struct line {
+	struct options *o;
+	struct choices choices;
+	bool helper;             /* mount(8) calls */
+	bool sloppy;             /* mount -s: unknown mount options are fine */
+	char *why;
+};
+
+/* ---- the generic options of mount(8) ---- */
+
+/* What libfuse and fusermount3 hand to the kernel. */
+static const char *const passed[] = {"ro", "sync", "dirsync", "noatime", "nodiratime", "context=*", "fscontext=*", "defcontext=*", "rootcontext=*",
+	"allow_other"};
+
+/* For mount(8), systemd and the like, or what holds anyway. nosuid, nodev and noexec hold always, so that what asks for less is no more than
+ * the default that mount.fuse(8) adds. */
+static const char *const taken[] = {"rw", "defaults", "auto", "noauto", "nofail", "_netdev", "user", "user=*", "nouser", "users", "nousers", "owner",
+	"noowner", "group", "nogroup", "x-*", "X-*", "comment=*", "uhelper=*", "helper=*", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "async",
+	"atime", "diratime", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "silent", "loud", "mand",
+	"nomand", "iversion", "noiversion", "default_permissions"};
+
+static bool matches(const char *text, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strlen(names[i]);
+
+		if (names[i][len - 1] == '*' ? strncmp(text, names[i], len - 1) == 0 : strcmp(text, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int pass(struct options *o, const char *text)
+{
+	char *longer;
+
+	if (asprintf(&longer, "%s%s%s", o->fuse_options, *o->fuse_options ? "," : "", text) < 0)
+		return -ENOMEM;
+	free(o->fuse_options);
+	o->fuse_options = longer;
+	return 0;
+}
+
+/* ---- -o ---- */
+
+static int take_one(struct line *l, char *text)
+{
+	char *value;
+	int err;
+
+	if (!*text || matches(text, taken, sizeof taken / sizeof *taken))
+		return 0;
+	if (matches(text, passed, sizeof passed / sizeof *passed))
+		return pass(l->o, text);
+	value = strchr(text, '=');
+	if (value)
+		*value++ = 0;
+	err = choices_take(&l->choices, WEIGHT_O, "-o ", text, value, l->why);
+	return err == -ENOENT && l->sloppy ? 0 : err;
+}
+
+/* Splits "a=1,b=2\,3": a backslash takes the next character as it is. */
+static int take_list(struct line *l, const char *list)
+{
+	char *text = malloc(strlen(list) + 1), *to = text;
+	int err = text ? 0 : -ENOMEM;
+
+	for (; !err; list++) {
+		if (*list && *list != ',') {
+			if (*list == '\\' && list[1])
+				list++;
+			*to++ = *list;
+			continue;
+		}
+		*to = 0;
+		err = take_one(l, text);
+		to = text;
+		if (!*list)
+			break;
+	}
+	free(text);
+	return err;
+}
+
+/* ---- letters and long options ---- */
+
+static void long_options(struct option to[OPTIONS + 3])
+{
+	for (int id = 0; id < OPTIONS; id++)
+		to[id] = (struct option){option_row(id)->name, option_bare(id) ? optional_argument : required_argument, NULL, LONG_OPTION + id};
+	to[OPTIONS] = (struct option){"help", no_argument, NULL, LONG_HELP};
+	to[OPTIONS + 1] = (struct option){"version", no_argument, NULL, LONG_VERSION};
+	to[OPTIONS + 2] = (struct option){0};
+}
+
+static int take_flag(struct line *l, int flag)
+{
+	struct options *o = l->o;
+
+	switch (flag) {
+	case 'o':
+		return take_list(l, optarg);
+	case 'f':
+		*(l->helper ? &o->fake : &o->foreground) = true;
+		return 0;
+	case 's':
+		l->sloppy = true;
+		return 0;
+	case 'n': case 'v': case 't': case 'N':
+		return 0;
+	case 'd':
+		o->debug = o->foreground = true;
+		return 0;
+	case 'h': case LONG_HELP:
+		o->help = true;
+		return 0;
+	case 'V': case LONG_VERSION:
+		o->version = true;
+		return 0;
+	}
+	return choices_take(&l->choices, WEIGHT_COMMAND_LINE, "--", option_row(flag - LONG_OPTION)->name, optarg, l->why);
+}
+
+/* What getopt_long() would not take. */
+static int refuse_flag(struct line *l, int result, const char *text)
+{
+	char name[64], letter[] = {'-', (char)optopt, 0};
+	size_t len;
+
+	if (result == ':') {
+		snprintf(l->why, STORE_WHY, "%.60s: needs an argument", optopt >= LONG_OPTION ? text : letter);
+		return -EINVAL;
+	}
+	if (strncmp(text, "--", 2) != 0) {
+		snprintf(l->why, STORE_WHY, "%s: there is no such option; --help shows them", letter);
+		return -EINVAL;
+	}
+	len = strcspn(text + 2, "=");
+	snprintf(name, sizeof name, "%.*s", len < sizeof name ? (int)len : (int)sizeof name - 1, text + 2);
+	if (strcmp(name, "help") == 0 || strcmp(name, "version") == 0) {
+		snprintf(l->why, STORE_WHY, "--%s: takes no value", name);
+		return -EINVAL;
+	}
+	return choices_take(&l->choices, WEIGHT_COMMAND_LINE, "--", name, NULL, l->why);
+}
+
+static int take_flags(struct line *l, int argc, char **argv)
+{
+	struct option longs[OPTIONS + 3];
+	int flag, err = 0;
+
+	long_options(longs);
+	optind = 0;
+	opterr = 0;
+	while (!err && (flag = getopt_long(argc, argv, l->helper ? ":o:sfnvt:N:" : ":o:fdhV", longs, NULL)) != -1)
+		err = flag == '?' || flag == ':' ? refuse_flag(l, flag, argv[optind - 1]) : take_flag(l, flag);
+	return err;
+}
+
+/* ---- paths ---- */
+
+/* Absolute and without links, also of what is not there yet or a dead mount; else as given, for whoever uses it to refuse. */
+static char *absolute(const char *path)
+{
+	char *found = realpath(path, NULL), *parent, *copy, *copy2;
+
+	copy = strdup(path);
+	copy2 = strdup(path);
+	if (!found && copy && copy2) {
+		parent = realpath(dirname(copy), NULL);
+		if (!parent)
+			found = strdup(path);
+		else if (asprintf(&found, "%s/%s", strcmp(parent, "/") ? parent : "", basename(copy2)) < 0)
+			found = NULL;
+		free(parent);
+	}
+	free(copy);
+	free(copy2);
+	return found;
+}
+
+static int refuse_path(struct line *l, const char *what)
+{
+	snprintf(l->why, STORE_WHY, "%.60s; usage: mqfs [-o OPTIONS] STORE MOUNTPOINT", what);
+	return -EINVAL;
+}
+
+static int take_paths(struct line *l, int count, char **paths)
+{
+	struct options *o = l->o;
+
+	if (count == 0)
+		return refuse_path(l, "STORE and MOUNTPOINT are missing");
+	if (!*paths[0])
+		return refuse_path(l, "STORE is empty");
+	if (count == 1)
+		return refuse_path(l, "MOUNTPOINT is missing");
+	if (!*paths[1])
+		return refuse_path(l, "MOUNTPOINT is empty");
+	if (count > 2)
+		return refuse_path(l, "there is an argument too many");
+	o->store = absolute(paths[0]);
+	o->mountpoint = absolute(paths[1]);
+	return o->store && o->mountpoint ? 0 : -ENOMEM;
+}
+
+static int take_file(struct line *l)
+{
+	const char *named = l->choices.config;
+	int err = conffile_take(&l->choices, named ? named : OPTION_FILE, l->o->store, l->why);
+
+	return err == -ENOENT && !named ? 0 : err;
+}
+
+/* ---- all ---- */
+
+static int parse(struct line *l, int argc, char **argv)
+{
+	struct options *o = l->o;
+	int err = take_flags(l, argc, argv);
+
+	if (err || o->help || o->version)
+		return err;
+	err = take_paths(l, argc - optind, argv + optind);
+	if (!err)
+		err = take_file(l);
+	if (!err)
+		choices_apply(&l->choices, o);
+	return err;
+}
+
+int options_parse(struct options *o, int argc, char **argv, char why[STORE_WHY])
+{
+	struct line l = {.o = o, .why = why};
+	int err;
+
+	memset(o, 0, sizeof *o);
+	why[0] = 0;
+	l.helper = argc > 0 && strncmp(basename(argv[0]), "mount.", 6) == 0;
+	store_options_normal(&o->store_options);
+	choices_normal(&l.choices);
+	o->fuse_options = strdup("");
+	err = o->fuse_options ? parse(&l, argc, argv) : -ENOMEM;
+	free(l.choices.config);
+	if (err == -ENOMEM)
+		snprintf(why, STORE_WHY, "out of memory");
+	if (err)
+		options_free(o);
+	return err;
+}
+
+void options_free(struct options *o)
+{
+	free(o->store);
+	free(o->mountpoint);
+	free(o->fuse_options);
+	o->store = o->mountpoint = o->fuse_options = NULL;
+}
