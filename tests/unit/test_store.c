@@ -177,6 +177,7 @@ static void three_lines(void)
 	cr_assert_eq(append(t, "one\n", 4, true), 0);
 	cr_assert_eq(append(t, "two\n", 4, true), 0);
 	cr_assert_eq(append(t, "three\n", 6, true), 0);
+	topic_put(t);
 }
 
 Test(store, what_was_committed_is_there_after_a_kill)
@@ -193,6 +194,7 @@ static void one_uncommitted(void)
 	open_store();
 	t = make_topic("orders");
 	cr_assert_eq(append(t, "one\n", 4, false), 0);
+	topic_put(t);
 }
 
 Test(store, what_write_has_returned_for_is_there_after_a_kill)
@@ -242,6 +244,7 @@ static void commit_then_more(void)
 	t = make_topic("orders");
 	cr_assert_eq(append(t, "one\n", 4, true), 0);
 	cr_assert_eq(append(t, "torn\n", 5, false), 0);
+	topic_put(t);
 }
 
 static int count_lost(void)
@@ -284,6 +287,7 @@ static void many_lines(void)
 		int n = snprintf(line, sizeof line, "line %d\n", i);
 		cr_assert_eq(append(t, line, (size_t)n, true), 0);
 	}
+	topic_put(t);
 }
 
 /* Where the body "line N" stands in the first segment's file. */
@@ -364,6 +368,7 @@ static void big_lines(void)
 		big[BIG - 1] = '\n';
 		cr_assert_eq(append(t, big, BIG, i % 10 == 9), 0);
 	}
+	topic_put(t);
 }
 
 Test(store, many_segments_are_replayed_from_the_newest_checkpoint_only)
