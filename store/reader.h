@@ -44,6 +44,8 @@ struct slice {
 
 void slice_init(struct slice *s);
 void slice_free(struct slice *s);            /* what it holds; it may be used again */
+/* Its bytes to TO, under disk_guard(): -EIO when the disk fails meanwhile. */
+int slice_copy(const struct slice *s, void *to);
 /* Room to copy BYTES more. */
 int slice_reserve(struct slice *s, size_t bytes);
 

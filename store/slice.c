@@ -45,3 +45,27 @@ int slice_reserve(struct slice *s, size_t bytes)
 	s->copied_max = s->copied_len + bytes;
 	return 0;
 }
+
+struct copy {
+	const struct slice *from;
+	uint8_t *to;
+};
+
+static int copy(void *ctx)
+{
+	const struct copy *c = ctx;
+	uint8_t *to = c->to;
+
+	for (int i = 0; i < c->from->parts; i++) {
+		memcpy(to, c->from->part[i].iov_base, c->from->part[i].iov_len);
+		to += c->from->part[i].iov_len;
+	}
+	return 0;
+}
+
+int slice_copy(const struct slice *s, void *to)
+{
+	struct copy c = {.from = s, .to = to};
+
+	return disk_guard(copy, &c);
+}
