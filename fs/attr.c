@@ -41,18 +41,18 @@ static void set_directory(struct mount *m, struct node *n, struct stat *st)
 static void set_queue(struct mount *m, struct node *n, struct stat *st)
 {
 	struct queue *q = n->queue;
+	bool retained = n->kind == NODE_RETAINED;
+	uint64_t start = retained ? n->start : 0, end = retained ? n->end : q->committed;
+	int64_t changed = retained ? n->time : q->mtime;
 	struct owner o;
-	uint64_t end = q->committed;
 
 	owner_get(m->store, n->topic, q, &o);
 	set_owner(st, S_IFREG, &o, n->kind == NODE_QUEUE ? o.mode : o.mode & 0444);
-	set_times(st, q->mtime);
-	if (n->topic->ctime > q->mtime)
+	set_times(st, changed);
+	if (n->topic->ctime > changed)
 		st->st_ctim = time_of(n->topic->ctime);
-	st->st_size = (off_t)end;
-	if (n->kind == NODE_RETAINED)
-		st->st_size = end > n->start ? (off_t)(end - n->start) : 0;
-	st->st_blocks = (blkcnt_t)((queue_retained(q) + BLOCK - 1) / BLOCK);
+	st->st_size = (off_t)(end - start);
+	st->st_blocks = (blkcnt_t)(((retained ? end - start : queue_retained(q)) + BLOCK - 1) / BLOCK);
 }
 
 /* A stream of all queues, without a size. Only who may read each of them may read it: queues of several owners must all be open to

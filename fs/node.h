@@ -42,6 +42,9 @@ struct node {
 	/* NODE_FOLLOW: queue offset to start at; NODE_FOLLOW_ALL: log position to start at; NODE_CONFIG: which setting;
 	 * NODE_RETAINED: the head at lookup */
 	uint64_t start;
+	/* NODE_RETAINED: the queue's committed end and time of change at lookup, so that the file does not change */
+	uint64_t end;
+	int64_t time;                    /* ns since 1970 */
 	uint64_t inode;                  /* st_ino */
 	_Atomic uint64_t size;           /* of NODE_CONFIG and NODE_STATUS: bytes of the text as last made for this node */
 	/* guarded by the table's lock */

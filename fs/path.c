@@ -151,8 +151,13 @@ static int lookup_in_follow(struct mount *m, struct topic *t, const char *name, 
 static int lookup_in_retained(struct mount *m, struct topic *t, const char *name, struct node **n)
 {
 	struct queue *q = queue_named(t, name, strlen(name));
+	int err = q ? give(m, NODE_RETAINED, t, q, q->head, n) : -ENOENT;
 
-	return q ? give(m, NODE_RETAINED, t, q, q->head, n) : -ENOENT;
+	if (!err) {
+		(*n)->time = q->mtime;
+		(*n)->end = q->committed;
+	}
+	return err;
 }
 
 int path_lookup(struct mount *m, struct node *parent, const char *name, struct node **n)
