@@ -7,14 +7,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Held by its handle, and by a read that answers from it: the answer lets the reader close the file before the reply's call has
+ * returned here. */
 struct snapshot {
 	char *text;
 	size_t size;
+	_Atomic unsigned users;
 };
 
 static struct snapshot *snapshot_of(struct fuse_file_info *fi)
 {
 	return (struct snapshot *)(uintptr_t)fi->fh;
+}
+
+static struct snapshot *snapshot_new(void)
+{
+	struct snapshot *s = calloc(1, sizeof *s);
+
+	if (s)
+		s->users = 1;
+	return s;
+}
+
+static void snapshot_put(struct snapshot *s)
+{
+	if (!s || --s->users > 0)
+		return;
+	free(s->text);
+	free(s);
 }
 
 /* The text of N now; the node's size is from then on this text's. */
@@ -44,7 +64,7 @@ bool control_entry(const struct node *dir, uint32_t index, struct control_entry 
 
 int control_lookup(struct mount *m, struct node *dir, const char *name, struct node **n)
 {
-	struct snapshot s = {0};
+	struct snapshot s = {.users = 1};
 	struct control_entry e;
 	bool found;
 	int err;
@@ -75,13 +95,13 @@ static void control_open(fuse_req_t req, struct node *n, struct fuse_file_info *
 		fuse_reply_err(req, EACCES);
 		return;
 	}
-	s = calloc(1, sizeof *s);
+	s = snapshot_new();
 	if (!s)
 		err = -ENOMEM;
 	else if ((fi->flags & O_ACCMODE) != O_WRONLY)
 		err = snapshot_take(m, n, s);
 	if (err) {
-		free(s);
+		snapshot_put(s);
 		fuse_reply_err(req, -err);
 		return;
 	}
@@ -90,8 +110,7 @@ static void control_open(fuse_req_t req, struct node *n, struct fuse_file_info *
 	m->handles++;
 	if (fuse_reply_open(req, fi) < 0) {
 		m->handles--;
-		free(s->text);
-		free(s);
+		snapshot_put(s);
 	}
 }
 
@@ -103,7 +122,9 @@ static void control_read(fuse_req_t req, struct node *n, size_t size, off_t at, 
 	(void)n;
 	if (size > s->size - from)
 		size = s->size - from;
+	s->users++;
 	fuse_reply_buf(req, s->text ? s->text + from : NULL, size);
+	snapshot_put(s);
 }
 
 /* TO becomes what is between the blanks around the value in FROM. */
@@ -157,13 +178,9 @@ static void control_fsync(fuse_req_t req, struct node *n, struct fuse_file_info 
 
 static void control_release(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
 {
-	struct mount *m = mount_of(req);
-	struct snapshot *s = snapshot_of(fi);
-
 	(void)n;
-	free(s->text);
-	free(s);
-	m->handles--;
+	snapshot_put(snapshot_of(fi));
+	mount_of(req)->handles--;
 	fuse_reply_err(req, 0);
 }
 

@@ -53,6 +53,16 @@ static int parse_offset(const char *text, uint64_t *offset)
 	return 0;
 }
 
+/* "-5" is no time: an offset may have been meant, and a head raised by mistake is raised for good. A span has a unit. */
+static int parse_when(const char *text, int64_t *ns)
+{
+	uint64_t number;
+
+	if (text[0] == '-' && parse_offset(text + 1, &number) == 0)
+		return -ENOENT;
+	return parse_time(text, now_ns(), ns) < 0 ? -ENOENT : 0;
+}
+
 int path_start(struct store *s, struct queue *q, const char *text, uint64_t *offset)
 {
 	int64_t time;
@@ -63,7 +73,7 @@ int path_start(struct store *s, struct queue *q, const char *text, uint64_t *off
 	}
 	if (parse_offset(text, offset) == 0)
 		return 0;
-	if (parse_time(text, now_ns(), &time) < 0)
+	if (parse_when(text, &time) < 0)
 		return -ENOENT;
 	return queue_offset_at_time(s, q, time, offset);
 }
@@ -76,7 +86,7 @@ int path_start_all(struct store *s, const char *text, uint64_t *pos)
 		*pos = store_committed(s);
 		return 0;
 	}
-	if (parse_time(text, now_ns(), &time) < 0)
+	if (parse_when(text, &time) < 0)
 		return -ENOENT;
 	return log_pos_at_time(s, time, pos);
 }
