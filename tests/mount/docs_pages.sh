@@ -48,10 +48,10 @@ done
 
 # --- mqfs: the options of the command line, and those of -o with their defaults
 "$MQFS" --help > "$DIR/help"
-help_flags < "$DIR/help" > "$DIR/one"
+{ help_flags < "$DIR/help"; grep -oE -m 1 '\[-o ' "$DIR/help" | tr -d '[ '; } > "$DIR/one"
 section mqfs.1 OPTIONS | flags > "$DIR/other"
 agree 'options of mqfs --help and mqfs(1)'
-grep -oE '^ +[a-z_.]+=' "$DIR/help" | tr -d ' =' > "$DIR/one"
+grep -oE '^ +[a-z_.]+\[?=' "$DIR/help" | tr -d ' [=' > "$DIR/one"
 section mqfs.1 'Mount options' | awk '/^\.It Cm/ { print $3 }' > "$DIR/other"
 agree 'mount options of mqfs --help and mqfs(1)'
 # page_defaults PAGE SECTION: "name value" of each entry that says "by default"
@@ -62,7 +62,7 @@ page_defaults()
 page_defaults mqfs.1 'Mount options' > "$DIR/defaults"
 equal 'each mount option has its default in mqfs(1)' "$(sort -u "$DIR/other")" "$(cut -d' ' -f1 "$DIR/defaults" | sort -u)"
 while read -r name value; do
-	grep -E "^ +$name=" -A 2 "$DIR/help" | grep -qE "(^|[^A-Za-z0-9])$value([^A-Za-z0-9]|\$)" ||
+	grep -E "^ +$name\[?=" "$DIR/help" | grep -qF "($value)" ||
 		fail "default of $name: mqfs --help does not say $value, as mqfs(1) does"
 done < "$DIR/defaults"
 
