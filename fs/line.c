@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "line.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#define BLOCK 64u
+
+void lines_init(struct lines *l, _Atomic uint64_t *used, uint64_t most)
+{
+	*l = (struct lines){.used = used, .most = most};
+}
+
+static struct line *find(struct lines *l, uint64_t owner)
+{
+	struct line *line;
+
+	LL_SEARCH_SCALAR(l->unfinished, line, owner, owner);
+	return line;
+}
+
+static void forget(struct lines *l, struct line *line)
+{
+	LL_DELETE(l->unfinished, line);
+	atomic_fetch_sub(l->used, line->length);
+	free(line->bytes);
+	free(line);
+}
+
+void lines_free(struct lines *l)
+{
+	while (l->unfinished)
+		forget(l, l->unfinished);
+}
+
+struct line *line_of(struct lines *l, uint64_t owner)
+{
+	struct line *line = find(l, owner);
+
+	return line && line->length ? line : NULL;
+}
+
+struct line *lines_first(struct lines *l)
+{
+	struct line *line;
+
+	LL_FOREACH(l->unfinished, line)
+		if (line->length)
+			return line;
+	return NULL;
+}
+
+void line_end(struct lines *l, struct line *line)
+{
+	forget(l, line);
+}
+
+/* Blocks of a fixed size, which the compiler turns into vectors: a write of bulk has a thousand lines. */
+static uint32_t newlines(const char *from, size_t size)
+{
+	uint32_t count = 0;
+
+	for (; size >= BLOCK; from += BLOCK, size -= BLOCK) {
+		uint8_t block = 0;
+		for (unsigned i = 0; i < BLOCK; i++)
+			block += from[i] == '\n';
+		count += block;
+	}
+	for (; size; from++, size--)
+		count += *from == '\n';
+	return count;
+}
+
+/* Bytes of whole lines at the beginning of FROM, whose first line has KEPT bytes already, up to a line over MAX. *OVER: there is
+ * one. */
+static size_t complete(const char *from, size_t size, size_t kept, size_t max, bool *over)
+{
+	size_t done = 0;
+
+	*over = false;
+	if (size <= max && kept <= max - size) {
+		const char *last = memrchr(from, '\n', size);
+		return last ? (size_t)(last - from) + 1 : 0;
+	}
+	while (done < size) {
+		const char *newline = memchr(from + done, '\n', size - done);
+		size_t length = (newline ? (size_t)(newline - from) : size) - done + kept;
+		*over = length > max;
+		if (*over || !newline)
+			break;
+		done = (size_t)(newline - from) + 1;
+		kept = 0;
+	}
+	return done;
+}
+
+/* Room for LENGTH bytes in all. */
+static int reserve(struct line *line, size_t length)
+{
+	size_t room = line->room ? line->room : 64;
+	char *bytes;
+
+	if (length <= line->room)
+		return 0;
+	while (room < length)
+		room *= 2;
+	bytes = realloc(line->bytes, room);
+	if (!bytes)
+		return -ENOMEM;
+	line->bytes = bytes;
+	line->room = room;
+	return 0;
+}
+
+static int charge(struct lines *l, struct cut *c, uint64_t bytes)
+{
+	if (atomic_fetch_add(l->used, bytes) + bytes > l->most) {
+		atomic_fetch_sub(l->used, bytes);
+		return -ENOBUFS;
+	}
+	c->charged = bytes;
+	return 0;
+}
+
+/* The line that C leaves unfinished, with room for its rest. */
+static int prepare(struct lines *l, uint64_t owner, struct cut *c, size_t kept)
+{
+	size_t before = c->iovcnt ? 0 : kept;
+	int err;
+
+	if (!c->line) {
+		c->line = calloc(1, sizeof *c->line);
+		if (!c->line)
+			return -ENOMEM;
+		c->line->owner = owner;
+		LL_PREPEND(l->unfinished, c->line);
+	}
+	err = reserve(c->line, before + c->rest_length);
+	if (!err)
+		err = charge(l, c, c->rest_length);
+	return err;
+}
+
+/*
+ * A line over the limit at the beginning of a write. All of the write is refused, so its last line has lost its beginning
+ * unless it ends there too: what follows of it must not pass for a line of its own.
+ */
+static int refuse(struct lines *l, uint64_t owner, const char *from, size_t size, struct line *line)
+{
+	if (from[size - 1] == '\n') {
+		if (line)
+			forget(l, line);
+		return -EMSGSIZE;
+	}
+	if (!line) {
+		line = calloc(1, sizeof *line);
+		if (!line)
+			return -ENOMEM;
+		line->owner = owner;
+		LL_PREPEND(l->unfinished, line);
+	}
+	atomic_fetch_sub(l->used, line->length);
+	free(line->bytes);
+	line->bytes = NULL;
+	line->length = line->room = 0;
+	line->swallowing = true;
+	return -EMSGSIZE;
+}
+
+int lines_cut(struct lines *l, uint64_t owner, const char *from, size_t size, size_t max, struct cut *c)
+{
+	struct line *line = find(l, owner);
+	size_t kept = line ? line->length : 0, swallowed = 0, done;
+	bool over;
+	int err = 0;
+
+	*c = (struct cut){.line = line, .taken = size};
+	if (line && line->swallowing) {
+		const char *newline = memchr(from, '\n', size);
+		swallowed = newline ? (size_t)(newline - from) + 1 : size;
+		c->swallowing = !newline;
+		from += swallowed;
+		size -= swallowed;
+	}
+	done = complete(from, size, kept, max, &over);
+	if (over && !done && !swallowed)
+		return refuse(l, owner, from, size, line);
+	if (done) {
+		if (kept)
+			c->iov[c->iovcnt++] = (struct iovec){line->bytes, kept};
+		c->iov[c->iovcnt++] = (struct iovec){(void *)from, done};
+		c->messages = newlines(from, done);
+	}
+	if (over) {
+		c->taken = swallowed + done;
+	} else if (done < size) {
+		c->rest = from + done;
+		c->rest_length = size - done;
+		err = prepare(l, owner, c, kept);
+		/* what prepare() has moved */
+		if (!err && kept && c->iovcnt)
+			c->iov[0].iov_base = c->line->bytes;
+	}
+	if (err)
+		lines_drop(l, c);
+	return err;
+}
+
+void lines_keep(struct lines *l, struct cut *c)
+{
+	struct line *line = c->line;
+
+	if (!line)
+		return;
+	if (c->iovcnt) {
+		atomic_fetch_sub(l->used, line->length);
+		line->length = 0;
+	}
+	if (c->rest_length) {
+		memcpy(line->bytes + line->length, c->rest, c->rest_length);
+		line->length += c->rest_length;
+	}
+	line->swallowing = c->swallowing;
+	if (!line->length && !line->swallowing)
+		forget(l, line);
+}
+
+void lines_drop(struct lines *l, struct cut *c)
+{
+	struct line *line = c->line;
+
+	atomic_fetch_sub(l->used, c->charged);
+	if (line && !line->length && !line->swallowing)
+		forget(l, line);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * line.h - the lines of one handle: what of a write(2) is complete lines, and what waits for its newline.
+ *
+ * A line is assembled for each lock owner of the handle (a process and its threads), so that lines of processes that share a
+ * handle never interleave, however stdio cuts them.
+ *
+ * Calling
+ *	lines_cut(l, owner, bytes, size, max, &cut)     what this write comes to
+ *	store_append() of cut.iov                       nothing is copied but the line that the write leaves unfinished
+ *	lines_keep(l, &cut) or lines_drop(l, &cut)      it is in the log, or it is refused: then all is as before
+ *	lines_first(), line_end()                       what is unfinished, when its writer is done
+ *
+ * A line over the limit is refused as a whole: the write in which it passes the limit gets -EMSGSIZE, and what follows of the
+ * line, up to its newline, is swallowed. Complete lines before it in that write are a write of their own, a short one.
+ *
+ * Errors   -EMSGSIZE; -ENOBUFS: the budget for unfinished lines is spent; -ENOMEM. The latter two change nothing.
+ * Threads  one at a time; the budget is shared by all handles.
+ * Owns     the unfinished bytes. A cut's iov points to them and to the write's, until it is kept or dropped.
+ */
+#ifndef MQFS_FS_LINE_H
+#define MQFS_FS_LINE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+/* One lock owner's unfinished line. */
+struct line {
+	uint64_t owner;
+	char *bytes;
+	size_t length;
+	size_t room;                    /* of bytes */
+	bool swallowing;                /* it was over the limit: the rest of it, up to its newline, goes nowhere */
+	struct line *next;
+};
+
+struct lines {
+	struct line *unfinished;        /* one for each owner that has something unfinished */
+	_Atomic uint64_t *used;         /* bytes of unfinished lines, of all handles */
+	uint64_t most;                  /* that these may be */
+};
+
+/* What one write comes to. */
+struct cut {
+	struct iovec iov[2];            /* complete lines: an append of their own */
+	int iovcnt;                     /* 0: none */
+	uint32_t messages;
+	size_t taken;                   /* bytes of the write that this takes care of, and the answer to it */
+	/* line.c's */
+	struct line *line;
+	const char *rest;               /* becomes unfinished */
+	size_t rest_length;
+	uint64_t charged;               /* of the budget */
+	bool swallowing;                /* from then on */
+};
+
+void lines_init(struct lines *l, _Atomic uint64_t *used, uint64_t most);
+void lines_free(struct lines *l);                /* with what is unfinished */
+
+/* A write of SIZE bytes, more than 0, by OWNER; lines have at most MAX bytes before their newline. */
+int lines_cut(struct lines *l, uint64_t owner, const char *from, size_t size, size_t max, struct cut *c);
+void lines_keep(struct lines *l, struct cut *c);
+void lines_drop(struct lines *l, struct cut *c);
+
+/* An unfinished line with at least one byte: of OWNER, or any. NULL: there is none. */
+struct line *line_of(struct lines *l, uint64_t owner);
+struct line *lines_first(struct lines *l);
+/* It is in the log, or lost. */
+void line_end(struct lines *l, struct line *line);
+
+#endif

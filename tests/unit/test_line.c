@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "line.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX 10
+#define ME 1
+#define OTHER 2
+
+static struct lines lines;
+static _Atomic uint64_t used;
+static char appended[1 << 16];          /* what would be in the log */
+static size_t appended_length;
+static uint32_t messages;
+
+static void setup(void)
+{
+	lines_init(&lines, &used, 1000);
+}
+
+static void teardown(void)
+{
+	lines_free(&lines);
+	cr_assert_eq(used, 0, "%zu bytes of the budget are never given back", (size_t)used);
+}
+
+static void append(const struct cut *c)
+{
+	for (int i = 0; i < c->iovcnt; i++) {
+		memcpy(appended + appended_length, c->iov[i].iov_base, c->iov[i].iov_len);
+		appended_length += c->iov[i].iov_len;
+	}
+	messages += c->messages;
+}
+
+/* As a write(2): what it returns. */
+static ssize_t put(uint64_t owner, const char *text)
+{
+	struct cut c;
+	int err = lines_cut(&lines, owner, text, strlen(text), MAX, &c);
+
+	if (err)
+		return err;
+	append(&c);
+	lines_keep(&lines, &c);
+	return (ssize_t)c.taken;
+}
+
+#define wrote(owner, text) cr_assert_eq(put(owner, text), (ssize_t)strlen(text))
+#define in_log(text) \
+	cr_assert(appended_length == strlen(text) && memcmp(appended, text, appended_length) == 0, "wanted %s, got %.*s", text, \
+		(int)appended_length, appended)
+
+static void unfinished(uint64_t owner, const char *text)
+{
+	struct line *l = line_of(&lines, owner);
+
+	cr_assert_not_null(l);
+	cr_assert(l->length == strlen(text) && memcmp(l->bytes, text, l->length) == 0, "wanted %s, got %.*s", text,
+		(int)l->length, l->bytes);
+}
+
+TestSuite(line, .init = setup, .fini = teardown);
+
+Test(line, complete_lines_go_at_once)
+{
+	wrote(ME, "one\n");
+	wrote(ME, "two\nthree\n");
+	in_log("one\ntwo\nthree\n");
+	cr_assert_eq(messages, 3);
+	cr_assert_null(lines_first(&lines));
+}
+
+Test(line, a_write_is_not_copied)
+{
+	const char *text = "one\ntwo\n";
+	struct cut c;
+
+	cr_assert_eq(lines_cut(&lines, ME, text, 8, MAX, &c), 0);
+	cr_assert_eq(c.iovcnt, 1);
+	cr_assert_eq(c.iov[0].iov_base, text);
+	cr_assert_eq(c.iov[0].iov_len, 8);
+	lines_keep(&lines, &c);
+}
+
+Test(line, an_unfinished_line_waits_for_its_newline)
+{
+	wrote(ME, "ab");
+	in_log("");
+	unfinished(ME, "ab");
+	wrote(ME, "cd");
+	wrote(ME, "ef\ngh");
+	in_log("abcdef\n");
+	cr_assert_eq(messages, 1);
+	unfinished(ME, "gh");
+	wrote(ME, "\n");
+	in_log("abcdef\ngh\n");
+	cr_assert_null(lines_first(&lines));
+}
+
+Test(line, newline_alone_is_an_empty_message)
+{
+	wrote(ME, "\n\n");
+	in_log("\n\n");
+	cr_assert_eq(messages, 2);
+}
+
+Test(line, nul_and_cr_are_content)
+{
+	struct cut c;
+
+	cr_assert_eq(lines_cut(&lines, ME, "a\0b\r\nc\0", 7, MAX, &c), 0);
+	append(&c);
+	lines_keep(&lines, &c);
+	cr_assert(appended_length == 5 && memcmp(appended, "a\0b\r\n", 5) == 0);
+	cr_assert_eq(line_of(&lines, ME)->length, 2);
+}
+
+Test(line, owners_never_interleave)
+{
+	wrote(ME, "mi");
+	wrote(OTHER, "yo");
+	wrote(ME, "ne\n");
+	wrote(OTHER, "urs\n");
+	in_log("mine\nyours\n");
+}
+
+Test(line, only_its_own_line_is_ended)
+{
+	wrote(ME, "mine");
+	wrote(OTHER, "yours");
+	line_end(&lines, line_of(&lines, ME));
+	cr_assert_null(line_of(&lines, ME));
+	unfinished(OTHER, "yours");
+	cr_assert_eq(lines_first(&lines)->owner, OTHER);
+	cr_assert_eq(used, 5);
+}
+
+Test(line, messages_of_bulk_are_counted)
+{
+	size_t size = 5000, lines_in_it = 0;
+	char *text = malloc(size);
+	struct cut c;
+
+	for (size_t i = 0; i < size; i++) {
+		text[i] = (i * 7919) % 13 < 3 ? '\n' : 'x';
+		lines_in_it += text[i] == '\n';
+	}
+	text[size - 1] = '\n';
+	lines_in_it += (4999 * 7919) % 13 >= 3;
+	cr_assert_eq(lines_cut(&lines, ME, text, size, size, &c), 0);
+	cr_assert_eq(c.messages, lines_in_it);
+	lines_keep(&lines, &c);
+	free(text);
+}
+
+Test(line, a_line_of_the_limit_is_taken)
+{
+	wrote(ME, "0123456789\n");
+	wrote(ME, "01234");
+	wrote(ME, "56789\n");
+	in_log("0123456789\n0123456789\n");
+}
+
+Test(line, a_line_over_the_limit_is_refused)
+{
+	cr_assert_eq(put(ME, "0123456789a\n"), -EMSGSIZE);
+	wrote(ME, "next\n");
+	in_log("next\n");
+}
+
+Test(line, it_is_refused_before_its_newline_comes)
+{
+	wrote(ME, "012345");
+	cr_assert_eq(put(ME, "67890"), -EMSGSIZE);
+	cr_assert_eq(used, 0);
+}
+
+Test(line, the_rest_of_a_refused_line_is_swallowed)
+{
+	cr_assert_eq(put(ME, "0123456789ab"), -EMSGSIZE);
+	wrote(ME, "cdef");
+	wrote(ME, "gh\nnext\nun");
+	in_log("next\n");
+	unfinished(ME, "un");
+	wrote(ME, "til\n");
+	in_log("next\nuntil\n");
+}
+
+Test(line, another_owners_line_is_not_swallowed)
+{
+	cr_assert_eq(put(ME, "0123456789ab"), -EMSGSIZE);
+	wrote(OTHER, "yours\n");
+	in_log("yours\n");
+	wrote(ME, "\n");
+	in_log("yours\n");
+}
+
+Test(line, a_refused_write_that_ends_in_a_line_leaves_none_to_swallow)
+{
+	cr_assert_eq(put(ME, "0123456789ab\nshort\n"), -EMSGSIZE);
+	wrote(ME, "next\n");
+	in_log("next\n");
+}
+
+Test(line, a_refused_write_loses_the_beginning_of_its_last_line)
+{
+	cr_assert_eq(put(ME, "0123456789ab\nbegin"), -EMSGSIZE);
+	wrote(ME, "ning\nnext\n");
+	in_log("next\n");
+}
+
+Test(line, lines_before_a_long_one_are_a_short_write)
+{
+	cr_assert_eq(put(ME, "a\nb\n0123456789ab\n"), 4);
+	in_log("a\nb\n");
+	cr_assert_eq(put(ME, "0123456789ab\n"), -EMSGSIZE);
+	wrote(ME, "c\n");
+	in_log("a\nb\nc\n");
+}
+
+Test(line, an_unfinished_line_that_ends_before_a_long_one_is_taken)
+{
+	wrote(ME, "be");
+	cr_assert_eq(put(ME, "fore\n0123456789ab"), 5);
+	in_log("before\n");
+	cr_assert_null(lines_first(&lines));
+}
+
+Test(line, swallowing_ends_before_the_next_long_line)
+{
+	cr_assert_eq(put(ME, "0123456789ab"), -EMSGSIZE);
+	cr_assert_eq(put(ME, "cd\n0123456789ab"), 3);
+	cr_assert_eq(put(ME, "0123456789ab\n"), -EMSGSIZE);
+	wrote(ME, "next\n");
+	in_log("next\n");
+}
+
+/* Whatever is refused is as if it had not been written. */
+static void refused_by_the_log(const char *text)
+{
+	struct cut c;
+
+	cr_assert_eq(lines_cut(&lines, ME, text, strlen(text), MAX, &c), 0);
+	lines_drop(&lines, &c);
+}
+
+Test(line, a_refused_append_changes_nothing)
+{
+	refused_by_the_log("abc\nde");
+	cr_assert_null(lines_first(&lines));
+	cr_assert_eq(used, 0);
+	wrote(ME, "ab");
+	refused_by_the_log("c");
+	refused_by_the_log("c\nmuch more");
+	unfinished(ME, "ab");
+	cr_assert_eq(used, 2);
+	wrote(ME, "c\n");
+	in_log("abc\n");
+}
+
+Test(line, a_refused_append_goes_on_swallowing)
+{
+	cr_assert_eq(put(ME, "0123456789ab"), -EMSGSIZE);
+	refused_by_the_log("cd\nnext\n");
+	wrote(ME, "cd\nnext\n");
+	in_log("next\n");
+}
+
+Test(line, all_unfinished_lines_share_a_budget)
+{
+	struct lines more;
+	char text[600];
+	struct cut c;
+
+	memset(text, 'x', sizeof text);
+	lines_init(&more, &used, 1000);
+	cr_assert_eq(lines_cut(&lines, ME, text, sizeof text, 4096, &c), 0);
+	lines_keep(&lines, &c);
+	cr_assert_eq(lines_cut(&more, ME, text, sizeof text, 4096, &c), -ENOBUFS);
+	cr_assert_null(lines_first(&more));
+	cr_assert_eq(used, 600);
+	line_end(&lines, lines_first(&lines));
+	cr_assert_eq(lines_cut(&more, ME, text, sizeof text, 4096, &c), 0);
+	lines_keep(&more, &c);
+	cr_assert_eq(used, 600);
+	lines_free(&more);
+}
+
+Test(line, a_write_over_the_budget_is_refused_with_its_complete_lines)
+{
+	char text[1100];
+	struct cut c;
+
+	memset(text, 'x', sizeof text);
+	text[10] = '\n';
+	cr_assert_eq(lines_cut(&lines, ME, text, sizeof text, 4096, &c), -ENOBUFS);
+	cr_assert_null(lines_first(&lines));
+}
+
+/* However a text is cut into writes, the lines are the same. */
+Test(line, any_cut_gives_the_same_lines)
+{
+	const char *text = "a\nbb\n\nccccc\ndddddddddd\ne\n\n\nffffff\n";
+	size_t length = strlen(text);
+
+	for (unsigned seed = 1; seed <= 500; seed++) {
+		appended_length = messages = 0;
+		srand(seed);
+		for (size_t at = 0; at < length;) {
+			char part[64];
+			size_t n = 1 + (size_t)rand() % 7;
+			if (n > length - at)
+				n = length - at;
+			memcpy(part, text + at, n);
+			part[n] = '\0';
+			wrote(ME, part);
+			at += n;
+		}
+		in_log(text);
+		cr_assert_eq(messages, 9);
+	}
+}
