@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is written to the live view becomes records. A WRITE that must be committed before it returns is parked until then; what it
+ * needs for that it has before it appends, so that nothing in the log is ever refused.
+ */
+#include "park.h"
+#include "read.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/poll.h>
+
+/* With framing=write one WRITE is one message. The kernel cuts a write(2) that is longer into several, and this is the least that it
+ * cuts at. */
+#define APPEND_WRITE_MAX ((size_t)(1u << 20) - 4096)
+
+struct writer {
+	uint32_t uid, pid;
+};
+
+static struct writer writer_of(fuse_req_t req)
+{
+	const struct fuse_ctx *c = fuse_req_ctx(req);
+
+	return (struct writer){.uid = c->uid, .pid = (uint32_t)c->pid};
+}
+
+static void queue_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+{
+	handle_open(req, n, fi, 0, n->queue->committed);
+}
+
+/* Under h->appending. */
+static int put(struct handle *h, const struct iovec *iov, int iovcnt, uint32_t messages, uint8_t flags, const struct writer *w)
+{
+	struct batch b = {.iov = iov, .iovcnt = iovcnt, .messages = messages, .flags = flags, .uid = w->uid, .pid = w->pid};
+	struct place to;
+	int err = store_append(h->queue, &b, &to);
+
+	if (err)
+		return err;
+	h->last_pos = to.end;
+	h->last_end = to.offset;
+	for (int i = 0; i < iovcnt; i++)
+		h->last_end += iov[i].iov_len;
+	handle_mark_at(h, h->last_end);
+	return 0;
+}
+
+static ssize_t append_lines(
+	struct handle *h, uint64_t owner, const char *from, size_t size, size_t max, const struct writer *w)
+{
+	struct cut c;
+	int err = lines_cut(&h->lines, owner, from, size, max, &c);
+
+	if (!err && c.iovcnt) {
+		err = put(h, c.iov, c.iovcnt, c.messages, 0, w);
+		if (err)
+			lines_drop(&h->lines, &c);
+	}
+	if (err)
+		return err;
+	lines_keep(&h->lines, &c);
+	return (ssize_t)c.taken;
+}
+
+static ssize_t append_message(struct handle *h, const char *from, size_t size, size_t max, const struct writer *w)
+{
+	struct iovec iov = {(void *)from, size};
+	int err;
+
+	if (size > max || size > APPEND_WRITE_MAX)
+		return -EMSGSIZE;
+	err = put(h, &iov, 1, 1, RECORD_WRITE, w);
+	return err ? err : (ssize_t)size;
+}
+
+/* Bytes taken. *POS: log position behind what is in the log of them, 0: nothing is yet. */
+static ssize_t append(
+	struct handle *h, uint64_t owner, const char *from, size_t size, const struct writer *w, uint64_t *pos)
+{
+	struct topic *t = h->queue->topic;
+	size_t max = topic_setting(t, SETTING_MAX_MESSAGE);
+	uint64_t before;
+	ssize_t taken;
+
+	/* An unfinished line would be refused only when it ends. */
+	if (t->retired || t->removed || t->closing)
+		return -EROFS;
+	pthread_mutex_lock(&h->appending);
+	before = h->last_pos;
+	h->uid = w->uid;
+	h->pid = w->pid;
+	if (topic_setting(t, SETTING_FRAMING) == FRAMING_WRITE)
+		taken = append_message(h, from, size, max, w);
+	else
+		taken = append_lines(h, owner, from, size, max, w);
+	*pos = h->last_pos != before ? h->last_pos : 0;
+	pthread_mutex_unlock(&h->appending);
+	return taken;
+}
+
+/* An append goes to the end, whatever its offset. Without O_APPEND the offset tells whether it was meant to: it continues
+ * the handle, or lies where there was nothing yet when it was opened. */
+static bool meant_to_append(const struct handle *h, uint64_t at, int flags)
+{
+	return flags & O_APPEND || at == h->next || at >= h->end;
+}
+
+/* The end of the handle's last answered write moves when it is answered: one that failed may be tried again where it was. */
+static void answer_write(fuse_req_t req, struct handle *h, off_t at, ssize_t taken)
+{
+	if (taken < 0) {
+		fuse_reply_err(req, (int)-taken);
+		return;
+	}
+	h->next = (uint64_t)at + (uint64_t)taken;
+	fuse_reply_write(req, (size_t)taken);
+}
+
+static void write_woken(struct parked *p, int err)
+{
+	answer_write(p->req, p->handle, p->at, err ? err : (ssize_t)p->size);
+	park_free(p);
+}
+
+static void write_committed(
+	fuse_req_t req, struct handle *h, const char *from, size_t size, off_t at, uint64_t owner, const struct writer *w)
+{
+	struct parked *p = park_new(req, write_woken);
+	ssize_t taken = -ENOMEM;
+	uint64_t pos = 0;
+
+	if (p)
+		taken = append(h, owner, from, size, w, &pos);
+	if (taken > 0 && pos) {
+		p->handle = h;
+		p->size = (size_t)taken;
+		p->at = at;
+		int err = park_follow(p, pos, PARK_FIRM);
+		if (!err)
+			return;
+		taken = err;
+	}
+	park_free(p);
+	answer_write(req, h, at, taken);
+}
+
+static void queue_write(
+	fuse_req_t req, struct node *n, const char *from, size_t size, off_t at, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	struct writer w = writer_of(req);
+	uint64_t pos;
+
+	if (!meant_to_append(h, (uint64_t)at, fi->flags))
+		fuse_reply_err(req, EPERM);
+	else if (topic_setting(n->topic, SETTING_COMMIT) == COMMIT_WRITE || fi->flags & O_DSYNC)
+		write_committed(req, h, from, size, at, fi->lock_owner, &w);
+	else
+		answer_write(req, h, at, append(h, fi->lock_owner, from, size, &w, &pos));
+}
+
+/* A line that its writer leaves without a newline; under h->appending. When it cannot be appended now, it is still there. */
+static int end_line(struct handle *h, struct line *line, const struct writer *w)
+{
+	struct iovec iov[] = {{line->bytes, line->length}, {(void *)"\n", 1}};
+	int err = 0;
+
+	switch (topic_setting(h->queue->topic, SETTING_PARTIAL)) {
+	case PARTIAL_NEWLINE:
+		err = put(h, iov, 2, 1, RECORD_PARTIAL, w);
+		break;
+	case PARTIAL_KEEP:
+		/* The next writer's newline ends this message, and counts it. */
+		err = put(h, iov, 1, 0, 0, w);
+		break;
+	default:
+		h->queue->lost++;
+	}
+	if (!err)
+		line_end(&h->lines, line);
+	return err;
+}
+
+static int end_lines(struct handle *h, const struct writer *w)
+{
+	struct line *line;
+	int err = 0;
+
+	while (!err && (line = lines_first(&h->lines)))
+		err = end_line(h, line, w);
+	return err;
+}
+
+static void answer_woken(struct parked *p, int err)
+{
+	fuse_reply_err(p->req, -err);
+	park_free(p);
+}
+
+/* ERR of parking P: answers unless it is parked. */
+static void answer_unparked(fuse_req_t req, struct parked *p, int err)
+{
+	if (!err)
+		return;
+	park_free(p);
+	fuse_reply_err(req, err < 0 ? -err : 0);
+}
+
+/*
+ * All of the queue, as of any file: what other handles appended, too. Unfinished lines are ended, as they would be lost with us;
+ * but with partial=lost an unfinished line is no message yet, and to end it would cut in two what its writer goes on with.
+ */
+static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	struct writer w = writer_of(req);
+	uint64_t pos, end, appended;
+	struct parked *p;
+	int err = 0;
+
+	pthread_mutex_lock(&h->appending);
+	if (topic_setting(n->topic, SETTING_PARTIAL) != PARTIAL_LOST)
+		err = end_lines(h, &w);
+	pos = h->last_pos;
+	end = h->last_end;
+	pthread_mutex_unlock(&h->appending);
+	appended = queue_appended(h->queue);
+	if (err || h->queue->committed >= appended) {
+		fuse_reply_err(req, -err);
+		return;
+	}
+	p = park_new(req, answer_woken);
+	if (!p) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	p->deadline = commit_clock() + (int64_t)h->mount->commit_timeout;
+	/* The committer answers sooner than the deliverer. */
+	if (end == appended)
+		err = park_follow(p, pos, PARK_FIRM);
+	else
+		err = park_watch_queue(p, h->queue, appended - 1, PARK_FIRM);
+	answer_unparked(req, p, err);
+}
+
+/* For each close(2) of a dup and each process that exits: its own line, and the handle's last record. */
+static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	struct writer w = writer_of(req);
+	struct parked *p;
+	struct line *line;
+	uint64_t pos;
+	int err = 0;
+
+	pthread_mutex_lock(&h->appending);
+	line = line_of(&h->lines, fi->lock_owner);
+	if (line)
+		err = end_line(h, line, &w);
+	pos = h->last_pos;
+	pthread_mutex_unlock(&h->appending);
+	if (err || topic_setting(n->topic, SETTING_COMMIT) == COMMIT_FSYNC || pos <= store_committed(h->mount->store)) {
+		fuse_reply_err(req, -err);
+		return;
+	}
+	p = park_new(req, answer_woken);
+	if (p)
+		answer_unparked(req, p, park_follow(p, pos, PARK_INTERRUPTIBLE));
+	else
+		fuse_reply_err(req, ENOMEM);
+}
+
+static void queue_release(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	struct writer w = {.uid = h->uid, .pid = h->pid};
+	struct line *line;
+
+	(void)n;
+	pthread_mutex_lock(&h->appending);
+	end_lines(h, &w);
+	while ((line = lines_first(&h->lines))) {
+		h->queue->lost++;
+		line_end(&h->lines, line);
+	}
+	pthread_mutex_unlock(&h->appending);
+	handle_free(h);
+	fuse_reply_err(req, 0);
+}
+
+/* As a regular file: neither reading nor writing ever blocks for want of data or room. */
+static void queue_poll(fuse_req_t req, struct node *n, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+	(void)n;
+	(void)fi;
+	if (ph)
+		fuse_pollhandle_destroy(ph);
+	fuse_reply_poll(req, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
+}
+
+const struct file_ops queue_file = {
+	.open = queue_open,
+	.read = queue_read,
+	.write = queue_write,
+	.fsync = queue_fsync,
+	.flush = queue_flush,
+	.release = queue_release,
+	.poll = queue_poll,
+};

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * handle.h - an open queue file: the live view, .follow/Q or .retained/Q.
+ *
+ * The kernel sends the requests of a handle in parallel where they read, and after each other where they write; what a handle
+ * knows for either has a lock of its own. Neither is held while something waits for the commit point, or over a reply.
+ *
+ * Owns     its topic, held; so the queue is there as long as the handle.
+ */
+#ifndef MQFS_FS_HANDLE_H
+#define MQFS_FS_HANDLE_H
+
+#include "line.h"
+#include "node.h"
+#include "offset.h"
+#include <pthread.h>
+
+struct polled;
+
+struct handle {
+	struct mount *mount;
+	struct queue *queue;
+
+	pthread_mutex_t reading;
+	/* guarded by it */
+	struct reader *reader;           /* NULL before the first read */
+	struct offsets offsets;
+	struct polled *polled;           /* NULL while nobody has polled it */
+
+	/* A read that meets the committed end below this waits: the queue's appended end at open, at each end of file that a read
+	 * returned, and behind each append by this handle. */
+	_Atomic uint64_t mark;
+	uint64_t end;                    /* committed end of the queue: at lookup for .retained, else at open */
+	_Atomic uint64_t next;           /* file offset behind its last answered write */
+
+	pthread_mutex_t appending;
+	/* guarded by it */
+	struct lines lines;
+	uint64_t last_pos;               /* log position behind its last record, 0: none */
+	uint64_t last_end;               /* queue offset behind it */
+	uint32_t uid, pid;               /* who wrote last: RELEASE names nobody */
+};
+
+static inline struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+/* Opens N's queue and answers the request. START: see offset.h. END: see struct handle. */
+void handle_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi, uint64_t start, uint64_t end);
+/* Ends what is polled, drops unfinished lines. */
+void handle_free(struct handle *h);
+/* Raises the mark to the queue's appended end. */
+void handle_mark(struct handle *h);
+void handle_mark_at(struct handle *h, uint64_t offset);
+
+#endif

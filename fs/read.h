@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * read.h - what is read of a queue, as far as the live view and .follow have it in common.
+ *
+ * Errors   negative errno: as reader.h, -EPIPE as offset.h.
+ * Threads  any; reads of one handle are made one after the other, their replies are not.
+ */
+#ifndef MQFS_FS_READ_H
+#define MQFS_FS_READ_H
+
+#include "handle.h"
+
+/* One READ. */
+struct reading {
+	size_t size;
+	off_t at;
+	bool records;            /* not beyond the end of the record that it begins in */
+	/* the answer */
+	uint64_t offset;         /* in the queue */
+	struct slice slice;
+};
+
+/* Committed bytes for R in r->slice, which is the caller's to free: how many. 0: r->offset is the committed end. */
+ssize_t handle_read(struct handle *h, struct reading *r);
+/* The answer with N bytes of S, or the error that N is; frees S. */
+void reply_slice(fuse_req_t req, ssize_t n, struct slice *s);
+
+/* The live view. */
+void queue_read(fuse_req_t req, struct node *n, size_t size, off_t at, struct fuse_file_info *fi);
+
+#endif
