@@ -63,10 +63,12 @@ succeeds 'flock of it by the handle' flock -n 8
 exec 8<&-
 succeeds 'flock after it was released' flock -n "$MNT/orders/0" true
 flock "$MNT/orders/1" bash -c "touch $DIR/locked; until [ -e $DIR/enough ]; do sleep 0.01; done; echo first" >> "$MNT/orders/1" &
+holder=$!
 wait_for 'the lock' test -e "$DIR/locked"
 flock "$MNT/orders/1" echo second >> "$MNT/orders/1" &
+waiter=$!
 touch "$DIR/enough"
-wait
+wait $holder $waiter
 equal 'who waited for the lock came second' $'first\nsecond' "$(cat "$MNT/orders/1")"
 
 # Past a head: the walk goes on, and sees what is left.

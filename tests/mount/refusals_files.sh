@@ -26,9 +26,9 @@ EPERM|truncate @ $size
 EPERM|truncate @ 1M
 EPERM|ftruncate @ 0
 EPERM|ftruncate @ 1M
-ENOTSUP,EOPNOTSUPP|fallocate @ 0 0 1M
-ENOTSUP,EOPNOTSUPP|fallocate @ 1 0 1M
-ENOTSUP,EOPNOTSUPP|fallocate @ 3 0 4096
+EPERM|fallocate @ 0 0 1M
+EPERM|fallocate @ 1 0 1M
+EPERM|fallocate @ 3 0 4096
 EPERM|unlink @
 EPERM|unlink $MNT/t/any
 EPERM|unlink $MNT/t/.config/queues
@@ -56,7 +56,7 @@ ENOTSUP,EOPNOTSUPP|setxattr @ user.a b
 ENOTSUP,EOPNOTSUPP|setxattr $MNT/t user.a b
 ENOTSUP,EOPNOTSUPP|setxattr $MNT user.a b
 ENOTSUP,EOPNOTSUPP,EPERM|setxattr @ trusted.a b
-ENOTSUP,EOPNOTSUPP,EPERM|setxattr @ security.capability b
+ENOTSUP,EOPNOTSUPP,EPERM,EINVAL|setxattr @ security.capability b
 ENOTSUP,EOPNOTSUPP,ENODATA|getxattr @ user.a
 ENOTSUP,EOPNOTSUPP,ENODATA|getxattr @ security.capability
 ENOTSUP,EOPNOTSUPP,none|listxattr @
@@ -136,17 +136,17 @@ setting()
 	done
 }
 long=$(printf '%05000d' 1)
-setting queues '0\n' '1\n' '-1' 1025 x '' '2 2' '2\n3\n' 2.5 0x3 99999999999999999999 '3\x00' '\n' "$long"
+setting queues '0\n' '1\n' '-1' 1025 x '2 2' '2\n3\n' 2.5 0x3 99999999999999999999 '3\x00' '\n' "$long"
 setting framing words line Lines 'lines write' 1 "$long"
 setting commit sync always yes 0 'write,close'
-setting partial yes newlines '' '\xff'
+setting partial yes newlines '\xff'
 setting max_message -1 x 1Q 1KB '4 M' '1\n2' 99999999999999999999 1e3
 wanted='EINVAL|ERANGE' setting max_message 0 1T 17M
 setting retention.age -1h x 5y 1h30 never 1:00 '1 h' 99999999999999999999h
-setting retention.size -1 x 1Z 10% '' "$long"
+setting retention.size -1 x 1Z 10% "$long"
 setting retention.pinned yes no dropped 1
-setting retired 2 x yes -1 '' 'true'
-setting head.0 -5 x 1.5 latest2 2026-13-01T00:00:00Z 2026-11-23 '1 2' 99999999999999999999 '' "$long"
+setting retired 2 x yes -1 'true'
+setting head.0 -5 x 1.5 latest2 2026-13-01T00:00:00Z 2026-11-23 '1 2' 99999999999999999999 "$long"
 unchanged 'settings that are refused'
 # Fewer queues is EINVAL; as many is not.
 call 1 write "$MNT/t/.config/queues" O_WRONLY 2

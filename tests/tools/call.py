@@ -97,7 +97,7 @@ def op_bind(path):
 
 def op_mmap(path, flags):
     fd = opened(path, 'O_RDWR')
-    m = mmap.mmap(fd, 4096, getattr(mmap, flags), mmap.PROT_READ)
+    m = mmap.mmap(fd, 1, getattr(mmap, flags), mmap.PROT_READ)
     return len(m)
 
 
