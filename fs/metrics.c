@@ -162,6 +162,11 @@ static uint64_t queue_partial(struct queue *q)
 	return q->partial;
 }
 
+static uint64_t queue_lost(struct queue *q)
+{
+	return q->lost;
+}
+
 static void print_queues(
 	const struct topics *all, FILE *to, const char *name, const char *help, uint64_t (*figure)(struct queue *q))
 {
@@ -200,6 +205,8 @@ int metrics_print(struct mount *m, struct node *n, FILE *to)
 		print_queues(&all, to, "mqfs_queue_skipped_bytes_total", "Bytes that these reads missed.", queue_skipped);
 		print_queues(&all, to, "mqfs_queue_partial_lines_total",
 			"Lines that were ended without their newline; queues without any are left out.", queue_partial);
+		print_queues(&all, to, "mqfs_queue_lost_lines_total",
+			"Unfinished lines that were dropped, since start; queues without any are left out.", queue_lost);
 	}
 	topics_free(&all);
 	return err;

@@ -26,8 +26,9 @@
  *     pins                    of the topics that keep the oldest segments from going, most bytes first: topic, bytes
  *     counts                  topics, queues
  *     topics                  of each topic: name, queues, retired, bytes and messages (since its beginning), retained (bytes), partial
- *                             (lines ended without their newline), skips and skipped (reads that were moved on to the
- *                             head, and the bytes they missed, since start), last (time of the last commit)
+ *                             (lines ended without their newline), last (time of the last commit); since start: lost (unfinished
+ *                             lines that were dropped), skips and skipped (reads that were moved on to the head, and the bytes
+ *                             they missed)
  */
 #include "control.h"
 #include "tally.h"
@@ -153,7 +154,7 @@ static json_t *topics(struct mount *m)
 	while ((t = topic_next(m->store, after))) {
 		struct tally sum = tally_of(t);
 
-		json_array_append_new(all, json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		json_array_append_new(all, json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			"name", t->name,
 			"queues", number(sum.queues),
 			"retired", t->retired ? 1 : 0,
@@ -161,6 +162,7 @@ static json_t *topics(struct mount *m)
 			"messages", number(sum.messages),
 			"retained", number(sum.retained),
 			"partial", number(sum.partial),
+			"lost", number(sum.lost),
 			"skips", number(sum.skips),
 			"skipped", number(sum.skipped),
 			"last", time_text(sum.last)));

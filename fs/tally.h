@@ -14,6 +14,7 @@ struct tally {
 	uint64_t bytes, messages;        /* committed, since the topic's beginning */
 	uint64_t retained;               /* bytes */
 	uint64_t partial;                /* lines ended without their newline */
+	uint64_t lost;                   /* unfinished lines that were dropped; since the mount */
 	uint64_t skips, skipped;         /* reads moved on to the head, bytes that they missed; since the mount */
 	int64_t last;                    /* ns since 1970 of the last commit, or of the topic's creation */
 };
@@ -30,6 +31,7 @@ static inline struct tally tally_of(struct topic *t)
 		sum.messages += q->messages;
 		sum.retained += queue_retained(q);
 		sum.partial += q->partial;
+		sum.lost += q->lost;
 		sum.skips += q->skips;
 		sum.skipped += q->skipped;
 		if (mtime > sum.last)
