@@ -359,7 +359,8 @@ int log_append(struct log *l, struct append *a, uint64_t committed)
 		mark_written(l, number);
 		l->stats.records++;
 		l->stats.messages += r.messages;
-		l->stats.bytes += r.length;
+		if (r.type == RECORD_MESSAGES)
+			l->stats.bytes += r.length;
 	} else {
 		fail(l, -EIO);
 		err = -EIO;

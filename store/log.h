@@ -94,7 +94,7 @@ uint64_t log_active(struct log *log);
  * from now on. Without it, log_new() begins a segment at its start. */
 int log_adopt(struct log *log, struct segment *last, int fd);
 struct log_stats {
-	uint64_t records, messages, bytes;      /* appended since start; bytes of body */
+	uint64_t records, messages, bytes;      /* appended since start; bytes of messages */
 	uint64_t syncs;
 	uint64_t sync_ns;                       /* time spent in them */
 	uint64_t refused;                       /* appends refused for want of space */
