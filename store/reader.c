@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define IN_PLACE 4096u         /* bytes: what is shorter is copied */
-#define AHEAD 8u               /* runs fetched ahead */
+#define AHEAD 8u
 #define FETCH_MAX 512u         /* bytes of each */
 #define LINE 64u
 
@@ -207,29 +207,68 @@ static int pass_body(struct pass *p)
 	return 0;
 }
 
-/* Gives N bytes; false when the slice has no more parts. */
-static bool give(struct pass *p, const uint8_t *from, size_t n)
+/* Room for a part that begins at FROM, or is the last one's end: NULL when the slice has none. */
+static struct iovec *part_at(struct slice *to, const uint8_t *from)
+{
+	struct iovec *last = to->parts ? &to->part[to->parts - 1] : NULL;
+
+	if (last && (uint8_t *)last->iov_base + last->iov_len == from)
+		return last;
+	if (to->parts == SLICE_PARTS)
+		return NULL;
+	last = &to->part[to->parts++];
+	*last = (struct iovec){(void *)from, 0};
+	return last;
+}
+
+/* Gives N bytes of a record of LENGTH; false when the slice has no more parts. */
+static bool give(struct pass *p, const uint8_t *from, size_t n, size_t length)
 {
 	struct slice *to = p->to;
-	struct iovec *last = to->parts ? &to->part[to->parts - 1] : NULL;
-	uint8_t *copy = to->copied + to->copied_len;
+	struct iovec *part = part_at(to, length < IN_PLACE ? to->copied + to->copied_len : from);
 
-	if (p->rec.length < IN_PLACE) {
-		memcpy(copy, from, n);
-		to->copied_len += n;
-		if (last && (uint8_t *)last->iov_base + last->iov_len == copy) {
-			last->iov_len += n;
-			to->bytes += n;
-			return true;
-		}
-		from = copy;
-	}
-	if (to->parts == SLICE_PARTS)
+	if (!part)
 		return false;
-	p->in_place |= from != copy;
-	to->part[to->parts++] = (struct iovec){(void *)from, n};
+	if (length < IN_PLACE) {
+		memcpy(to->copied + to->copied_len, from, n);
+		to->copied_len += n;
+	} else {
+		p->in_place = true;
+	}
+	part->iov_len += n;
 	to->bytes += n;
+	p->wanted += n;
 	return true;
+}
+
+/* Runs of one short record each, as there are where queues interleave. All else, and damage, is left to the walk. */
+static void pass_short_records(struct pass *p)
+{
+	struct reader *r = p->r;
+	const struct run_batch *b = &r->look.batch;
+
+	if (p->wanted == run_end(b, p->run) && p->run + 1 < b->count)
+		p->run++;
+	while (p->wanted < p->limit && p->wanted == b->run[p->run].offset) {
+		uint64_t length = run_end(b, p->run) - p->wanted, pos = b->run[p->run].pos, into = pos - p->base;
+
+		p->offset = p->wanted;
+		p->pos = pos;
+		if (length >= IN_PLACE || length > p->limit - p->wanted)
+			return;
+		if (pos < p->base || into > p->len || p->len - into < RECORD_HEADER + length)
+			return;
+		fetch(p, p->run + AHEAD);
+		if (!record_matches(p->bytes + into, r->store->id.secret, pos, r->queue->id, p->wanted, (uint32_t)length))
+			return;
+		if (!give(p, p->bytes + into + RECORD_HEADER, length, length))
+			return;
+		r->verified = false;
+		p->offset = p->wanted;
+		if (p->run + 1 == b->count)
+			return;
+		p->run++;
+	}
 }
 
 /* 0: goes on in another batch; 1: done; -EBADMSG: damage at the wanted byte. */
@@ -241,9 +280,14 @@ static int pass_read(void *ctx)
 	for (size_t i = 1; i < AHEAD; i++)
 		fetch(p, p->run + i);
 	while (p->wanted < p->limit) {
-		int there = pass_walk(p);
 		size_t skip, n;
+		int there;
 
+		if (!p->one && !p->header)
+			pass_short_records(p);
+		if (p->wanted == p->limit)
+			break;
+		there = pass_walk(p);
 		if (there <= 0)
 			return there;
 		if (p->header)
@@ -254,10 +298,7 @@ static int pass_read(void *ctx)
 		n = p->rec.length - skip;
 		if (n > p->limit - p->wanted)
 			n = p->limit - p->wanted;
-		if (!give(p, p->bytes + (p->pos - p->base) + RECORD_HEADER + skip, n))
-			return 1;
-		p->wanted += n;
-		if (p->one)
+		if (!give(p, p->bytes + (p->pos - p->base) + RECORD_HEADER + skip, n, p->rec.length) || p->one)
 			return 1;
 	}
 	return 1;

@@ -89,4 +89,7 @@ int record_decode(struct record *r, const uint8_t *secret, const uint8_t from[RE
 /* The body of R, r->length bytes. */
 int record_check_body(const struct record *r, const uint8_t *secret, const void *body);
 
+/* Whether FROM begins a whole valid record of messages of these values, LENGTH bytes of body included. */
+bool record_matches(const uint8_t *from, const uint8_t *secret, uint64_t pos, uint64_t queue, uint64_t offset, uint32_t length);
+
 #endif
