@@ -84,7 +84,8 @@ static uint64_t write_at(uint64_t pos)
 {
 	struct checkpoint_info info;
 
-	a.applied_at.pos = a.applied = pos;
+	a.applied_at.pos = pos;
+	a.applied = pos;
 	cr_assert_eq(checkpoint_write(&a, &info), 0);
 	cr_assert_eq(info.pos, pos);
 	cr_assert_eq(info.size, checkpoint_size(&a));
@@ -291,7 +292,8 @@ Test(checkpoint, a_crash_while_it_is_written_leaves_the_one_before)
 	struct checkpoint_info info;
 
 	write_at(100);
-	a.applied_at.pos = a.applied = 200;
+	a.applied_at.pos = 200;
+	a.applied = 200;
 	for (size_t n = 0; n < sizeof calls / sizeof *calls; n++) {
 		scratch.fail[calls[n]] = 1;
 		cr_assert_eq(checkpoint_write(&a, &info), -EIO);

@@ -14,6 +14,7 @@ static struct store bare;
 
 static void setup(void)
 {
+	memset(&bare, 0, sizeof bare);
 	settings_normal(&bare.options.settings);
 	cr_assert_eq(topics_new(&bare.topics, &bare), 0);
 }
