@@ -14,8 +14,12 @@
 #include <string.h>
 
 #define LONG_OPTION 256          /* getopt_long()'s value of option 0 */
-#define LONG_HELP (LONG_OPTION + OPTIONS)
-#define LONG_VERSION (LONG_HELP + 1)
+/* Letters that have a long form. */
+static const struct option letters[] = {
+	{"foreground", no_argument, NULL, 'f'}, {"debug", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'}, {0},
+};
+#define LONG_OPTIONS (OPTIONS + sizeof letters / sizeof *letters)
 
 struct line {
 	struct options *o;
@@ -103,13 +107,11 @@ static int take_list(struct line *l, const char *list)
 
 /* ---- letters and long options ---- */
 
-static void long_options(struct option to[OPTIONS + 3])
+static void long_options(struct option to[LONG_OPTIONS])
 {
 	for (int id = 0; id < OPTIONS; id++)
 		to[id] = (struct option){option_row(id)->name, option_bare(id) ? optional_argument : required_argument, NULL, LONG_OPTION + id};
-	to[OPTIONS] = (struct option){"help", no_argument, NULL, LONG_HELP};
-	to[OPTIONS + 1] = (struct option){"version", no_argument, NULL, LONG_VERSION};
-	to[OPTIONS + 2] = (struct option){0};
+	memcpy(to + OPTIONS, letters, sizeof letters);
 }
 
 static int take_flag(struct line *l, int flag)
@@ -130,10 +132,10 @@ static int take_flag(struct line *l, int flag)
 	case 'd':
 		o->debug = o->foreground = true;
 		return 0;
-	case 'h': case LONG_HELP:
+	case 'h':
 		o->help = true;
 		return 0;
-	case 'V': case LONG_VERSION:
+	case 'V':
 		o->version = true;
 		return 0;
 	}
@@ -156,16 +158,17 @@ static int refuse_flag(struct line *l, int result, const char *text)
 	}
 	len = strcspn(text + 2, "=");
 	snprintf(name, sizeof name, "%.*s", len < sizeof name ? (int)len : (int)sizeof name - 1, text + 2);
-	if (strcmp(name, "help") == 0 || strcmp(name, "version") == 0) {
-		snprintf(l->why, STORE_WHY, "--%s: takes no value", name);
-		return -EINVAL;
-	}
+	for (const struct option *o = letters; o->name; o++)
+		if (strcmp(name, o->name) == 0) {
+			snprintf(l->why, STORE_WHY, "--%s: takes no value", name);
+			return -EINVAL;
+		}
 	return choices_take(&l->choices, WEIGHT_COMMAND_LINE, "--", name, NULL, l->why);
 }
 
 static int take_flags(struct line *l, int argc, char **argv)
 {
-	struct option longs[OPTIONS + 3];
+	struct option longs[LONG_OPTIONS];
 	int flag, err = 0;
 
 	long_options(longs);
@@ -218,6 +221,8 @@ static int take_paths(struct line *l, int count, char **paths)
 		return refuse_path(l, "MOUNTPOINT is empty");
 	if (count > 2)
 		return refuse_path(l, "there is an argument too many");
+	o->store_given = paths[0];
+	o->mountpoint_given = paths[1];
 	o->store = absolute(paths[0]);
 	o->mountpoint = absolute(paths[1]);
 	return o->store && o->mountpoint ? 0 : -ENOMEM;

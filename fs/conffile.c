@@ -81,13 +81,13 @@ int conffile_take(struct choices *c, const char *path, const char *store, char w
 	f.file = fopen(path, "re");
 	if (!f.file) {
 		f.err = -errno;
-		snprintf(why, STORE_WHY, "%.100s: cannot be read: %s", path, strerror(errno));
+		snprintf(why, STORE_WHY, "config %.100s: cannot be read: %s", path, strerror(errno));
 		return f.err;
 	}
 	line = ini_parse_stream(next_line, &f, take, &f);
 	if (ferror(f.file)) {
 		f.err = -errno;
-		snprintf(why, STORE_WHY, "%.100s: cannot be read: %s", path, strerror(errno));
+		snprintf(why, STORE_WHY, "config %.100s: cannot be read: %s", path, strerror(errno));
 	} else if (line != 0 && !f.err) {
 		f.line = line > 0 ? (unsigned)line : 0;
 		refuse(&f, -EINVAL, "is neither NAME = VALUE nor [STORE]");

@@ -19,6 +19,7 @@
 struct options {
 	char *store;                     /* absolute path */
 	char *mountpoint;                /* absolute path */
+	const char *store_given, *mountpoint_given;      /* as typed; of ARGV */
 	bool foreground;                 /* -f */
 	bool debug;                      /* -d: libfuse's trace */
 	bool fake;                       /* mount -f: look at the options only */

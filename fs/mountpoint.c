@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mountpoint.h"
+#include <dirent.h>
+#include <errno.h>
+#include <mntent.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MOUNTS "/proc/self/mounts"
+#define TYPE "fuse.mqfs"
+#define FUSE_CONF "/etc/fuse.conf"
+#define DEAD_MAX 16              /* dead mounts on top of each other, at most */
+
+extern char **environ;
+
+/* ---- what is mounted ---- */
+
+/* The path that is in PARENT, or PARENT itself; what follows PARENT. */
+static const char *within(const char *path, const char *parent)
+{
+	size_t len = strcmp(parent, "/") == 0 ? 0 : strlen(parent);
+
+	return strncmp(path, parent, len) == 0 && (path[len] == 0 || path[len] == '/') ? path + len : NULL;
+}
+
+/* The mount that PATH is in: of those whose directory leads there, the last hides the others. */
+struct mounted {
+	char source[4096], directory[4096];
+	bool mqfs;
+};
+
+/* getmntent(3), with the one escape of the kernel that it leaves. */
+static struct mntent *next_mounted(FILE *mounts)
+{
+	struct mntent *e = mounts ? getmntent(mounts) : NULL;
+	char *p = e ? e->mnt_fsname : NULL;
+
+	while (p && (p = strstr(p, "\\043"))) {
+		*p++ = '#';
+		memmove(p, p + 3, strlen(p + 3) + 1);
+	}
+	return e;
+}
+
+static void find_mounted(const char *path, struct mounted *m)
+{
+	FILE *mounts = setmntent(MOUNTS, "re");
+	struct mntent *e;
+
+	*m = (struct mounted){0};
+	while ((e = next_mounted(mounts))) {
+		if (!within(path, e->mnt_dir))
+			continue;
+		snprintf(m->source, sizeof m->source, "%s", e->mnt_fsname);
+		snprintf(m->directory, sizeof m->directory, "%s", e->mnt_dir);
+		m->mqfs = strcmp(e->mnt_type, TYPE) == 0;
+	}
+	if (mounts)
+		endmntent(mounts);
+}
+
+/* statfs(2) asks the daemon, where stat(2) may answer from a cache; of one that is being killed it waits for the end. */
+static bool dead(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
+bool mountpoint_serves(const char *store)
+{
+	FILE *mounts = setmntent(MOUNTS, "re");
+	struct mntent *e;
+	bool found = false;
+
+	while (!found && (e = next_mounted(mounts)))
+		found = strcmp(e->mnt_type, TYPE) == 0 && strcmp(e->mnt_fsname, store) == 0 && !dead(e->mnt_dir);
+	if (mounts)
+		endmntent(mounts);
+	return found;
+}
+
+static int run_fusermount(const char *path)
+{
+	char *argv[] = {"fusermount3", "-u", "-q", "-z", "--", (char *)path, NULL};
+	pid_t child;
+	int status = 0, err = posix_spawnp(&child, argv[0], NULL, NULL, argv, environ);
+
+	if (err)
+		return -err;
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return status == 0 ? 0 : -EPERM;
+}
+
+static int take_away(const char *path)
+{
+	if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	return errno == EPERM ? run_fusermount(path) : -errno;
+}
+
+/* ---- looking, making, mending ---- */
+
+static int refuse(char why[STORE_WHY], int err, const char *what)
+{
+	snprintf(why, STORE_WHY, "%s", what);
+	return err;
+}
+
+static int check_apart(const char *path, const char *store, char why[STORE_WHY])
+{
+	if (strcmp(path, store) == 0)
+		return refuse(why, -EINVAL, "is the store itself: the mountpoint must be another directory");
+	if (within(path, store))
+		return refuse(why, -EINVAL, "is within the store: the mountpoint must be apart from it");
+	if (within(store, path))
+		return refuse(why, -EINVAL, "has the store in it: the mountpoint must be apart from it");
+	return 0;
+}
+
+/* No mqfs is in the way afterwards. */
+static int check_mounts(const char *path, char why[STORE_WHY])
+{
+	struct mounted m;
+
+	for (int i = 0; i < DEAD_MAX; i++) {
+		find_mounted(path, &m);
+		if (!m.mqfs)
+			return 0;
+		if (strcmp(m.directory, path) != 0) {
+			snprintf(why, STORE_WHY, "is within the mount of mqfs at %.180s", m.directory);
+			return -EBUSY;
+		}
+		if (!dead(path)) {
+			snprintf(why, STORE_WHY, "is in use: %.180s is mounted there", m.source);
+			return -EBUSY;
+		}
+		if (take_away(path) != 0)
+			return refuse(why, -EBUSY, "is a dead mount of mqfs that only root or its owner can take away: fusermount3 -uz");
+	}
+	return refuse(why, -EBUSY, "has too many dead mounts of mqfs on it");
+}
+
+static int make(const char *path, char why[STORE_WHY])
+{
+	if (mkdir(path, 0755) == 0)
+		return 0;
+	snprintf(why, STORE_WHY, "cannot be made: %s", errno == ENOENT ? "its parent directory is missing" : strerror(errno));
+	return -errno;
+}
+
+static int check_empty(const char *path, char why[STORE_WHY])
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	bool empty = true;
+
+	if (!d) {
+		snprintf(why, STORE_WHY, "cannot be read: %s", strerror(errno));
+		return -errno;
+	}
+	while (empty && (e = readdir(d)))
+		empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+	closedir(d);
+	return empty ? 0 : refuse(why, -ENOTEMPTY, "is not empty");
+}
+
+int mountpoint_prepare(const char *path, const char *store, bool *made, char why[STORE_WHY])
+{
+	struct stat st;
+	int err = check_apart(path, store, why);
+
+	*made = false;
+	if (!err)
+		err = check_mounts(path, why);
+	if (err)
+		return err;
+	if (stat(path, &st) < 0) {
+		if (errno != ENOENT) {
+			snprintf(why, STORE_WHY, "%s", strerror(errno));
+			return -errno;
+		}
+		err = make(path, why);
+		*made = err == 0;
+		return err;
+	}
+	if (!S_ISDIR(st.st_mode))
+		return refuse(why, -ENOTDIR, "is not a directory");
+	err = check_empty(path, why);
+	if (!err && access(path, W_OK) < 0) {
+		snprintf(why, STORE_WHY, "cannot be mounted on: %s", strerror(errno));
+		err = -errno;
+	}
+	return err;
+}
+
+/* ---- mounting ---- */
+
+/* As fusermount3 reads it. */
+static bool all_may_allow_other(void)
+{
+	FILE *f = fopen(FUSE_CONF, "re");
+	char line[256], word[sizeof line];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof line, f)) {
+		line[strcspn(line, "#")] = 0;
+		found = sscanf(line, "%255s", word) == 1 && strcmp(word, "user_allow_other") == 0;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static int session_options(const struct options *o, struct fuse_args *args)
+{
+	char source[4200], *list = NULL;
+	int failed;
+
+	snprintf(source, sizeof source, "fsname=%s", o->store);
+	failed = fuse_opt_add_opt(&list, "default_permissions,nosuid,nodev,noexec,subtype=mqfs") < 0 || fuse_opt_add_opt_escaped(&list, source) < 0;
+	if (!failed && !o->private && (geteuid() == 0 || all_may_allow_other()))
+		failed = fuse_opt_add_opt(&list, "allow_other") < 0;
+	if (!failed && *o->fuse_options)
+		failed = fuse_opt_add_opt(&list, o->fuse_options) < 0;
+	failed = failed || fuse_opt_add_arg(args, "mqfs") < 0 || fuse_opt_add_arg(args, "-o") < 0 || fuse_opt_add_arg(args, list) < 0 ||
+		(o->debug && fuse_opt_add_arg(args, "-d") < 0);
+	free(list);
+	return failed ? -ENOMEM : 0;
+}
+
+int mountpoint_session(struct mount *m, const struct options *o, char why[STORE_WHY])
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	int err = session_options(o, &args);
+
+	if (!err) {
+		m->session = fuse_session_new(&args, &mount_ops, sizeof mount_ops, m);
+		err = m->session ? 0 : -EINVAL;
+	}
+	fuse_opt_free_args(&args);
+	if (err)
+		snprintf(why, STORE_WHY, "cannot be mounted: %s", err == -ENOMEM ? strerror(ENOMEM) : "libfuse refuses the options");
+	return err;
+}
+
+int mountpoint_mount(struct mount *m, char why[STORE_WHY])
+{
+	if (fuse_session_mount(m->session, m->mountpoint) == 0)
+		return 0;
+	return refuse(why, -EIO, "cannot be mounted");
+}
+
+int mountpoint_probe(struct mount *m, char why[STORE_WHY])
+{
+	struct statfs fs;
+
+	if (statfs(m->mountpoint, &fs) == 0)
+		return 0;
+	snprintf(why, STORE_WHY, "does not answer: %s", strerror(errno));
+	return -errno;
+}
+
+void mountpoint_unmount(struct mount *m)
+{
+	struct mounted now;
+
+	find_mounted(m->mountpoint, &now);
+	if (now.mqfs && strcmp(now.directory, m->mountpoint) == 0 && strcmp(now.source, m->store_path) == 0)
+		fuse_session_unmount(m->session);
+	fuse_session_destroy(m->session);
+	m->session = NULL;
+}
