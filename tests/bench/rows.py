@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from report import Row, medians, spread
-from stage import Floor, Missing, Mqfs, Nats, Plain, Redis, alive, drop_caches, end_process, wait_until
+from stage import Floor, Missing, Mqfs, Nats, Plain, Redis, drop_caches, wait_until
 
 ROWS = {}
 LINE = 100                       # bytes of a message, its newline included

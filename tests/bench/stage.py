@@ -7,6 +7,7 @@ run fails or is interrupted.
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -27,12 +28,12 @@ def wait_until(true, what, seconds=30):
         time.sleep(0.002)
 
 
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+def await_end(process, seconds=30):
+    """Until no thread of the process is left; PROCESS: a pidfd, opened while it ran. A zombie will do, others than us have to reap it."""
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    if not poll.poll(seconds * 1000):
+        raise TimeoutError(f"a process did not end within {seconds} s")
 
 
 def mounted(path):
@@ -40,9 +41,12 @@ def mounted(path):
         return any(line.split()[4] == path for line in f)
 
 
-def unmount(path):
+def unmount(path, lazily=False):
+    if os.geteuid() == 0:
+        tool = ["umount", *(["-l"] if lazily else [])]
+    else:
+        tool = ["fusermount3", "-u", *(["-z"] if lazily else [])]
     if mounted(path):
-        tool = ["umount", "-l"] if os.geteuid() == 0 else ["fusermount3", "-u", "-z"]
         subprocess.run([*tool, path], check=True)
 
 
@@ -149,7 +153,7 @@ class Floor(Scene):
     def up(self):
         self.directory = self.stage.new_directory("floor")
         self.process = self.stage.start([self.program, "-f", *self.options, self.directory])
-        self.stage.undo.callback(unmount, self.directory)
+        self.stage.undo.callback(unmount, self.directory, lazily=True)
         wait_until(lambda: mounted(self.directory), "the floor's mount")
 
     def down(self):
@@ -173,7 +177,7 @@ class Mqfs(Scene):
             raise Missing(f"{self.stage.mqfs_program} is not built")
         self.store = self.stage.path("store")
         self.directory = self.stage.new_directory("mq")
-        self.pid = 0
+        self.process = None
         self.stage.undo.callback(self.force_down)
         self.mount()
 
@@ -185,25 +189,29 @@ class Mqfs(Scene):
                        stdin=subprocess.DEVNULL)
         took = time.monotonic() - begin
         self.pid = int(self.control("pid"))
+        self.process = os.pidfd_open(self.pid)
         return took
 
     def kill(self):
         """kill -9: what the log file holds survives it."""
-        os.kill(self.pid, signal.SIGKILL)
-        wait_until(lambda: not alive(self.pid), "the killed daemon's end")
-        unmount(self.directory)
+        signal.pidfd_send_signal(self.process, signal.SIGKILL)
+        self.ended()
+        unmount(self.directory, lazily=True)
+
+    def ended(self):
+        await_end(self.process)
+        os.close(self.process)
+        self.process = None
 
     def down(self):
-        subprocess.run(["umount" if os.geteuid() == 0 else "fusermount3", *([] if os.geteuid() == 0 else ["-u"]), self.directory],
-                       check=True)
-        wait_until(lambda: not alive(self.pid), "the daemon's end")
+        unmount(self.directory)
+        self.ended()
         os.rmdir(self.directory)
         shutil.rmtree(self.store)
 
     def force_down(self):
-        if self.pid and alive(self.pid) and mounted(self.directory):
-            os.kill(self.pid, signal.SIGKILL)
-        unmount(self.directory)
+        if self.process is not None:
+            self.kill()
         shutil.rmtree(self.store, ignore_errors=True)
 
     def topic(self, name, queues=1, **config):
