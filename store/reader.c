@@ -5,6 +5,7 @@
  * ahead of where they are needed. All of a read's work on a mapping is one disk_guard(), and no lock is taken in it.
  */
 #include "reader.h"
+#include "bytes.h"
 #include "lookup.h"
 
 #include <errno.h>
@@ -107,6 +108,14 @@ static void pass_begin(struct pass *p)
 	}
 }
 
+static void place(struct pass *p)
+{
+	p->r->placed = true;
+	p->r->base = p->base;
+	p->r->offset = p->offset;
+	p->r->pos = p->pos;
+}
+
 static void fetch(const struct pass *p, size_t run)
 {
 	const struct run_batch *b = &p->r->look.batch;
@@ -158,20 +167,29 @@ static bool pass_resume(struct pass *p)
 	return false;
 }
 
+/* At the end of a run the walk goes on with the next one; false: there is none in the batch. */
+static bool next_run(struct pass *p)
+{
+	const struct run_batch *b = &p->r->look.batch;
+
+	while (p->offset >= run_end(b, p->run)) {
+		if (p->run + 1 >= b->count)
+			return false;
+		p->run++;
+		fetch(p, p->run + AHEAD);
+		p->offset = b->run[p->run].offset;
+		p->pos = b->run[p->run].pos;
+	}
+	return true;
+}
+
 /* Walks to the record that holds the wanted byte: 1 there, 0 the batch ends before it, -EBADMSG its header is damaged. */
 static int pass_walk(struct pass *p)
 {
 	struct reader *r = p->r;
 	const struct run_batch *b = &r->look.batch;
 
-	for (;;) {
-		while (p->offset >= run_end(b, p->run)) {
-			if (++p->run >= b->count)
-				return 0;
-			fetch(p, p->run + AHEAD);
-			p->offset = b->run[p->run].offset;
-			p->pos = b->run[p->run].pos;
-		}
+	while (next_run(p)) {
 		r->behind = run_end(b, p->run);
 		if (pass_header(p)) {
 			if (pass_resume(p))
@@ -180,16 +198,14 @@ static int pass_walk(struct pass *p)
 				return -EBADMSG;
 			continue;
 		}
-		r->placed = true;
-		r->base = p->base;
-		r->offset = p->offset;
-		r->pos = p->pos;
+		place(p);
 		r->behind = p->offset + p->rec.length;
 		if (p->wanted < r->behind)
 			return 1;
 		p->offset = r->behind;
 		p->pos += record_size(p->rec.length);
 	}
+	return 0;
 }
 
 static int pass_body(struct pass *p)
@@ -241,33 +257,39 @@ static bool give(struct pass *p, const uint8_t *from, size_t n, size_t length)
 	return true;
 }
 
-/* Runs of one short record each, as there are where queues interleave. All else, and damage, is left to the walk. */
-static void pass_short_records(struct pass *p)
+/* Gives the record at the walk's place if it is short, wanted whole and right. All else, and damage, is left to the walk. */
+static inline bool give_short_record(struct pass *p)
 {
-	struct reader *r = p->r;
-	const struct run_batch *b = &r->look.batch;
+	const struct reader *r = p->r;
+	uint64_t into = p->pos - p->base, rest = run_end(&r->look.batch, p->run) - p->offset;
+	uint32_t length;
 
-	if (p->wanted == run_end(b, p->run) && p->run + 1 < b->count)
-		p->run++;
-	while (p->wanted < p->limit && p->wanted == b->run[p->run].offset) {
-		uint64_t length = run_end(b, p->run) - p->wanted, pos = b->run[p->run].pos, into = pos - p->base;
+	if (p->pos < p->base || into > p->len || p->len - into < RECORD_HEADER)
+		return false;
+	length = get32(p->bytes + into + 8);
+	if (length == 0 || length >= IN_PLACE || length > rest || length > p->limit - p->wanted)
+		return false;
+	if (length > p->len - into - RECORD_HEADER)
+		return false;
+	if (!record_matches(p->bytes + into, r->store->id.secret, p->pos, r->queue->id, p->offset, length))
+		return false;
+	if (!give(p, p->bytes + into + RECORD_HEADER, length, length))
+		return false;
+	p->offset += length;
+	p->pos += record_size(length);
+	return true;
+}
 
-		p->offset = p->wanted;
-		p->pos = pos;
-		if (length >= IN_PLACE || length > p->limit - p->wanted)
-			return;
-		if (pos < p->base || into > p->len || p->len - into < RECORD_HEADER + length)
-			return;
-		fetch(p, p->run + AHEAD);
-		if (!record_matches(p->bytes + into, r->store->id.secret, pos, r->queue->id, p->wanted, (uint32_t)length))
-			return;
-		if (!give(p, p->bytes + into + RECORD_HEADER, length, length))
-			return;
-		r->verified = false;
-		p->offset = p->wanted;
-		if (p->run + 1 == b->count)
-			return;
-		p->run++;
+static void give_short_records(struct pass *p)
+{
+	uint64_t from = p->wanted;
+
+	while (p->wanted < p->limit && next_run(p) && p->wanted == p->offset)
+		if (!give_short_record(p))
+			break;
+	if (p->wanted > from) {
+		p->r->verified = false;
+		place(p);
 	}
 }
 
@@ -284,7 +306,7 @@ static int pass_read(void *ctx)
 		int there;
 
 		if (!p->one && !p->header)
-			pass_short_records(p);
+			give_short_records(p);
 		if (p->wanted == p->limit)
 			break;
 		there = pass_walk(p);
@@ -300,6 +322,10 @@ static int pass_read(void *ctx)
 			n = p->limit - p->wanted;
 		if (!give(p, p->bytes + (p->pos - p->base) + RECORD_HEADER + skip, n, p->rec.length) || p->one)
 			return 1;
+		if (n + skip == p->rec.length) {
+			p->offset += p->rec.length;
+			p->pos += record_size(p->rec.length);
+		}
 	}
 	return 1;
 }
