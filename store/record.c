@@ -5,12 +5,18 @@
 #define XXH_INLINE_ALL   /* the state on the stack, and no call for the short inputs that headers are */
 #include <xxhash.h>
 
+/* Short ones inline, long ones with the widest vectors there are. */
+static inline uint64_t sum(const uint8_t *secret, const void *from, size_t len)
+{
+	return len < 1024 ? XXH3_64bits_withSecret(from, len, secret, RECORD_SECRET) : record_sum_long(secret, from, len);
+}
+
 uint64_t record_body_sum(const uint8_t *secret, const struct iovec *iov, int n)
 {
 	XXH3_state_t state;
 
 	if (n == 1)
-		return XXH3_64bits_withSecret(iov->iov_base, iov->iov_len, secret, RECORD_SECRET);
+		return sum(secret, iov->iov_base, iov->iov_len);
 	XXH3_64bits_reset_withSecret(&state, secret, RECORD_SECRET);
 	for (int i = 0; i < n; i++)
 		XXH3_64bits_update(&state, iov[i].iov_base, iov[i].iov_len);
@@ -69,7 +75,7 @@ int record_decode(struct record *r, const uint8_t *secret, const uint8_t from[RE
 
 int record_check_body(const struct record *r, const uint8_t *secret, const void *body)
 {
-	return XXH3_64bits_withSecret(body, r->length, secret, RECORD_SECRET) == r->body_sum ? 0 : -EBADMSG;
+	return sum(secret, body, r->length) == r->body_sum ? 0 : -EBADMSG;
 }
 
 /* No branch but the last depends on the bytes, so that the processor is at the next records while it waits for these. */
@@ -82,7 +88,7 @@ bool record_matches(const uint8_t *from, const uint8_t *secret, uint64_t pos, ui
 	differs |= get64(from + 16) ^ pos;
 	differs |= get64(from + 40) ^ queue;
 	differs |= get64(from + 48) ^ offset;
-	differs |= get64(from + 88) ^ XXH3_64bits_withSecret(from + RECORD_HEADER, length, secret, RECORD_SECRET);
+	differs |= get64(from + 88) ^ sum(secret, from + RECORD_HEADER, length);
 	differs |= get64(from + 96) ^ XXH3_64bits_withSecret(from, RECORD_HEADER - 8, secret, RECORD_SECRET);
 	return !differs;
 }

@@ -82,6 +82,8 @@ static inline uint64_t record_size(uint32_t length)
 
 /* The checksum of a body. SECRET has RECORD_SECRET bytes here and below. */
 uint64_t record_body_sum(const uint8_t *secret, const struct iovec *iov, int n);
+/* The same of one part, for long ones: by the widest vectors that the processor has. */
+uint64_t record_sum_long(const uint8_t *secret, const void *from, size_t len);
 /* Fills in r->sum, then writes the header's bytes. */
 void record_encode(struct record *r, const uint8_t *secret, uint8_t to[RECORD_HEADER]);
 /* The header at position POS. Its chain and body are not looked at. */
