@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Who waits for the commit, by mode; and who sees what before it. A sync takes long here, so a wait shows in the time.
+. "$(dirname "$0")/lib.sh"
+need python3
+mqfs_start -o sync_delay=250ms
+mkdir "$MNT/t"
+q=$MNT/t/0
+cat > "$DIR/modes.py" << 'END'
+import os, sys, time
+q, mode = sys.argv[1:]
+DELAY = 0.22
+
+def waits(wanted, what, f, *a):
+    began = time.monotonic()
+    result = f(*a)
+    took = time.monotonic() - began
+    assert (took > DELAY) == wanted, '%s: %s took %.3f s' % (mode, what, took)
+    return result
+
+f = os.open(q, os.O_WRONLY | os.O_APPEND)
+waits(mode == 'write', 'write', os.write, f, b'written\n')
+waits(mode == 'close', 'close', os.close, f)
+f = os.open(q, os.O_WRONLY | os.O_APPEND)
+waits(False, 'write of an unfinished line', os.write, f, b'unfinished')
+waits(mode != 'fsync', 'close that ends it', os.close, f)
+f = os.open(q, os.O_WRONLY | os.O_APPEND)
+waits(mode == 'write', 'write', os.write, f, b'synced\n')
+waits(mode != 'write', 'fsync', os.fsync, f)
+waits(False, 'close', os.close, f)
+for flag in os.O_SYNC, os.O_DSYNC:
+    f = os.open(q, os.O_WRONLY | os.O_APPEND | flag)
+    waits(True, 'synchronous write', os.write, f, b'synchronous\n')
+    waits(False, 'write of an unfinished line', os.write, f, b'with a ')
+    waits(True, 'its end', os.write, f, b'newline\n')
+    waits(False, 'fsync of what is committed', os.fsync, f)
+    os.close(f)
+
+# fsync is of the file, not of the handle; of what is committed for readers
+f = os.open(q, os.O_WRONLY | os.O_APPEND)
+g = os.open(q, os.O_RDONLY)
+size = os.stat(q).st_size
+os.write(f, b'by another handle\n')
+if mode != 'write':
+    assert os.stat(q).st_size == size, 'size before the commit'
+    assert os.pread(g, 100, size) == b'', 'behind the mark of its open is the end'
+    waits(True, 'fsync by a handle that wrote nothing', os.fsync, g)
+assert os.pread(g, 100, size) == b'by another handle\n'
+
+# a program reads what was written before it opened, and what it wrote itself
+os.write(f, b'before the open\n')
+size = os.stat(q).st_size if mode == 'write' else size + 18
+h = os.open(q, os.O_RDWR)
+assert waits(mode != 'write', 'read of what was appended', os.pread, h, 100, size - (16 if mode == 'write' else 0)) == b'before the open\n'
+end = os.stat(q).st_size
+os.write(h, b'by itself\n')
+assert waits(mode != 'write', 'read of its own write', os.pread, h, 100, end) == b'by itself\n'
+assert waits(False, 'read at the end', os.pread, h, 100, end + 10) == b''
+END
+for mode in write close fsync; do
+	echo $mode > "$MNT/t/.config/commit"
+	succeeds "commit=$mode" python3 "$DIR/modes.py" "$q" $mode
+done
+
+# --- nothing that write(2) took is lost by kill -9, in no mode
+cat "$q" > "$DIR/before"
+for mode in close fsync; do
+	echo $mode > "$MNT/t/.config/commit"
+	bash -c 'for i in {1..100}; do echo "$1 $i"; done; kill -9 "$2"' - $mode "$PID" >> "$q" || true
+	{ mqfs_kill || true; } 2> /dev/null
+	mqfs_start -o sync_delay=1ms
+	lines $mode 1 100 >> "$DIR/before"
+	same "commit=$mode, after kill -9" "$DIR/before" "$q"
+done
+mqfs_stop

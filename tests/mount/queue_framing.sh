@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# framing=write: each write(2) is a message, whatever it holds.
+. "$(dirname "$0")/lib.sh"
+need python3
+mqfs_start
+mkdir "$MNT/t"
+q=$MNT/t/0
+echo 'a line' >> "$q"
+{
+	printf 'unfinished'
+	(echo write > "$MNT/t/.config/framing")
+	(printf 'no newline' >> "$q")
+	call 10 write "$q" 'O_WRONLY|O_APPEND' 'two\nlines\n'
+	equal 'nothing is added' $'a line\nno newlinetwo\nlines' "$(cat "$q")"
+	equal 'three messages' 3 "$(json "$MNT/.mqfs/status.json" topics.0.messages)"
+} >> "$q"
+equal 'a line that was begun as one ends as one' $'lines\nunfinished' "$(tail -n 2 "$q")"
+echo 16M > "$MNT/t/.config/max_message"
+call 1044480 fill "$q" 'O_WRONLY|O_APPEND' $((1024 * 1024 - 4096))
+call EMSGSIZE fill "$q" 'O_WRONLY|O_APPEND' $((1024 * 1024 - 4095))
+call EMSGSIZE fill "$q" 'O_WRONLY|O_APPEND' 1M
+call EMSGSIZE fill "$q" 'O_WRONLY|O_APPEND' 3M
+echo 1000 > "$MNT/t/.config/max_message"
+call EMSGSIZE fill "$q" 'O_WRONLY|O_APPEND' 1001
+call 1000 fill "$q" 'O_WRONLY|O_APPEND' 1000
+
+# --- a read of .follow never crosses a message's end
+python3 - "$q" "$MNT/t/.follow" << 'END'
+import os, sys
+q, follow = sys.argv[1:]
+at = os.stat(q).st_size
+w = os.open(q, os.O_WRONLY | os.O_APPEND)
+messages = [b'one', b'two\n', b'3' * 900, b'\n\n']
+for m in messages:
+    os.write(w, m)
+for name in ('0@%d' % at, 'all@latest'):
+    f = os.open(follow + '/' + name, os.O_RDONLY)
+    if name == 'all@latest':
+        for m in messages:
+            os.write(w, m)
+    got = [os.read(f, 65536) for m in messages]
+    assert got == messages, (name, got)
+f = os.open(follow + '/0@%d' % at, os.O_RDONLY)
+assert [os.read(f, 2), os.read(f, 100), os.read(f, 100)] == [b'on', b'e', b'two\n']
+END
+mqfs_kill
+mqfs_start
+equal 'after a restart' 14 "$(json "$MNT/.mqfs/status.json" topics.0.messages)"
+mqfs_stop
