@@ -64,11 +64,13 @@ static int head_print(struct mount *m, struct node *n, FILE *to)
 	return 0;
 }
 
-/* A head stands at the beginning of a message: an offset inside one keeps this message. */
+/* A head stands at the beginning of a message: an offset inside one keeps this message. A time before all that is retained moves
+ * nothing; an offset there is a mistake. */
 static int head_set(struct mount *m, struct node *n, const char *text, struct command *c)
 {
 	struct queue *q = n->queue;
 	uint64_t head = q->head, end = q->committed;
+	bool is_offset = strspn(text, "0123456789") == strlen(text);
 	struct head_move move = {.queue = q->id};
 	uint64_t offset;
 	int err;
@@ -76,6 +78,8 @@ static int head_set(struct mount *m, struct node *n, const char *text, struct co
 	err = path_start(m->store, q, text, &offset);
 	if (err)
 		return err == -ENOENT ? -EINVAL : err;
+	if (offset < head && !is_offset)
+		offset = head;
 	if (offset < head || offset > end)
 		return -EINVAL;
 	if (offset == head || offset == end)
