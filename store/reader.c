@@ -11,11 +11,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define IN_PLACE 4096u         /* bytes: what is shorter is copied */
 #define AHEAD 8u
 #define FETCH_MAX 512u         /* bytes of each */
 #define LINE 64u
+#define FAR (64u << 10)        /* bytes of log between records */
 
 struct reader {
 	struct store *store;
@@ -330,6 +333,25 @@ static int pass_read(void *ctx)
 	return 1;
 }
 
+/* Where a queue's records are far from each other, reading what lies around them would be most of the work: the kernel is asked for
+ * their own pages, all at once, so that the disk works on them together. */
+static void pass_announce(const struct pass *p)
+{
+	const struct run_batch *b = &p->r->look.batch;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+
+	for (size_t i = 0; i < b->count && b->run[i].offset < p->limit; i++) {
+		uint64_t into = b->run[i].pos - p->base, bytes = RECORD_HEADER + (run_end(b, i) - b->run[i].offset);
+		uintptr_t at = (uintptr_t)p->bytes + into;
+
+		if (run_end(b, i) <= p->wanted || bytes > IN_PLACE || b->run[i].pos < p->base || into > p->len || bytes > p->len - into)
+			continue;
+		if (i + 1 < b->count && b->run[i + 1].pos - b->run[i].pos < FAR)
+			continue;
+		madvise((void *)(at & ~page), (at & page) + bytes, MADV_WILLNEED);
+	}
+}
+
 static int pass_segment(struct pass *p)
 {
 	struct reader *r = p->r;
@@ -345,6 +367,8 @@ static int pass_segment(struct pass *p)
 	r->behind = r->look.batch.end;
 	err = segment_map(s, &p->bytes, &p->len);
 	p->in_place = false;
+	if (!err)
+		pass_announce(p);
 	result = err ? -EIO : disk_guard(pass_read, p);
 	if (result < 0 && p->to->bytes == p->before)
 		store_damaged(r->store, p->pos, "record");
