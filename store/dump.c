@@ -15,6 +15,7 @@
 
 #define PROGRESS_STEP (4u << 20)   /* bytes */
 #define UNREADABLE 4096u           /* bytes passed over where the disk does not read */
+#define RUNNING_TRIES 5            /* a running store may take files away between looking and reading */
 
 const struct dump_query dump_all = {.queue = -1, .since = INT64_MIN, .committed = UINT64_MAX};
 
@@ -228,11 +229,13 @@ static int find_names(struct dump *d, const char *path, char *why, size_t why_le
 	struct store_status status;
 	char opening[STORE_WHY];
 	struct topic *t;
-	int err;
+	int tries = 0, err;
 
 	store_options_normal(&options);
 	options.read_only = true;
-	err = store_open(&d->store, path, &options, opening);
+	do {
+		err = store_open(&d->store, path, &options, opening);
+	} while (err && q->committed != UINT64_MAX && ++tries < RUNNING_TRIES);
 	if (err) {
 		d->store = NULL;
 		snprintf(why, why_len, "%s %s", path, opening);
@@ -250,7 +253,7 @@ static int find_names(struct dump *d, const char *path, char *why, size_t why_le
 		d->queue = q->queue < 0 ? 0 : t->id << QUEUE_BITS | (uint64_t)q->queue;
 	} else {
 		snprintf(why, why_len, "%s has no %s \"%s\"", path, t ? "such queue in topic" : "topic", q->topic);
-		err = -ENOENT;
+		err = -ENODATA;
 	}
 	if (t)
 		topic_put(t);

@@ -7,7 +7,7 @@
  * meanwhile. What retention has only moved a head past is still there and is given.
  *
  * Calling  query = dump_all; query.topic = "orders"; err = dump_store("/var/lib/mq", &query, &calls, why, sizeof why);
- * Errors   negative errno with a line in WHY; or what record() returned to end it.
+ * Errors   negative errno with a line in WHY, -ENODATA for a topic or queue that is not there; or what record() returned to end it.
  */
 #ifndef MQFS_STORE_DUMP_H
 #define MQFS_STORE_DUMP_H

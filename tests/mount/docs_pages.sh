@@ -95,6 +95,8 @@ printf '\xff\n' >> "$MNT/t/0"
 "$MQCTL" dump "$MNT/t/0" >> "$DIR/dump"
 echo 1 > "$MNT/t/.config/retired"
 rmdir "$MNT/t"
+mkdir "$MNT/u"
+echo message >> "$MNT/u/0"
 "$MQCTL" dump -m "$MNT" >> "$DIR/dump"
 python3 -c 'import json, sys
 for line in sys.stdin:

@@ -533,9 +533,9 @@ Test(dump, unknown_topics_and_stores_are_refused)
 	make();
 	struct dump_query q = dump_all;
 	q.topic = "c";
-	cr_assert_eq(dump(&q), -ENOENT);
+	cr_assert_eq(dump(&q), -ENODATA);
 	cr_assert(strstr(why, "has no topic \"c\""), "%s", why);
 	q.topic = "a";
 	q.queue = 1;
-	cr_assert_eq(dump(&q), -ENOENT);
+	cr_assert_eq(dump(&q), -ENODATA);
 }
