@@ -470,6 +470,10 @@ Test(state, all_of_it_is_there_again_after_a_start)
 
 Test(state, a_stopping_store_takes_no_command)
 {
+	uint64_t end;
+
 	store_stop(s);
+	end = log_end(s->log);
 	cr_assert_eq(mkdir_topic("orders"), -ENOTCONN);
+	cr_assert_eq(log_end(s->log), end);
 }

@@ -49,7 +49,10 @@ struct waiter {
 	pthread_t thread;
 	sem_t *hold;                   /* ready() waits for it */
 	_Atomic int times;
+	int place;                     /* among all that were told */
 };
+
+static int told;                       /* the deliverer's */
 
 static void ready(struct watcher *w, int err)
 {
@@ -58,6 +61,7 @@ static void ready(struct watcher *w, int err)
 	x->err = err;
 	x->committed = q->committed;
 	x->thread = pthread_self();
+	x->place = told++;
 	x->times++;
 	if (x->hold)
 		sem_wait(x->hold);
@@ -188,6 +192,7 @@ Test(watch, ends_at_its_deadline_in_order_of_deadlines)
 		cr_assert_eq(x[i].times, 1);
 		cr_assert_eq(x[i].err, -ETIMEDOUT);
 	}
+	cr_assert(x[1].place < x[3].place && x[3].place < x[2].place && x[2].place < x[0].place);
 }
 
 Test(watch, is_told_of_its_topics_end)
