@@ -74,8 +74,8 @@ static void print_log(const json_t *s)
 	uint64_t start = number(s, "log.start"), committed = number(s, "log.committed"), end = number(s, "log.end");
 	char a[24], b[32], c[48], d[24], e[24];
 
-	printf("  log       %s in %s segments, up to position %" PRIu64 "; checkpoint %s\n", print_size(end - start, a),
-		print_count(number(s, "log.segments"), b), end, ago(s, s, "log.checkpoint_time", "none yet", c));
+	printf("  log       %s in %s segment%s, up to position %" PRIu64 "; checkpoint %s\n", print_size(end - start, a),
+		print_count(number(s, "log.segments"), b), number(s, "log.segments") == 1 ? "" : "s", end, ago(s, s, "log.checkpoint_time", "none yet", c));
 	if (end > committed)
 		printf("            %s not committed yet\n", print_size(end - committed, d));
 	if (number(s, "log.pinned"))
@@ -140,15 +140,15 @@ static void print_topic(const json_t *s, const json_t *t, int width)
 	char messages[32], retained[24], last[48];
 	uint64_t partial = number(t, "partial"), skips = number(t, "skips");
 
-	printf("  %-*s %6" PRIu64 " %15s %10s  %-12s", width, text(t, "name"), number(t, "queues"),
+	printf("  %-*s %6" PRIu64 " %15s %10s  %s", width, text(t, "name"), number(t, "queues"),
 		print_count(number(t, "messages"), messages), print_size(number(t, "retained"), retained),
 		number(t, "messages") ? ago(s, t, "last", "-", last) : "-");
 	if (json_is_true(member(t, "retired")))
-		printf(" retired");
+		printf(", retired");
 	if (partial)
-		printf(" %" PRIu64 " unfinished lines", partial);
+		printf(", unfinished lines: %" PRIu64, partial);
 	if (skips)
-		printf(" %" PRIu64 " reads skipped %s", skips, print_size(number(t, "skipped"), retained));
+		printf(", reads that skipped: %" PRIu64 " (%s)", skips, print_size(number(t, "skipped"), retained));
 	putchar('\n');
 }
 
