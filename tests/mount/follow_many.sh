@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A thousand readers wait at the end of one queue: they cost little, all get what comes, and all die with their process.
+. "$(dirname "$0")/lib.sh"
+need python3
+mqfs_start
+mkdir "$MNT/t"
+rss() { awk '/^VmRSS/ { print $2 }' "/proc/$PID/status"; }
+parked() { [ "$(json "$MNT/.mqfs/status.json" mount.parked)" -eq "$1" ]; }
+before=$(rss)
+cat > "$DIR/readers.py" << 'END'
+import os, resource, sys, threading
+name, count = sys.argv[1], int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+threading.stack_size(65536)
+got = []
+def reader():
+    fd = os.open(name, os.O_RDONLY)
+    got.append(os.read(fd, 4096))
+    os.read(fd, 4096)
+threads = [threading.Thread(target=reader, daemon=True) for _ in range(count)]
+for t in threads:
+    t.start()
+sys.stdin.readline()
+print(sum(g == b'for all\n' for g in got), flush=True)
+sys.stdin.readline()
+END
+mkfifo "$DIR/ask"
+python3 "$DIR/readers.py" "$MNT/t/.follow/0" 1000 < "$DIR/ask" > "$DIR/answer" &
+readers=$!
+disown $readers
+exec 8> "$DIR/ask"
+wait_for 'a thousand parked readers' parked 1000
+echo 'for all' >> "$MNT/t/0"
+delivered() { grep -q 'mqfs_parked_requests 1000' "$MNT/.mqfs/metrics.prom"; }
+wait_for 'the delivery' delivered
+all_got() { echo >&8; wait_lines "$DIR/answer" 1; }
+all_got
+equal 'all got it' 1000 "$(head -n 1 "$DIR/answer")"
+[ $(($(rss) - before)) -lt 40000 ] || fail "a thousand readers cost $(($(rss) - before)) KiB"
+kill -9 $readers
+wait_gone $readers
+equal 'none is left' 0 "$(json "$MNT/.mqfs/status.json" mount.parked)"
+handles() { [ "$(json "$MNT/.mqfs/status.json" mount.handles)" -le 2 ]; }
+wait_for 'their handles to go' handles
+mqfs_stop

@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A retired topic takes no appends; when it is removed, open handles read on and followers get their end.
+. "$(dirname "$0")/lib.sh"
+need python3
+mqfs_start
+mkdir "$MNT/t"
+q=$MNT/t/0
+echo one >> "$q"
+{
+	echo two
+	(echo 1 > "$MNT/t/.config/retired")
+	refused 'an append' 'Read-only file system' bash -c "echo no >> $q"
+	call EROFS write "$q" 'O_WRONLY|O_APPEND' 'not even begun'
+	equal 'reads go on' $'one\ntwo' "$(cat "$q")"
+	(echo 0 > "$MNT/t/.config/retired")
+	echo three
+} >> "$q"
+equal 'until it is not any more' $'one\ntwo\nthree' "$(cat "$q")"
+echo 1 > "$MNT/t/.config/retired"
+
+cat "$MNT/t/.follow/0" > "$DIR/follow" &
+follow=$!
+cat "$MNT/t/.follow/all" > "$DIR/all" &
+all=$!
+exec 5< "$q" 6>> "$q" 7< "$MNT/t/.follow/0"
+wait_lines "$DIR/follow" 3
+wait_lines "$DIR/all" 3
+rmdir "$MNT/t"
+wait_gone $follow
+wait_gone $all
+succeeds 'a follower gets its end' wait $follow
+succeeds 'so does one of all' wait $all
+mkdir "$MNT/t"
+echo other >> "$q"
+equal 'an open handle reads on' $'one\ntwo\nthree' "$(cat <&5)"
+equal 'a follower that comes late, too, to its end' $'one\ntwo\nthree' "$(cat <&7)"
+refused 'its appends' 'Read-only file system' bash -c 'echo no >&6'
+equal 'a topic of the same name is another' other "$(cat "$q")"
+exec 5<&- 6>&- 7<&-
+mqfs_stop
