@@ -15,6 +15,10 @@ struct moves {
 	struct store *store;
 	struct head_move at[MOVES];
 	size_t count;
+	/* the last answer of log_pos_at_time(): topics of one age share it */
+	bool known;
+	int64_t cutoff;
+	uint64_t pos;
 };
 
 static int send(struct moves *m)
@@ -35,6 +39,21 @@ static int move(struct moves *m, struct queue *q, uint64_t head)
 		return 0;
 	m->at[m->count++] = (struct head_move){q->id, head};
 	return m->count == MOVES ? send(m) : 0;
+}
+
+static int pos_at(struct moves *m, int64_t cutoff, uint64_t *pos)
+{
+	int err;
+
+	if (!m->known || m->cutoff != cutoff) {
+		err = log_pos_at_time(m->store, cutoff, &m->pos);
+		m->known = !err;
+		m->cutoff = cutoff;
+		if (err)
+			return err;
+	}
+	*pos = m->pos;
+	return 0;
 }
 
 static bool is_empty(const struct queue *q)
@@ -81,8 +100,7 @@ static int64_t pause_of(uint64_t age)
 static int move_by_age(struct moves *m, struct topic *t, uint64_t age, int64_t now)
 {
 	int64_t cutoff, time, next = add_age(now, age);
-	uint64_t pos = 0, offset;
-	bool known = false;
+	uint64_t pos, offset;
 	struct queue *q;
 	int err = 0;
 
@@ -97,9 +115,7 @@ static int move_by_age(struct moves *m, struct topic *t, uint64_t age, int64_t n
 			next = add_age(time, age) < next ? add_age(time, age) : next;
 			continue;
 		}
-		if (!known)
-			err = log_pos_at_time(m->store, cutoff, &pos);
-		known = true;
+		err = pos_at(m, cutoff, &pos);
 		if (!err)
 			err = queue_offset_at_pos(m->store, q, pos, &offset);
 		if (!err)
