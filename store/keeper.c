@@ -14,7 +14,19 @@
 #define UNUSED 3000000000              /* ns after which a mapping nobody reads goes */
 #define CHECKPOINT_FACTOR 16           /* a checkpoint waits for this many times its own size of log */
 #define PREPARED 1u                    /* segments kept ready */
+#define RESERVE_SPARE (1u << 20)       /* bytes reserved beyond two checkpoints: for the indexes of segments */
 #define BUSY (8u << 20)                /* bytes appended in a tick above which zeroing would compete */
+
+enum task { SEAL, CHECKPOINT, RESERVE, RETAIN, REBUILD, PREPARE, TASKS };
+
+static const char *const task_names[TASKS] = {
+	[SEAL] = "sealing a segment",
+	[CHECKPOINT] = "making a checkpoint",
+	[RESERVE] = "reserving room for checkpoints",
+	[RETAIN] = "retention",
+	[REBUILD] = "making a segment's index again",
+	[PREPARE] = "preparing a segment",
+};
 
 struct keeper {
 	struct store *store;
@@ -30,7 +42,7 @@ struct keeper {
 	uint64_t seen;                 /* the log's end at the last look */
 	uint64_t rebuild_from;
 	bool rebuilt;
-	int said;                      /* the last error told, so that it is told once */
+	int said[TASKS];               /* the last outcome of each: an error is told once */
 };
 
 static int64_t wall_clock(void)
@@ -41,11 +53,11 @@ static int64_t wall_clock(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void tell(struct keeper *k, int err, const char *what)
+static void tell(struct keeper *k, enum task task, int err)
 {
-	if (err && err != k->said)
-		store_say(k->store, LOG_WARNING, "%s: %s", what, strerror(-err));
-	k->said = err;
+	if (err && err != k->said[task])
+		store_say(k->store, LOG_WARNING, "%s: %s", task_names[task], strerror(-err));
+	k->said[task] = err;
 }
 
 static uint64_t checkpoint_distance(struct store *s)
@@ -53,6 +65,11 @@ static uint64_t checkpoint_distance(struct store *s)
 	uint64_t by_size = CHECKPOINT_FACTOR * checkpoint_size(s);
 
 	return by_size > s->options.checkpoint_every ? by_size : s->options.checkpoint_every;
+}
+
+static void keep_reserve(struct keeper *k)
+{
+	tell(k, RESERVE, reserve_keep(k->store, 2 * checkpoint_size(k->store) + RESERVE_SPARE));
 }
 
 int keeper_checkpoint(struct keeper *k)
@@ -67,8 +84,8 @@ int keeper_checkpoint(struct keeper *k)
 	k->checkpoint_pos = info.pos;
 	k->checkpoint_time = wall_clock();
 	k->due = info.pos + checkpoint_distance(k->store);
-	err = checkpoint_prune(k->store, 2);
-	return err ? err : reserve_keep(k->store, 2 * checkpoint_size(k->store) + (1 << 20));
+	keep_reserve(k);
+	return checkpoint_prune(k->store, 2);
 }
 
 /* Asked between two pieces of zeros: appends come first. */
@@ -79,12 +96,14 @@ static bool may_fill(void *ctx)
 	return !k->store->stopping && log_end(k->store->log) - k->seen < BUSY;
 }
 
-/* A segment is prepared once the active one is well begun and the disk has room to spare. */
+/* A segment is prepared once the active one is well begun and the disk has room to spare; a recycled one needs no room. */
 static bool wants_prepared(struct keeper *k)
 {
 	struct store *s = k->store;
 	struct disk_space space;
 
+	if (supply_filling(s->supply))
+		return true;
 	return supply_ready(s->supply) < PREPARED && k->seen - log_active(s->log) >= s->options.segment_size / 4 &&
 		disk_space(s->disk, &space) == 0 && space.free >= 4 * s->options.segment_size;
 }
@@ -95,7 +114,7 @@ static void prepare(struct keeper *k)
 		return;
 	int err = supply_prepare(k->store->supply, PREPARED, may_fill, k);
 	if (err != -EAGAIN)
-		tell(k, err, "preparing a segment");
+		tell(k, PREPARE, err);
 }
 
 static void rebuild(struct keeper *k)
@@ -105,7 +124,7 @@ static void rebuild(struct keeper *k)
 	if (err == -ENOENT)
 		k->rebuilt = true;
 	else
-		tell(k, err, "making a segment's index again");
+		tell(k, REBUILD, err);
 }
 
 /* One that failed is tried again a segment later. */
@@ -115,7 +134,7 @@ static void checkpoint(struct keeper *k)
 
 	if (err)
 		k->due = k->store->applied + k->store->options.segment_size;
-	tell(k, err, "making a checkpoint");
+	tell(k, CHECKPOINT, err);
 }
 
 /* One look at everything. True: look again in a tick. */
@@ -126,11 +145,11 @@ static bool look(struct keeper *k)
 	bool active = end != k->seen, need_checkpoint = false;
 
 	k->seen = end;
-	tell(k, seal_committed(s), "sealing a segment");
+	tell(k, SEAL, seal_committed(s));
 	if (s->applied >= k->due)
 		checkpoint(k);
 	int gone = retain_run(s, wall_clock(), &need_checkpoint);
-	tell(k, gone < 0 ? gone : 0, "retention");
+	tell(k, RETAIN, gone < 0 ? gone : 0);
 	if (need_checkpoint && s->applied > k->checkpoint_pos)
 		checkpoint(k);
 	if (!k->rebuilt)
@@ -166,6 +185,7 @@ static void *keeper(void *arg)
 {
 	struct keeper *k = arg;
 
+	keep_reserve(k);
 	for (;;) {
 		bool again = look(k);
 		int64_t deadline = next_look(k, again);

@@ -89,8 +89,8 @@ static int by_base(const void *a, const void *b)
 
 static int read_head(struct store *s, struct found_segment *f)
 {
+	struct segment_head h = {.cluster = s->id.cluster};
 	uint64_t base = f->head.base;
-	struct segment_head h;
 	char name[32];
 	int fd, err;
 
@@ -100,6 +100,8 @@ static int read_head(struct store *s, struct found_segment *f)
 		return fd;
 	err = segment_head_read(s->disk, fd, &h, s->id.secret);
 	disk_close(s->disk, fd);
+	if (h.cluster != s->id.cluster)
+		return -EXDEV;
 	if (err && err != -EBADMSG && err != -EIO)
 		return err;
 	f->head_valid = !err && h.base == base && h.cluster == s->id.cluster;
@@ -132,14 +134,35 @@ static size_t segment_of(const struct survey *v, uint64_t pos)
 	return n ? n - 1 : 0;
 }
 
-static int find_files(struct survey *v, char *why)
+static int head_of(struct survey *v, size_t n, char *why)
+{
+	int err = read_head(v->store, &v->segments[n]);
+
+	if (err == -EPROTONOSUPPORT)
+		snprintf(why, STORE_WHY, "segment %016" PRIx64 " is of a newer format than this mqfs knows", v->segments[n].head.base);
+	if (err == -EXDEV)
+		snprintf(why, STORE_WHY, "segment %016" PRIx64 " is another store's than the file \"%s\"", v->segments[n].head.base, IDENTITY_FILE);
+	return err;
+}
+
+static int list_segments(struct survey *v, char *why)
 {
 	int err = disk_list(v->store->disk, "log", note_segment, v);
 
-	if (err < 0)
+	if (err == -ENOENT)
+		snprintf(why, STORE_WHY, "its directory log/ is missing: put it back from a copy");
+	if (err || !v->count)
 		return err;
-	if (v->count)
-		qsort(v->segments, v->count, sizeof *v->segments, by_base);
+	qsort(v->segments, v->count, sizeof *v->segments, by_base);
+	return head_of(v, v->count - 1, why);          /* before its secret makes everything look damaged: is it ours? */
+}
+
+static int find_files(struct survey *v, char *why)
+{
+	int err = list_segments(v, why);
+
+	if (err)
+		return err;
 	err = checkpoint_load(v->store, UINT64_MAX, &v->at);
 	if (err && err != -ENOENT)
 		return err;
@@ -148,21 +171,14 @@ static int find_files(struct survey *v, char *why)
 		return -EUCLEAN;
 	}
 	v->from = segment_of(v, v->at.pos);
-	for (size_t n = 0; n < v->count; n++) {
-		if (n < v->from) {
+	err = 0;
+	for (size_t n = 0; !err && n < v->count; n++) {
+		if (n < v->from)
 			v->segments[n].head.time = TIME_UNKNOWN;
-			continue;
-		}
-		err = read_head(v->store, &v->segments[n]);
-		if (!err)
+		else if (!(err = head_of(v, n, why)))
 			err = read_seal(v, n);
-		if (err) {
-			if (err == -EPROTONOSUPPORT)
-				snprintf(why, STORE_WHY, "segment %016" PRIx64 " is of a newer format than this mqfs knows", v->segments[n].head.base);
-			return err;
-		}
 	}
-	return 0;
+	return err;
 }
 
 /* ---- the survey ---- */
@@ -308,6 +324,15 @@ static int cut_tail(struct survey *v)
 	return err;
 }
 
+/* A file that was cut short within the padding of its last record has lost nothing. */
+static int lengthen(struct disk *d, const char *name, int fd, uint64_t size)
+{
+	struct stat st;
+	int err = disk_stat(d, name, &st);
+
+	return !err && (uint64_t)st.st_size < size ? disk_truncate(d, fd, size) : err;
+}
+
 /* The same bytes from FROM to TO of the file of segment BASE. */
 static int write_again(struct disk *d, uint64_t base, uint64_t from, uint64_t to)
 {
@@ -319,6 +344,8 @@ static int write_again(struct disk *d, uint64_t base, uint64_t from, uint64_t to
 	fd = err ? err : disk_open(d, name, O_RDWR, 0);
 	if (fd < 0)
 		err = fd;
+	if (!err)
+		err = lengthen(d, name, fd, SEGMENT_HEADER + to - base);
 	while (!err && from < to) {
 		size_t n = to - from < PIECE ? (size_t)(to - from) : PIECE;
 		err = disk_read(d, fd, piece, n, SEGMENT_HEADER + from - base);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "seal.h"
+#include "checkpoint.h"
 #include "index.h"
 #include "runs.h"
 #include "scan.h"
@@ -7,10 +8,23 @@
 #include <inttypes.h>
 #include <syslog.h>
 
+/* A full disk must not keep segments from being sealed, or none could go: the room for it is in the reserve, which the next
+ * checkpoint fills up again. */
+static int write_index(struct store *s, struct segment *seg, int64_t last_time, struct runs *runs)
+{
+	int err = index_write(s->disk, s->id.secret, seg->head.base, seg->end, last_time, runs);
+
+	if (err == -ENOSPC || err == -EDQUOT) {
+		reserve_release(s);
+		err = index_write(s->disk, s->id.secret, seg->head.base, seg->end, last_time, runs);
+	}
+	return err;
+}
+
 /* The time of a segment's last record stands in the next one's header. */
 static int seal(struct store *s, struct segment *seg, int64_t last_time)
 {
-	int err = index_write(s->disk, s->id.secret, seg->head.base, seg->end, last_time, seg->runs);
+	int err = write_index(s, seg, last_time, seg->runs);
 
 	if (!err)
 		segment_seal(seg);
@@ -78,7 +92,7 @@ static int rebuild(struct store *s, struct segment *seg)
 	if (!err || err == -EBADMSG)
 		err = gather_runs(s, seg, runs, &last_time);
 	if (!err)
-		err = index_write(s->disk, s->id.secret, seg->head.base, seg->end, last_time, runs);
+		err = write_index(s, seg, last_time, runs);
 	runs_free(runs);
 	if (!err)
 		store_say(s, LOG_NOTICE, "made the index of segment %016" PRIx64 " again", seg->head.base);

@@ -63,9 +63,9 @@ int segment_head_read(struct disk *d, int fd, struct segment_head *h, const uint
 		return -EBADMSG;
 	if (get32(bytes + 8) > FORMAT_VERSION)
 		return -EPROTONOSUPPORT;
+	h->cluster = get64(bytes + 16);
 	if (get64(bytes + 64) != XXH3_64bits_withSecret(bytes, 64, secret, RECORD_SECRET))
 		return -EBADMSG;
-	h->cluster = get64(bytes + 16);
 	h->base = get64(bytes + 24);
 	h->chain = get64(bytes + 32);
 	h->epoch.reign = get32(bytes + 40);

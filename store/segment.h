@@ -58,7 +58,8 @@ struct segments;
 void segment_name(char to[32], uint64_t base);          /* "log/0000000000000000" */
 void segment_index_name(char to[40], uint64_t base);    /* "log/0000000000000000.index" */
 int segment_head_write(struct disk *d, int fd, const struct segment_head *h, const uint8_t *secret);
-/* -EBADMSG for no valid header, -EPROTONOSUPPORT for a newer format version (told without the secret). */
+/* -EBADMSG for no valid header, -EPROTONOSUPPORT for a newer format version (told without the secret). The cluster id is told in
+ * both cases when the file says it is a segment; else it is left alone. */
 int segment_head_read(struct disk *d, int fd, struct segment_head *h, const uint8_t *secret);
 
 int segments_new(struct segments **all, struct disk *d, const uint8_t *secret);

@@ -189,6 +189,11 @@ int supply_prepare(struct supply *p, unsigned want, bool (*keep_going)(void *ctx
 	return err;
 }
 
+bool supply_filling(struct supply *p)
+{
+	return p->filling >= 0;
+}
+
 unsigned supply_ready(struct supply *p)
 {
 	unsigned ready;

@@ -24,6 +24,8 @@ int supply_take(struct supply *p, const char *path, int *fd);
 int supply_recycle(struct supply *p, const char *path);
 /* Prepares until there are WANT. KEEP_GOING is asked between pieces of zeros: false gives up for now (-EAGAIN). */
 int supply_prepare(struct supply *p, unsigned want, bool (*keep_going)(void *ctx), void *ctx);
+/* One is in the making. For the keeper. */
+bool supply_filling(struct supply *p);
 unsigned supply_ready(struct supply *p);
 /* Gives all prepared files back to the file system. */
 void supply_drop(struct supply *p);

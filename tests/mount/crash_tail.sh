@@ -36,7 +36,7 @@ with open(name, "r+b") as f:
         f.seek(i)
         f.write(bytes([data[i] ^ 1]))
     elif how == "cut":
-        f.truncate(at - 5)
+        f.truncate(at - 20)
     os.fsync(f.fileno())
 END
 lost() { find "$STORE/lost" -type f 2> /dev/null | wc -l; }

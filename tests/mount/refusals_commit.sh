@@ -66,7 +66,7 @@ bounded python3 "$DIR/storm.py" "$MNT/s/0" &
 python=$!
 bash -c 'trap : USR1; : > "$2"; for ((i = 1; i <= 200; i++)); do echo "bash $i" >> "$1" || exit 1; done' - "$MNT/s/1" "$DIR/ready1" &
 bash=$!
-perl -e '$SIG{USR1} = sub {}; open R, ">", $ARGV[1]; open Q, ">>", $ARGV[0] or die; for (1 .. 200) { my $l = "perl $_\n"; syswrite(Q, $l) == length $l or die $! }' \
+perl -MPOSIX -e '$SIG{USR1} = sub {}; open R, ">", $ARGV[1]; open Q, ">>", $ARGV[0] or die; for (1 .. 200) { my $l = "perl $_\n"; syswrite(Q, $l) == length $l or die $! } POSIX::_exit(0)' \
 	"$MNT/s/2" "$DIR/ready2" &
 perl=$!
 wait_for 'the writers' test -e "$DIR/ready1" -a -e "$DIR/ready2"
