@@ -18,11 +18,10 @@ static void make(const char *name, uint32_t queues)
 	cr_assert_eq(command_wait(c, store_mkdir(mount.store, c, name, &owner)), 0);
 	topic = topic_find(mount.store, name);
 	cr_assert(topic);
-	c = command_new_waited();
-	if (queues > 1)
+	if (queues > 1) {
+		c = command_new_waited();
 		cr_assert_eq(command_wait(c, store_set_queues(mount.store, c, topic, queues)), 0);
-	else
-		command_free(c);
+	}
 }
 
 static void start(void)
