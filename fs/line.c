@@ -5,7 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#define BLOCK 64u
+#define LANES 32u
 
 void lines_init(struct lines *l, _Atomic uint64_t *used, uint64_t most)
 {
@@ -56,16 +56,18 @@ void line_end(struct lines *l, struct line *line)
 	forget(l, line);
 }
 
-/* Blocks of a fixed size, which the compiler turns into vectors: a write of bulk has a thousand lines. */
+/* A write of bulk has a thousand lines. The compiler makes vectors of the lanes, which are added up before they overflow. */
 static uint32_t newlines(const char *from, size_t size)
 {
 	uint32_t count = 0;
 
-	for (; size >= BLOCK; from += BLOCK, size -= BLOCK) {
-		uint8_t block = 0;
-		for (unsigned i = 0; i < BLOCK; i++)
-			block += from[i] == '\n';
-		count += block;
+	while (size >= LANES) {
+		uint8_t lane[LANES] = {0};
+		for (unsigned rounds = UINT8_MAX; rounds && size >= LANES; rounds--, from += LANES, size -= LANES)
+			for (unsigned i = 0; i < LANES; i++)
+				lane[i] += from[i] == '\n';
+		for (unsigned i = 0; i < LANES; i++)
+			count += lane[i];
 	}
 	for (; size; from++, size--)
 		count += *from == '\n';
