@@ -18,7 +18,7 @@
 #define AHEAD 8u
 #define FETCH_MAX 512u         /* bytes of each */
 #define LINE 64u
-#define FAR (64u << 10)        /* bytes of log between records */
+#define FAR (64u << 10)        /* bytes of log between runs, on the average */
 
 struct reader {
 	struct store *store;
@@ -340,13 +340,13 @@ static void pass_announce(const struct pass *p)
 	const struct run_batch *b = &p->r->look.batch;
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
 
+	if (b->count > 1 && (b->run[b->count - 1].pos - b->run[0].pos) / b->count < FAR)
+		return;
 	for (size_t i = 0; i < b->count && b->run[i].offset < p->limit; i++) {
-		uint64_t into = b->run[i].pos - p->base, bytes = RECORD_HEADER + (run_end(b, i) - b->run[i].offset);
+		uint64_t into = b->run[i].pos - p->base, bytes = RECORD_HEADER + 2 * (run_end(b, i) - b->run[i].offset);
 		uintptr_t at = (uintptr_t)p->bytes + into;
 
-		if (run_end(b, i) <= p->wanted || bytes > IN_PLACE || b->run[i].pos < p->base || into > p->len || bytes > p->len - into)
-			continue;
-		if (i + 1 < b->count && b->run[i + 1].pos - b->run[i].pos < FAR)
+		if (run_end(b, i) <= p->wanted || bytes > RUN_SPAN || b->run[i].pos < p->base || into > p->len || bytes > p->len - into)
 			continue;
 		madvise((void *)(at & ~page), (at & page) + bytes, MADV_WILLNEED);
 	}
