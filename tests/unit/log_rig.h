@@ -31,7 +31,8 @@ struct rig {
 	struct segment *segment;         /* the unsealed one */
 	int fd;
 	uint64_t pos, chain;
-	int64_t time;                    /* of the last record; each is one later */
+	int64_t time;                    /* of the last record; each is STEP later, 1 unless changed */
+	int64_t step;
 };
 
 /* Stands in where the store's own is not linked. */
@@ -75,6 +76,7 @@ static inline void rig_open_sized(struct rig *g, unsigned queues, uint64_t segme
 	}
 	g->segment_size = segment_size;
 	g->time = 1000;
+	g->step = 1;
 	rig_segment(g);
 }
 
@@ -106,7 +108,7 @@ static inline uint64_t rig_write(struct rig *g, unsigned n, const void *body, ui
 	if (g->pos + record_size(length) - g->segment->head.base > g->segment_size)
 		rig_seal(g);
 	struct record r = {.type = RECORD_MESSAGES, .flags = flags, .length = length, .messages = 1, .pos = g->pos, .queue = q->id,
-		.offset = q->appended, .time = ++g->time, .prev = g->chain, .body_sum = record_body_sum(g->store.id.secret, &iov, 1)};
+		.offset = q->appended, .time = g->time += g->step, .prev = g->chain, .body_sum = record_body_sum(g->store.id.secret, &iov, 1)};
 
 	record_encode(&r, g->store.id.secret, header);
 	at = SEGMENT_HEADER + g->pos - g->segment->head.base;

@@ -96,7 +96,11 @@ Test(merge, a_call_never_crosses_a_messages_end_with_framing_write)
 	rig_append(&g, 0, "one", 3, RECORD_WRITE);
 	rig_append(&g, 1, "two", 3, RECORD_WRITE);
 	cr_assert_str_eq(next(100), "one");
+	append(2, "a line\n");
+	rig_append(&g, 1, "three", 5, RECORD_WRITE);
 	cr_assert_str_eq(next(100), "two");
+	cr_assert_str_eq(next(100), "a line\n");
+	cr_assert_str_eq(next(100), "three");
 	cr_assert_str_eq(next(100), "");
 }
 

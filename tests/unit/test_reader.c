@@ -438,6 +438,22 @@ Test(reader, a_time_finds_the_next_record_of_the_queue)
 	cr_assert_eq(offset, 1000 * 1000);
 }
 
+Test(reader, of_many_records_at_one_time_the_first_is_found)
+{
+	uint64_t first = 0, pos;
+
+	for (unsigned i = 0; i < 5000; i++) {
+		uint64_t at = append(0, 1000);
+
+		if (i == 500)
+			first = at;
+		g.step = i < 500 || i >= 4500;
+	}
+	cr_assert_gt(segments_count(g.store.segments), 4);
+	cr_assert_eq(log_pos_at_time(&g.store, 1501, &pos), 0);
+	cr_assert_eq(pos, first);
+}
+
 Test(reader, an_offset_inside_a_message_finds_its_beginning)
 {
 	uint64_t start;
