@@ -289,10 +289,9 @@ int retain_run(struct store *s, int64_t now_ns, bool *need_checkpoint)
 	/* On a full disk a head may fail to move, and still there be segments to remove. */
 	err = retain_heads(s, now_ns);
 	gone = remove_unneeded(s, need_checkpoint);
-	if (gone < 0)
-		return gone;
-	more = make_space(s);
-	if (more < 0)
-		return more;
+	more = gone < 0 ? 0 : make_space(s);
+	err = gone < 0 ? gone : more < 0 ? more : err;
+	if (err == -ENOTCONN)                            /* the store stops: the next start goes on */
+		return 0;
 	return err ? err : gone + more;
 }
