@@ -122,5 +122,12 @@ equal 'an answer' 42 "$(bounded "$examples/request-reply.sh" "$MNT" ask 6 x 7)"
 equal 'another' 13 "$(bounded "$examples/request-reply.sh" "$MNT" ask 6 + 7)"
 kill $server
 
+# --- quickstart.sh, twice: it mounts, and finds what is mounted
+for want in 100001 200002; do
+	PATH=$(dirname "$MQFS"):$PATH try quickstart.sh "$DIR/store3" "$DIR/mnt3" > "$DIR/out"
+	match 'quickstart.sh' "consumed: \\{\"order\":17\\}.*the last: \\{\"order\":100000\\}.* $want messages" "$(tr '\n' ' ' < "$DIR/out")"
+done
+mqfs_adopt "$DIR/mnt3"
+
 # --- all of them
 equal 'every example has its test' "$(ls "$examples")" "$(printf '%s\n' "${tested[@]}" | sort -u)"

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Without root; and who else gets in: by default everybody whom the permissions let where root mounts, and nobody where a user does,
+# but with user_allow_other in fuse.conf.
+. "$(dirname "$0")/lib.sh"
+need_tester
+mkdir "$DIR/home"
+chown "$TESTER" "$DIR/home"
+
+user=(runuser -u "$TESTER" --)
+# by COMMAND...: mounts the user's store
+by()
+{
+	bounded "$@" "$DIR/home/store" "$DIR/home/mnt" > "$DIR/out" 2> "$DIR/err" || fail "$* failed: $(cat "$DIR/err")"
+	wait_for 'the mount' findmnt "$DIR/home/mnt"
+	PID=$("${user[@]}" cat "$DIR/home/mnt/.mqfs/pid")
+	DAEMONS+=("$PID")
+}
+
+# --- a user's own
+by "${user[@]}" "$MQFS"
+"${user[@]}" mkdir "$DIR/home/mnt/t"
+"${user[@]}" bash -c "echo mine >> '$DIR/home/mnt/t/0'"
+equal 'the root is whose store it is' "$TESTER 755" "$("${user[@]}" stat -c '%U %a' "$DIR/home/mnt")"
+refused 'others, root included' 'Permission denied' ls "$DIR/home/mnt"
+"${user[@]}" kill -9 "$PID"
+by "${user[@]}" "$MQFS"
+equal 'mended without root' mine "$("${user[@]}" cat "$DIR/home/mnt/t/0")"
+"${user[@]}" fusermount3 -u "$DIR/home/mnt"
+wait_gone "$PID"
+by "${user[@]}" "$MQFS"
+"${user[@]}" kill "$PID"
+wait_gone "$PID"
+equal 'unmounted without root' '' "$(findmnt -n "$DIR/home/mnt" || true)"
+refused 'allow_other, which is not allowed' 'allow_other' "${user[@]}" "$MQFS" -o allow_other "$DIR/home/store" "$DIR/home/mnt"
+
+# --- with user_allow_other
+echo '  user_allow_other # everybody' > "$DIR/fuse.conf"
+cat > "$DIR/allowed" << 'END'
+set -e
+mount --make-rprivate /
+mount --bind "$1/fuse.conf" /etc/fuse.conf
+runuser -u "$3" -- "$2" "$1/home/store" "$1/home/mnt"
+cat "$1/home/mnt/t/0"
+pid=$(cat "$1/home/mnt/.mqfs/pid")
+runuser -u "$3" -- "$2" -o private "$1/home/store2" "$1/home/mnt2"
+ls "$1/home/mnt2" 2>&1 || true
+fusermount3 -u "$1/home/mnt2" || umount "$1/home/mnt2"
+umount "$1/home/mnt"
+while kill -0 "$pid" 2> /dev/null; do sleep 0.02; done
+END
+if [ -e /etc/fuse.conf ]; then
+	bounded unshare --mount bash "$DIR/allowed" "$DIR" "$MQFS" "$TESTER" > "$DIR/out" 2>&1 || fail "with user_allow_other: $(cat "$DIR/out")"
+	equal 'root reads it' mine "$(head -n 1 "$DIR/out")"
+	match 'but not with -o private' 'Permission denied' "$(cat "$DIR/out")"
+fi
+
+# --- root's: permissions decide
+mqfs_start
+mkdir "$MNT/t"
+echo open >> "$MNT/t/0"
+equal 'a user reads' open "$("${user[@]}" cat "$MNT/t/0")"
+refused 'but may not write' 'Permission denied' "${user[@]}" bash -c "echo no >> '$MNT/t/0'"
+chmod 666 "$MNT/t/0"
+"${user[@]}" bash -c "echo yes >> '$MNT/t/0'"
+equal 'until the mode says so' 'open yes' "$(paste -sd ' ' "$MNT/t/0")"
+mqfs_stop
+mqfs_start -o private
+refused 'not with -o private' 'Permission denied' "${user[@]}" ls "$MNT"
+mqfs_stop
