@@ -157,8 +157,7 @@ class Floor(Scene):
         wait_until(lambda: mounted(self.directory), "the floor's mount")
 
     def down(self):
-        unmount(self.directory)
-        end_process(self.process)
+        end_process(self.process)        # it unmounts
         os.rmdir(self.directory)
 
     def path(self, n):
@@ -204,7 +203,7 @@ class Mqfs(Scene):
         self.process = None
 
     def down(self):
-        unmount(self.directory)
+        signal.pidfd_send_signal(self.process, signal.SIGTERM)   # it unmounts
         self.ended()
         os.rmdir(self.directory)
         shutil.rmtree(self.store)
