@@ -94,6 +94,7 @@ void watch_removed(struct store *s, struct topic *t);
 /* One wake-up of the deliverer for all that watch_committed() collected. */
 void watch_deliver(struct store *s);
 void watch_fail(struct store *s, int err);     /* ends every watcher with ERR, and those to come */
-void watch_stop(struct watch *w);              /* joins the deliverer, after watch_fail(); NULL is nothing */
+void watch_stop(struct watch *w);              /* joins the deliverer, after watch_fail(): all are told; NULL is nothing */
+void watch_free(struct watch *w);              /* after watch_stop() */
 
 #endif

@@ -340,6 +340,7 @@ void store_stop(struct store *s)
 		commit_stop(s->commit);
 	if (s->watch)
 		watch_fail(s, -ENOTCONN);
+	watch_stop(s->watch);
 }
 
 void store_close(struct store *s)
@@ -355,7 +356,7 @@ void store_close(struct store *s)
 		if (err)
 			store_say(s, LOG_WARNING, "no checkpoint at the end: %s; the next start reads more of the log", strerror(-err));
 	}
-	watch_stop(s->watch);
+	watch_free(s->watch);
 	keeper_free(s->keeper);
 	commit_free(s->commit);
 	log_free(s->log);

@@ -306,6 +306,12 @@ void watch_stop(struct watch *watch)
 	pthread_cond_signal(&watch->wake);
 	pthread_mutex_unlock(&watch->lock);
 	pthread_join(watch->thread, NULL);
+}
+
+void watch_free(struct watch *watch)
+{
+	if (!watch)
+		return;
 	pthread_cond_destroy(&watch->wake);
 	pthread_mutex_destroy(&watch->lock);
 	free(watch);
