@@ -24,11 +24,6 @@ static struct writer writer_of(fuse_req_t req)
 	return (struct writer){.uid = c->uid, .pid = (uint32_t)c->pid};
 }
 
-static void queue_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
-{
-	handle_open(req, n, fi, 0, n->queue->committed);
-}
-
 /* Under h->appending. */
 static int put(struct handle *h, const struct iovec *iov, int iovcnt, uint32_t messages, uint8_t flags, const struct writer *w)
 {
@@ -235,7 +230,7 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	p->deadline = commit_clock() + (int64_t)h->mount->commit_timeout;
+	p->deadline = commit_clock() + (int64_t)handle_mount(h)->commit_timeout;
 	/* The committer answers sooner than the deliverer. */
 	if (end == appended)
 		err = park_follow(p, pos, PARK_FIRM);
@@ -260,7 +255,7 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 		err = end_line(h, line, &w);
 	pos = h->last_pos;
 	pthread_mutex_unlock(&h->appending);
-	if (err || topic_setting(n->topic, SETTING_COMMIT) == COMMIT_FSYNC || pos <= store_committed(h->mount->store)) {
+	if (err || topic_setting(n->topic, SETTING_COMMIT) == COMMIT_FSYNC || pos <= store_committed(handle_mount(h)->store)) {
 		fuse_reply_err(req, -err);
 		return;
 	}
@@ -271,13 +266,12 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 		fuse_reply_err(req, ENOMEM);
 }
 
-static void queue_release(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+/* What is unfinished now gets no newline any more, if the mount stops or the file is released. */
+static void end_all(struct handle *h)
 {
-	struct handle *h = handle_of(fi);
 	struct writer w = {.uid = h->uid, .pid = h->pid};
 	struct line *line;
 
-	(void)n;
 	pthread_mutex_lock(&h->appending);
 	end_lines(h, &w);
 	while ((line = lines_first(&h->lines))) {
@@ -285,6 +279,24 @@ static void queue_release(fuse_req_t req, struct node *n, struct fuse_file_info 
 		line_end(&h->lines, line);
 	}
 	pthread_mutex_unlock(&h->appending);
+}
+
+static void stop_opened(struct opened *o)
+{
+	end_all((struct handle *)o);
+}
+
+static void queue_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+{
+	handle_open(req, n, fi, 0, n->queue->committed, stop_opened);
+}
+
+static void queue_release(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+
+	(void)n;
+	end_all(h);
 	handle_free(h);
 	fuse_reply_err(req, 0);
 }

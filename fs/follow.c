@@ -15,7 +15,7 @@ static void follow_open(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	if ((fi->flags & O_ACCMODE) != O_RDONLY)
 		fuse_reply_err(req, EPERM);
 	else
-		handle_open(req, n, fi, n->start, 0);
+		handle_open(req, n, fi, n->start, 0, NULL);
 }
 
 static void follow_woken(struct parked *p, int err);
@@ -89,7 +89,7 @@ static void follow_poll(fuse_req_t req, struct node *n, struct fuse_file_info *f
 
 	(void)n;
 	pthread_mutex_lock(&h->reading);
-	polled_take(&h->polled, h->mount->store, ph);
+	polled_take(&h->polled, handle_mount(h)->store, ph);
 	polled = h->polled;
 	position = offsets_position(&h->offsets, q->head);
 	pthread_mutex_unlock(&h->reading);

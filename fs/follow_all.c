@@ -7,6 +7,7 @@
 #include "follow.h"
 #include "history.h"
 #include "node.h"
+#include "opened.h"
 #include "park.h"
 #include "polled.h"
 #include <errno.h>
@@ -17,7 +18,7 @@
 #include <sys/poll.h>
 
 struct stream {
-	struct mount *mount;
+	struct opened opened;            /* first: it is cast to this */
 	struct topic *topic;             /* held */
 	uint64_t start;                  /* log position */
 	pthread_mutex_t lock;
@@ -35,14 +36,19 @@ static struct stream *stream_of(const struct fuse_file_info *fi)
 
 static void stream_free(struct stream *s)
 {
+	opened_remove(&s->opened);
 	if (s->polled)
 		polled_free(s->polled);
 	merge_free(s->merge);
 	history_free(&s->history);
 	pthread_mutex_destroy(&s->lock);
 	topic_put(s->topic);
-	s->mount->handles--;
 	free(s);
+}
+
+static void free_opened(struct opened *o)
+{
+	stream_free((struct stream *)o);
 }
 
 static void all_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
@@ -58,12 +64,12 @@ static void all_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	s->mount = mount_of(req);
 	s->topic = topic_hold(n->topic);
 	s->start = n->start;
 	pthread_mutex_init(&s->lock, NULL);
 	history_init(&s->history);
-	s->mount->handles++;
+	s->opened.free = free_opened;
+	opened_add(mount_of(req), &s->opened);
 	fi->fh = (uintptr_t)s;
 	fi->direct_io = 1;
 	if (fuse_reply_open(req, fi) < 0)
@@ -77,7 +83,7 @@ static ssize_t stream_next(struct stream *s, char *to, size_t max)
 	ssize_t n = 0;
 
 	if (!s->merge)
-		n = merge_new(&s->merge, s->mount->store, s->topic, s->start);
+		n = merge_new(&s->merge, s->opened.mount->store, s->topic, s->start);
 	if (n)
 		return n;
 	slice_init(&slice);
@@ -219,7 +225,7 @@ static void all_poll(fuse_req_t req, struct node *n, struct fuse_file_info *fi, 
 
 	(void)n;
 	pthread_mutex_lock(&s->lock);
-	polled_take(&s->polled, s->mount->store, ph);
+	polled_take(&s->polled, s->opened.mount->store, ph);
 	polled = s->polled;
 	do {
 		gone = s->topic->removed;

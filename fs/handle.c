@@ -5,13 +5,18 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-static struct handle *handle_new(struct mount *m, struct queue *q, uint64_t start, uint64_t end)
+static void free_opened(struct opened *o)
+{
+	handle_free((struct handle *)o);
+}
+
+static struct handle *handle_new(struct mount *m, struct queue *q, uint64_t start, uint64_t end,
+	void (*stop)(struct opened *o))
 {
 	struct handle *h = calloc(1, sizeof *h);
 
 	if (!h)
 		return NULL;
-	h->mount = m;
 	h->queue = q;
 	topic_hold(q->topic);
 	pthread_mutex_init(&h->reading, NULL);
@@ -19,7 +24,9 @@ static struct handle *handle_new(struct mount *m, struct queue *q, uint64_t star
 	lines_init(&h->lines, &m->unfinished, UNFINISHED_MAX);
 	offsets_init(&h->offsets, start);
 	h->end = end;
-	m->handles++;
+	h->opened.stop = stop;
+	h->opened.free = free_opened;
+	opened_add(m, &h->opened);
 	return h;
 }
 
@@ -27,20 +34,21 @@ void handle_free(struct handle *h)
 {
 	struct topic *t = h->queue->topic;
 
+	opened_remove(&h->opened);
 	if (h->polled)
 		polled_free(h->polled);
 	reader_free(h->reader);
 	lines_free(&h->lines);
 	pthread_mutex_destroy(&h->reading);
 	pthread_mutex_destroy(&h->appending);
-	h->mount->handles--;
 	free(h);
 	topic_put(t);
 }
 
-void handle_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi, uint64_t start, uint64_t end)
+void handle_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi, uint64_t start, uint64_t end,
+	void (*stop)(struct opened *o))
 {
-	struct handle *h = handle_new(mount_of(req), n->queue, start, end);
+	struct handle *h = handle_new(mount_of(req), n->queue, start, end, stop);
 
 	if (!h) {
 		fuse_reply_err(req, ENOMEM);

@@ -13,12 +13,13 @@
 #include "line.h"
 #include "node.h"
 #include "offset.h"
+#include "opened.h"
 #include <pthread.h>
 
 struct polled;
 
 struct handle {
-	struct mount *mount;
+	struct opened opened;            /* first: it is cast to this */
 	struct queue *queue;
 
 	pthread_mutex_t reading;
@@ -46,8 +47,14 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
 	return (struct handle *)(uintptr_t)fi->fh;
 }
 
-/* Opens N's queue and answers the request. START: see offset.h. END: see struct handle. */
-void handle_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi, uint64_t start, uint64_t end);
+static inline struct mount *handle_mount(const struct handle *h)
+{
+	return h->opened.mount;
+}
+
+/* Opens N's queue and answers the request. START: see offset.h. END: see struct handle. STOP: see opened.h. */
+void handle_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi, uint64_t start, uint64_t end,
+	void (*stop)(struct opened *o));
 /* Ends what is polled, drops unfinished lines. */
 void handle_free(struct handle *h);
 /* Raises the mark to the queue's appended end. */

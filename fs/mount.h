@@ -9,9 +9,11 @@
 
 #include "store.h"
 #include <fuse_lowlevel.h>
+#include <pthread.h>
 
 struct locks;
 struct node_table;
+struct opened;
 
 struct mount {
 	struct store *store;
@@ -20,6 +22,8 @@ struct mount {
 	const char *store_path;         /* absolute */
 	struct node_table *table;       /* the nodes that the kernel knows: node.c */
 	struct locks *locks;            /* flock and fcntl locks, by file: lock.c */
+	pthread_mutex_t opened_lock;
+	struct opened *opened;          /* the open files, guarded by it: opened.c */
 	uint64_t commit_timeout;        /* ns */
 	int64_t started;                /* ns since 1970 */
 	_Atomic int64_t changed;        /* ns since 1970: when a topic last came or went; the root's mtime */
@@ -41,7 +45,8 @@ extern const struct fuse_lowlevel_ops mount_ops;      /* ops.c: the table of req
 
 /* ops.c: what the requests need besides the store. */
 int mount_start(struct mount *m);       /* before the session is made; 0 or -ENOMEM */
-void mount_stop(struct mount *m);       /* answers who waits for a lock with ENOTCONN; before the unmount */
-void mount_end(struct mount *m);        /* after the session is gone */
+/* Ends lines that were left unfinished, answers who waits for a lock with ENOTCONN. Before the store is stopped. */
+void mount_stop(struct mount *m);
+void mount_end(struct mount *m);        /* after the session is gone, before the store is closed */
 
 #endif

@@ -92,8 +92,8 @@ static int serve(struct mount *m, struct daemon *d, unsigned workers, const sigs
 	if (!err)
 		serve_wait(s, stop);
 	daemon_stopping(d);
-	store_stop(m->store);
 	mount_stop(m);
+	store_stop(m->store);
 	serve_stop(s);
 	return err;
 }

@@ -10,6 +10,7 @@
 #include "flock.h"
 #include "lock.h"
 #include "node.h"
+#include "opened.h"
 #include <errno.h>
 #include <poll.h>
 #include <time.h>
@@ -172,16 +173,21 @@ int mount_start(struct mount *m)
 	err = locks_new(&m->locks);
 	if (err)
 		node_table_free(m->table);
+	else
+		pthread_mutex_init(&m->opened_lock, NULL);
 	return err;
 }
 
 void mount_stop(struct mount *m)
 {
+	opened_stop(m);
 	locks_stop(m->locks, -ENOTCONN);
 }
 
 void mount_end(struct mount *m)
 {
+	opened_free(m);
+	pthread_mutex_destroy(&m->opened_lock);
 	locks_free(m->locks);
 	node_table_free(m->table);
 }

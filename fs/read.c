@@ -17,7 +17,7 @@ void reply_slice(fuse_req_t req, ssize_t n, struct slice *s)
 /* Under h->reading. */
 static ssize_t read_at(struct handle *h, struct reading *r)
 {
-	int err = h->reader ? 0 : reader_new(&h->reader, h->mount->store, h->queue);
+	int err = h->reader ? 0 : reader_new(&h->reader, handle_mount(h)->store, h->queue);
 
 	if (err)
 		return err;
@@ -95,7 +95,7 @@ static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at
 			p->handle = h;
 			p->size = size;
 			p->at = at;
-			p->deadline = commit_clock() + (int64_t)h->mount->commit_timeout;
+			p->deadline = commit_clock() + (int64_t)handle_mount(h)->commit_timeout;
 		}
 		err = park_watch_queue(p, h->queue, r.offset, PARK_INTERRUPTIBLE);
 		if (!err)

@@ -12,7 +12,7 @@ static void retained_open(fuse_req_t req, struct node *n, struct fuse_file_info 
 	if ((fi->flags & O_ACCMODE) != O_RDONLY)
 		fuse_reply_err(req, EPERM);
 	else
-		handle_open(req, n, fi, n->start, n->end);
+		handle_open(req, n, fi, n->start, n->end, NULL);
 }
 
 /* Bytes from OFFSET on in S. -ESTALE: they were trimmed meanwhile. */
@@ -27,7 +27,7 @@ static ssize_t read_retained(struct handle *h, uint64_t offset, size_t size, str
 	if (size > h->end - offset)
 		size = (size_t)(h->end - offset);
 	pthread_mutex_lock(&h->reading);
-	n = h->reader ? 0 : reader_new(&h->reader, h->mount->store, h->queue);
+	n = h->reader ? 0 : reader_new(&h->reader, handle_mount(h)->store, h->queue);
 	if (!n)
 		n = reader_read(h->reader, offset, size, s);
 	pthread_mutex_unlock(&h->reading);

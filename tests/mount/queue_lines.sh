@@ -87,4 +87,21 @@ os.write(f, b'by fsync\n')
 END
 equal 'lost: not by fsync' 'not lost by fsync' "$(tail -n 1 "$q")"
 equal 'lost: nothing is unfinished' 0 "$(json "$MNT/.mqfs/status.json" mount.unfinished)"
+
+# --- what is unfinished when the mount stops
+echo newline > "$MNT/t/.config/partial"
+python3 - "$q" > "$DIR/wrote" << 'END' &
+import os, sys, time
+f = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+os.write(f, b'when it stops')
+print(flush=True)
+time.sleep(100)
+END
+writer=$!
+disown $writer
+wait_lines "$DIR/wrote" 1
+mqfs_stop
+kill -9 $writer
+mqfs_start
+equal 'it is ended then' 'when it stops' "$(tail -n 1 "$q")"
 mqfs_stop
