@@ -274,7 +274,7 @@ void mountpoint_unmount(struct mount *m)
 	struct mounted now;
 
 	find_mounted(m->mountpoint, &now);
-	if (now.mqfs && strcmp(now.directory, m->mountpoint) == 0 && strcmp(now.source, m->store_path) == 0)
+	if (strcmp(now.directory, m->mountpoint) != 0 || (now.mqfs && strcmp(now.source, m->store_path) == 0))
 		fuse_session_unmount(m->session);
 	fuse_session_destroy(m->session);
 	m->session = NULL;
