@@ -3,7 +3,6 @@
 #include "checkpoint.h"
 #include "index.h"
 #include "runs.h"
-#include "scan.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <syslog.h>
@@ -51,48 +50,15 @@ int seal_committed(struct store *s)
 	return err;
 }
 
-static int gather_runs(struct store *s, struct segment *seg, struct runs *runs, int64_t *last_time)
-{
-	const void *body;
-	struct scan *scan;
-	struct record r;
-	int err = scan_open(&scan, s->disk, s->id.secret, seg->head.base);
-
-	if (err)
-		return err;
-	scan_limit(scan, seg->end);
-	scan_bodies(scan, false);
-	for (;;) {
-		struct run_queue *cache = NULL;
-		enum scan_found found;
-		err = scan_next(scan, &r, &body, &found);
-		if (err || found == SCAN_END)
-			break;
-		if (found == SCAN_DAMAGED)
-			continue;
-		*last_time = r.time;
-		if (r.type == RECORD_MESSAGES)
-			err = runs_add(runs, &cache, r.queue, r.offset, r.pos, r.length, r.messages);
-		if (err)
-			break;
-	}
-	scan_close(scan);
-	return err;
-}
-
 static int rebuild(struct store *s, struct segment *seg)
 {
-	int64_t last_time = 0;
+	int64_t last_time;
 	struct runs *runs;
-	int err = runs_new(&runs);
+	int err = runs_scan(s->disk, s->id.secret, seg->head.base, seg->end, &runs, &last_time);
 
 	if (err)
 		return err;
-	err = segment_time(seg, &last_time);
-	if (!err || err == -EBADMSG)
-		err = gather_runs(s, seg, runs, &last_time);
-	if (!err)
-		err = write_index(s, seg, last_time, runs);
+	err = write_index(s, seg, last_time, runs);
 	runs_free(runs);
 	if (!err)
 		store_say(s, LOG_NOTICE, "made the index of segment %016" PRIx64 " again", seg->head.base);

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "survey.h"
+#include "index.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what files there are ---- */
+
+static int note_segment(void *ctx, const char *name)
+{
+	struct survey *v = ctx;
+	struct found_segment *grown;
+	char *end;
+
+	if (strlen(name) != 16 || strspn(name, "0123456789abcdef") != 16)
+		return 0;
+	grown = realloc(v->segments, (v->count + 1) * sizeof *grown);
+	if (!grown)
+		return -ENOMEM;
+	v->segments = grown;
+	v->segments[v->count++] = (struct found_segment){.head.base = strtoull(name, &end, 16)};
+	return 0;
+}
+
+static int by_base(const void *a, const void *b)
+{
+	const struct found_segment *x = a, *y = b;
+
+	return x->head.base < y->head.base ? -1 : x->head.base > y->head.base;
+}
+
+static int read_head(struct store *s, struct found_segment *f)
+{
+	struct segment_head h = {.cluster = s->id.cluster};
+	uint64_t base = f->head.base;
+	char name[32];
+	int fd, err;
+
+	segment_name(name, base);
+	fd = disk_open(s->disk, name, O_RDONLY, 0);
+	if (fd < 0)
+		return fd;
+	err = segment_head_read(s->disk, fd, &h, s->id.secret);
+	disk_close(s->disk, fd);
+	if (h.cluster != s->id.cluster)
+		return -EXDEV;
+	if (err && err != -EBADMSG && err != -EIO)
+		return err;
+	f->head_valid = !err && h.base == base && h.cluster == s->id.cluster;
+	if (f->head_valid)
+		f->head = h;
+	return 0;
+}
+
+/* Sealed: its index is there, and ends where the next segment begins. */
+static int read_seal(struct survey *v, size_t n)
+{
+	struct found_segment *f = &v->segments[n];
+	struct index *index;
+	int err = index_open(v->store->disk, v->store->id.secret, f->head.base, &index);
+
+	if (err)
+		return err == -ENOENT || err == -EBADMSG || err == -EIO ? 0 : err;
+	f->sealed_end = index_end(index);
+	f->sealed = f->head_valid && (n + 1 == v->count || v->segments[n + 1].head.base == f->sealed_end);
+	index_close(index);
+	return 0;
+}
+
+size_t survey_segment_of(const struct survey *v, uint64_t pos)
+{
+	size_t n = v->count;
+
+	while (n > 1 && v->segments[n - 1].head.base > pos)
+		n--;
+	return n ? n - 1 : 0;
+}
+
+static int head_of(struct survey *v, size_t n, char *why)
+{
+	int err = read_head(v->store, &v->segments[n]);
+
+	if (err == -EPROTONOSUPPORT)
+		snprintf(why, STORE_WHY, "segment %016" PRIx64 " is of a newer format than this mqfs knows", v->segments[n].head.base);
+	if (err == -EXDEV)
+		snprintf(why, STORE_WHY, "segment %016" PRIx64 " is another store's than the file \"%s\"", v->segments[n].head.base, IDENTITY_FILE);
+	return err;
+}
+
+static int list_segments(struct survey *v, char *why)
+{
+	int err = disk_list(v->store->disk, "log", note_segment, v);
+
+	if (err == -ENOENT)
+		snprintf(why, STORE_WHY, "its directory log/ is missing: put it back from a copy");
+	if (err || !v->count)
+		return err;
+	qsort(v->segments, v->count, sizeof *v->segments, by_base);
+	return head_of(v, v->count - 1, why);          /* before its secret makes everything look damaged: is it ours? */
+}
+
+static int find_files(struct survey *v, char *why)
+{
+	int err = list_segments(v, why);
+
+	if (err)
+		return err;
+	err = checkpoint_load(v->store, UINT64_MAX, &v->at);
+	if (err && err != -ENOENT)
+		return err;
+	if (v->count ? v->segments[0].head.base > v->at.pos : v->at.pos > 0) {
+		snprintf(why, STORE_WHY, "the log's segments from position %" PRIu64 " on are missing: put them back, or see mqctl check", v->at.pos);
+		return -EUCLEAN;
+	}
+	v->from = survey_segment_of(v, v->at.pos);
+	err = 0;
+	for (size_t n = 0; !err && n < v->count; n++) {
+		if (n < v->from)
+			v->segments[n].head.time = TIME_UNKNOWN;
+		else if (!(err = head_of(v, n, why)))
+			err = read_seal(v, n);
+	}
+	return err;
+}
+
+/* ---- the survey ---- */
+
+static int add_invalid(struct survey *v, uint64_t begin, const char *what, bool unreadable)
+{
+	struct invalid *grown = realloc(v->invalid, (v->invalids + 1) * sizeof *grown);
+
+	if (!grown)
+		return -ENOMEM;
+	v->invalid = grown;
+	v->invalid[v->invalids++] = (struct invalid){begin, what, unreadable};
+	return 0;
+}
+
+uint64_t survey_next_base(const struct survey *v, size_t n)
+{
+	return n + 1 < v->count ? v->segments[n + 1].head.base : UINT64_MAX;
+}
+
+/* Where the walk of segment N begins: at K in a sealed one, whose runs its index has. */
+static uint64_t walk_from(const struct survey *v, size_t n)
+{
+	const struct found_segment *f = &v->segments[n];
+
+	return f->sealed && v->at.pos > f->head.base ? v->at.pos : f->head.base;
+}
+
+int survey_walk(const struct survey *v, size_t n, struct scan **scan)
+{
+	const struct found_segment *f = &v->segments[n];
+	int err = scan_open(scan, v->store->disk, v->store->id.secret, f->head.base);
+
+	if (err)
+		return err;
+	scan_limit(*scan, survey_next_base(v, n));
+	if (walk_from(v, n) == v->at.pos) {
+		scan_seek(*scan, v->at.pos);
+		scan_expect_chain(*scan, v->at.chain);
+	} else if (f->head_valid) {
+		scan_expect_chain(*scan, f->head.chain);
+	}
+	return 0;
+}
+
+static int survey_record(struct survey *v, struct scan *scan, const struct record *r, enum scan_found found)
+{
+	int err = 0;
+
+	if (!scan_chained(scan))
+		err = add_invalid(v, r->pos, "a record that does not follow the one before it", false);
+	else if (found == SCAN_BODY)
+		err = add_invalid(v, r->pos, "a record's body", false);
+	if (r->committed > v->committed)
+		v->committed = r->committed;
+	v->end = scan_pos(scan);
+	return err;
+}
+
+static int survey_segment(struct survey *v, size_t n)
+{
+	const struct found_segment *f = &v->segments[n];
+	const void *body;
+	struct scan *scan;
+	struct record r;
+	int err = survey_walk(v, n, &scan);
+
+	if (err)
+		return err;
+	if (!f->head_valid)
+		err = add_invalid(v, f->head.base, "a segment's header", false);
+	if (f->sealed && f->sealed_end > v->committed)
+		v->committed = f->sealed_end;
+	while (!err) {
+		enum scan_found found;
+		uint64_t at = scan_pos(scan);
+		err = scan_next(scan, &r, &body, &found);
+		if (err == -EIO) {
+			err = add_invalid(v, at, "a place that the disk does not read", true);
+			scan_seek(scan, (at + UNREADABLE) & ~(uint64_t)(UNREADABLE - 1));
+			continue;
+		}
+		if (err || found == SCAN_END)
+			break;
+		if (found == SCAN_DAMAGED)
+			err = add_invalid(v, scan_begin(scan), "a record", false);
+		else
+			err = survey_record(v, scan, &r, found);
+	}
+	if (!err && n + 1 < v->count && scan_pos(scan) < survey_next_base(v, n) && !(f->sealed && scan_pos(scan) == f->sealed_end))
+		err = add_invalid(v, scan_pos(scan), "the end of a segment", false);
+	scan_close(scan);
+	return err;
+}
+
+/* The first invalid place at or behind C, or the end. */
+static void find_tail(struct survey *v)
+{
+	v->tail = v->end > v->committed ? v->end : v->committed;
+	for (size_t i = 0; i < v->invalids; i++) {
+		if (v->invalid[i].begin >= v->committed && v->invalid[i].begin < v->tail) {
+			v->tail = v->invalid[i].begin;
+			v->unreadable_tail = v->invalid[i].unreadable;
+		}
+	}
+}
+
+int survey(struct survey *v, char why[STORE_WHY])
+{
+	int err = find_files(v, why);
+
+	v->committed = v->end = v->at.pos;
+	for (size_t n = v->from; !err && n < v->count; n++) {
+		if (v->segments[n].head.base > v->end)
+			v->end = v->segments[n].head.base;
+		err = survey_segment(v, n);
+	}
+	if (err)
+		return err;
+	find_tail(v);
+	for (size_t i = 0; i < v->invalids; i++)
+		if (v->invalid[i].begin < v->committed)
+			store_damaged(v->store, v->invalid[i].begin, v->invalid[i].what);
+	return 0;
+}
+
+void survey_free(struct survey *v)
+{
+	free(v->segments);
+	free(v->invalid);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tail.h - the end of the log after a crash: what is torn goes to lost/, what is not committed yet is made durable.
+ *
+ * Errors   negative errno; then nothing may be appended or shown beyond C.
+ */
+#ifndef MQFS_STORE_TAIL_H
+#define MQFS_STORE_TAIL_H
+
+#include "survey.h"
+
+/* All from P on, durably; its segments leave the survey. */
+int tail_cut(struct survey *v);
+/* What stands between C and P is written again and synced. */
+int tail_make_durable(struct survey *v);
+
+#endif
