@@ -491,3 +491,39 @@ Test(store, damaged_checkpoints_do_not_matter_while_the_log_is_whole)
 	open_store();
 	expect("orders", "one\ntwo\nthree\n");
 }
+
+Test(store, a_missing_index_is_made_again)
+{
+	static char got[120 * BIG + 1];
+	int64_t give_up = commit_clock() + 10000000000;
+	char path[128], name[40];
+
+	killed_after(big_lines);
+	segment_index_name(name, 0);
+	snprintf(path, sizeof path, "%s/%s", scratch_path, name);
+	cr_assert_eq(unlink(path), 0);
+	open_store();
+	cr_assert_eq(read_all("orders", got, sizeof got), 120 * BIG);
+	while (access(path, F_OK) != 0)
+		cr_assert_lt(commit_clock(), give_up);
+}
+
+Test(store, the_log_of_another_store_is_refused_and_left_alone)
+{
+	struct identity id;
+	struct store_status st;
+
+	killed_after(three_lines);
+	cr_assert_eq(identity_load(&scratch.disk, &id), 0);
+	id.cluster++;
+	id.secret[0]++;
+	cr_assert_eq(identity_save(&scratch.disk, &id), 0);
+	cr_assert_eq(refused(), -EXDEV);
+	id.cluster--;
+	id.secret[0]--;
+	cr_assert_eq(identity_save(&scratch.disk, &id), 0);
+	open_store();
+	expect("orders", "one\ntwo\nthree\n");
+	store_status(store, &st);
+	cr_assert_eq(st.lost_files, 0);
+}
