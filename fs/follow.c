@@ -35,13 +35,14 @@ static int wait_for_more(fuse_req_t req, struct handle *h, const struct reading 
 	(*p)->handle = h;
 	(*p)->size = r->size;
 	(*p)->at = r->at;
+	(*p)->paged = r->paged;
 	return park_watch_queue(*p, h->queue, r->offset, PARK_INTERRUPTIBLE);
 }
 
 /* Answers REQ, or parks it: as P, which is NULL while it never was. */
-static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at, bool nonblock, struct parked *p)
+static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at, bool paged, bool nonblock, struct parked *p)
 {
-	struct reading r = {.size = size, .at = at, .records = topic_setting(h->queue->topic, SETTING_FRAMING) == FRAMING_WRITE};
+	struct reading r = {.size = size, .at = at, .paged = paged, .records = topic_setting(h->queue->topic, SETTING_FRAMING) == FRAMING_WRITE};
 	ssize_t n;
 
 	for (;;) {
@@ -67,14 +68,14 @@ static void follow_woken(struct parked *p, int err)
 		fuse_reply_err(p->req, -err);
 		park_free(p);
 	} else {
-		read_or_park(p->req, p->handle, p->size, p->at, false, p);
+		read_or_park(p->req, p->handle, p->size, p->at, p->paged, false, p);
 	}
 }
 
 static void follow_read(fuse_req_t req, struct node *n, size_t size, off_t at, struct fuse_file_info *fi)
 {
 	(void)n;
-	read_or_park(req, handle_of(fi), follow_size(size), at, fi->flags & O_NONBLOCK, NULL);
+	read_or_park(req, handle_of(fi), follow_size(size), at, read_paged(fi), fi->flags & O_NONBLOCK, NULL);
 }
 
 /* Beyond the last read, as the request has no offset. The next growth is told in any case, see polled.h. */

@@ -30,6 +30,7 @@ struct parked {
 	void *handle;
 	size_t size;
 	off_t at;
+	bool paged;                     /* see read.h */
 	int64_t deadline;               /* CLOCK_MONOTONIC ns; 0: none */
 	/* park.c's */
 	struct mount *mount;

@@ -47,6 +47,8 @@ ssize_t handle_read(struct handle *h, struct reading *r)
 	do {
 		h->offsets = before;
 		n = offsets_find(&h->offsets, at, h->queue->head, &r->offset, &skipped);
+		if (r->paged && (n || r->offset != at))
+			n = -EINVAL;
 		if (!n)
 			n = read_at(h, r);
 	} while (n == -ENODATA && r->offset < h->queue->head);
@@ -78,9 +80,9 @@ static void end_of_file(fuse_req_t req, struct handle *h, int err)
 static void read_woken(struct parked *p, int err);
 
 /* Answers REQ, or parks it: as P, which is NULL while it never was. */
-static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at, struct parked *p)
+static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at, bool paged, struct parked *p)
 {
-	struct reading r = {.size = size, .at = at};
+	struct reading r = {.size = size, .at = at, .paged = paged};
 	ssize_t n;
 	int err = 1;
 
@@ -95,6 +97,7 @@ static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at
 			p->handle = h;
 			p->size = size;
 			p->at = at;
+			p->paged = paged;
 			p->deadline = commit_clock() + (int64_t)handle_mount(h)->commit_timeout;
 		}
 		err = park_watch_queue(p, h->queue, r.offset, PARK_INTERRUPTIBLE);
@@ -117,12 +120,12 @@ static void read_woken(struct parked *p, int err)
 		end_of_file(p->req, p->handle, err);
 		park_free(p);
 	} else {
-		read_or_park(p->req, p->handle, p->size, p->at, p);
+		read_or_park(p->req, p->handle, p->size, p->at, p->paged, p);
 	}
 }
 
 void queue_read(fuse_req_t req, struct node *n, size_t size, off_t at, struct fuse_file_info *fi)
 {
 	(void)n;
-	read_or_park(req, handle_of(fi), size, at, NULL);
+	read_or_park(req, handle_of(fi), size, at, read_paged(fi), NULL);
 }

@@ -15,10 +15,21 @@ struct reading {
 	size_t size;
 	off_t at;
 	bool records;            /* not beyond the end of the record that it begins in */
+	bool paged;              /* whole pages for splice(2) or sendfile(2): read_paged() */
 	/* the answer */
 	uint64_t offset;         /* in the queue */
 	struct slice slice;
 };
+
+/*
+ * splice(2), sendfile(2) and copy_file_range(2) read through the kernel's page cache, from a page's beginning on and not from where the
+ * program does. Such a READ names no lock owner. It is answered where file offsets are queue offsets; where they are shifted
+ * (offset.h) its bytes would be shown elsewhere, so it is -EINVAL, at which programs go over to read(2).
+ */
+static inline bool read_paged(const struct fuse_file_info *fi)
+{
+	return fi->lock_owner == 0;
+}
 
 /* Committed bytes for R in r->slice, which is the caller's to free: how many. 0: r->offset is the committed end. */
 ssize_t handle_read(struct handle *h, struct reading *r);
