@@ -82,6 +82,10 @@ static ssize_t append(
 	if (t->retired || t->removed || t->closing)
 		return -EROFS;
 	pthread_mutex_lock(&h->appending);
+	if (h->replacing) {
+		pthread_mutex_unlock(&h->appending);
+		return -EPERM;
+	}
 	before = h->last_pos;
 	h->uid = w->uid;
 	h->pid = w->pid;

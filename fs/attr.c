@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attr.h"
 #include "change.h"
+#include "handle.h"
 #include "path.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -165,7 +166,8 @@ void attr_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int set, stru
 	unsigned mask = 0;
 	struct command *c;
 
-	(void)fi;
+	if (set & FUSE_SET_ATTR_SIZE && fi && n->kind == NODE_QUEUE)
+		handle_refuse_cut(handle_of(fi), (uint64_t)st->st_size);
 	if (set & FUSE_SET_ATTR_MODE)
 		mask |= OWNER_MODE;
 	if (set & FUSE_SET_ATTR_UID)

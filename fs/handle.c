@@ -63,6 +63,14 @@ void handle_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi, uint
 		handle_free(h);
 }
 
+void handle_refuse_cut(struct handle *h, uint64_t size)
+{
+	pthread_mutex_lock(&h->appending);
+	if (!h->last_pos && size < h->queue->committed)
+		h->replacing = true;
+	pthread_mutex_unlock(&h->appending);
+}
+
 void handle_mark_at(struct handle *h, uint64_t offset)
 {
 	uint64_t mark = h->mark;

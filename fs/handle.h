@@ -39,6 +39,7 @@ struct handle {
 	struct lines lines;
 	uint64_t last_pos;               /* log position behind its last record, 0: none */
 	uint64_t last_end;               /* queue offset behind it */
+	bool replacing;                  /* it was to be cut before it was written to: handle_refuse_cut() */
 	uint32_t uid, pid;               /* who wrote last: RELEASE names nobody */
 };
 
@@ -57,6 +58,9 @@ void handle_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi, uint
 	void (*stop)(struct opened *o));
 /* Ends what is polled, drops unfinished lines. */
 void handle_free(struct handle *h);
+/* A program that wants to cut the queue to SIZE and then write means to replace what is there, as editors do, and does not always look
+ * whether it could. What it writes is refused, too, or its copy would be added to the queue. */
+void handle_refuse_cut(struct handle *h, uint64_t size);
 /* Raises the mark to the queue's appended end. */
 void handle_mark(struct handle *h);
 void handle_mark_at(struct handle *h, uint64_t offset);
