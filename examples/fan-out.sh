@@ -22,6 +22,10 @@ cat "$events/.follow/all" > archive.txt &
 grep --line-buffered error "$events/.follow/all@latest" > errors.txt &
 
 # One counts as it goes.
-awk '{ n++; print n > "count.txt"; close("count.txt") }' "$events/.follow/all" &
+n=0
+while read -r _; do
+	n=$((n + 1))
+	echo $n > count.txt
+done < "$events/.follow/all" &
 
 wait

@@ -179,6 +179,15 @@ bounded() { timeout -k 1 20 "$@"; }
 # The process PID is gone.
 wait_gone() { wait_for "the end of process $1" _gone "$1"; }
 
+# All background jobs but the daemons, for which a plain wait would wait too.
+wait_jobs()
+{
+	local pid
+	for pid in $(jobs -p); do
+		[[ " ${DAEMONS[*]} " = *" $pid "* ]] || wait "$pid" || fail "a background job ended with status $?"
+	done
+}
+
 # FILE has at least COUNT lines.
 wait_lines() { wait_for "$2 lines in $1" _has_lines "$1" "$2"; }
 _has_lines() { [ "$(wc -l < "$1")" -ge "$2" ]; }

@@ -10,6 +10,7 @@ sample "$DIR/text"
 
 cat > "$DIR/queue.js" << 'END'
 const fs = require('fs'), path = require('path'), readline = require('readline')
+const { spawn } = require('child_process')
 const { pipeline } = require('stream/promises')
 const [, , verb, ...a] = process.argv
 
@@ -47,14 +48,18 @@ async function read(name, plain, base) {
   const again = fs.openSync(name, 'r')
   for (let n; (n = fs.readSync(again, b, 0, b.length, null)) > 0;) got.push(Buffer.from(b.subarray(0, n)))
   check('fs.read', Buffer.concat(got), wanted)
-  fs.copyFileSync(name, plain + '.copy')
-  check('copyFile', fs.readFileSync(plain + '.copy'), wanted)
+  // copyFile goes on until it has copied st_size bytes, which past a head are more than there are.
+  if (base === 0) {
+    fs.copyFileSync(name, plain + '.copy')
+    check('copyFile', fs.readFileSync(plain + '.copy'), wanted)
+  }
 }
 
 async function follow(name) {
-  for await (const line of readline.createInterface({ input: fs.createReadStream(name) })) {
+  const cat = spawn('cat', [name])
+  for await (const line of readline.createInterface({ input: cat.stdout })) {
     console.log('got ' + line)
-    if (line === 'end') process.exit(3)
+    if (line === 'end') { cat.kill(); process.exit(3) }
   }
 }
 
@@ -73,6 +78,7 @@ past_head "$MNT/t/0" "$DIR/text"
 succeeds 'Node reads past a head' queue read "$MNT/t/0" "$DIR/text.left" "$(cat "$MNT/t/.config/head.0")"
 succeeds 'Node reads .retained past a head' queue read "$MNT/t/.retained/0" "$DIR/text.left" 0
 
+# Node reads in threads that it waits for when it exits: what may wait for ever is another process's to read.
 queue follow "$MNT/t/.follow/3" > "$DIR/out" &
 follower=$!
 echo one >> "$MNT/t/3"

@@ -37,7 +37,7 @@ succeeds 'Perl reads past a head' perl "$DIR/read.pl" "$q" "$DIR/text.left" "$(c
 succeeds 'Perl reads .retained past a head' perl "$DIR/read.pl" "$MNT/perl/.retained/0" "$DIR/text.left" 0
 succeeds 'Perl IO::Handle with autoflush' perl -MIO::Handle -e 'open my $q, ">>", shift or die; $q->autoflush(1); print $q "part "; print $q "and rest\n"; $q->sync or die $!' "$q"
 equal 'a line in two writes' 'part and rest' "$(tail -n 1 "$q")"
-refused 'perl -i' 'not permitted|No such|Can.t' perl -i -pe 's/a/b/' "$q"
+match 'perl -i' "Can't do inplace edit.*not permitted" "$(perl -i -pe 's/a/b/' "$q" 2>&1)"
 perl -ne 'BEGIN { $| = 1 } print; exit 5 if /^end/' "$MNT/perl/.follow/0@latest" > "$DIR/out" &
 follower=$!
 wait_for 'Perl follows' bash -c "ls -l /proc/$follower/fd | grep -q follow"
@@ -68,7 +68,8 @@ for awk in gawk mawk 'busybox awk'; do
 		succeeds "$awk reads $place past a head" bash -c "$awk '{ print }' $t/$place > $DIR/out"
 		same "$awk reads $place past a head" "$DIR/text.left" "$DIR/out"
 	done
-	# mawk reads whole blocks unless told not to, and what it reads from a follower comes as it is there.
+	# mawk fills a block before it looks at it, unless it is told not to.
+	[ "$awk" != mawk ] || awk='mawk -W interactive'
 	timeout 20 $awk '{ print "got " $0; fflush() } /end/ { exit 3 }' "$t/.follow/1" > "$DIR/out" &
 	follower=$!
 	wait_lines "$DIR/out" 2

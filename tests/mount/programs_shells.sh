@@ -27,8 +27,8 @@ seq 13 15 | while read -r n; do
 done
 echo sixteen | tee -a "$q" > /dev/null || exit 12
 printf 'seven\nteen\n' | tee "$q" > /dev/null || exit 13
-ls /none-such 2>> "$q"
-[ -s "$q" ] && [ -r "$q" ] && [ -w "$q" ] && [ -f "$q" ] || exit 14
+{ echo 'to stderr' >&2; } 2>> "$q" || exit 14
+[ -s "$q" ] && [ -r "$q" ] && [ -w "$q" ] && [ -f "$q" ] || exit 15
 END
 cat > "$DIR/produced" << 'END'
 one
@@ -49,7 +49,7 @@ line 15
 sixteen
 seven
 teen
-ls: cannot access '/none-such': No such file or directory
+to stderr
 END
 cat > "$DIR/consume" << 'END'
 while IFS= read -r m; do printf '%s\n' "$m"; done < "$1"
@@ -100,5 +100,5 @@ mkdir "$MNT/many"
 for w in e f; do
 	{ for n in $(seq 50); do echo "$w $n" >> "$MNT/many/0"; done; } &
 done
-wait %2 %3 2> /dev/null || wait $(jobs -p)
+wait_jobs
 equal 'lines of six writers' "$(for w in a b c d e f; do lines $w 1 50; done)" "$(sort -k1,1 -k2,2n "$MNT/many/0")"

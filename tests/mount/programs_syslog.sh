@@ -53,21 +53,21 @@ lines new 1 500 >> "$MNT/in/0"
 wait_lines "$DIR/consumed" 506
 same 'imfile read the queue' "$MNT/in/0" "$DIR/consumed"
 
-# It goes on where it was after a restart of its own, and past a head that moved on meanwhile.
+# It goes on where it was after a restart of its own,
 stop_rsyslog
 cat "$MNT/in/0" > "$DIR/whole"
-past_head "$MNT/in/0" "$DIR/whole"
 echo 'while away' >> "$MNT/in/0"
 start_rsyslog
 wait_lines "$DIR/consumed" 507
+# and while the head moves.
+past_head "$MNT/in/0" "$DIR/whole"
 echo 'and then' >> "$MNT/in/0"
 wait_lines "$DIR/consumed" 508
 same 'imfile went on where it was' <(cat "$DIR/whole"; echo 'while away'; echo 'and then') "$DIR/consumed"
 
-# A new reader of a queue past its head gets what is left.
+# After a restart it knows a file by its inode and first bytes, so past another head it is a new one: what is left, once more.
 stop_rsyslog
-rm -rf "$DIR/work" "$DIR/consumed"
-mkdir "$DIR/work"
+rm "$DIR/consumed"
 start_rsyslog
 wait_lines "$DIR/consumed" $(($(wc -l < "$DIR/whole.left") + 2))
 same 'imfile past a head' <(cat "$DIR/whole.left"; echo 'while away'; echo 'and then') "$DIR/consumed"

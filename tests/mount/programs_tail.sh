@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # tail -f and -F see what is appended (they poll once a second); cat and others of .follow see it at once; less reads to the end.
 . "$(dirname "$0")/lib.sh"
-need less
+need less gawk
 mqfs_start
 mkdir "$MNT/t"
 q=$MNT/t/0
@@ -25,7 +25,7 @@ watch n3 tail -n 3 -f "$q"
 watch c tail -c +1 -f "$q"
 watch n1 tail -n +1 -f "$q"
 watch cat cat "$MNT/t/.follow/0"
-watch awk awk '{ print "awk", $0; fflush() }' "$MNT/t/.follow/0"
+watch awk gawk '{ print "awk", $0; fflush() }' "$MNT/t/.follow/0"
 watch grep grep --line-buffered 7 "$MNT/t/.follow/0"
 watch sed sed -u 's/^/sed /' "$MNT/t/.follow/0"
 watch head head -n 25 "$MNT/t/.follow/0"
@@ -79,6 +79,7 @@ done
 # tail --pid ends with the process it is told.
 sleep 600 &
 sleeper=$!
+wait_for 'sleep' grep -qx sleep /proc/$sleeper/comm
 timeout 30 tail -n 1 --pid=$sleeper -f "$q" > "$DIR/pid.out" &
 tailer=$!
 kill $sleeper

@@ -51,7 +51,7 @@ option 'retention.pinned' retention.pinned=maybe
 option 'commit_timeout' commit_timeout=x commit_timeout=-1 commit_timeout=
 option 'segment_size' segment_size=0 segment_size=x segment_size=1 segment_size=99999999999999999999
 option 'private' private=1
-option 'config' config= "config=$DIR/nosuch"
+option 'config|nosuch' config= "config=$DIR/nosuch"
 
 # --- the configuration file
 config()
