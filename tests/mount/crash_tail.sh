@@ -68,7 +68,10 @@ for how in garbage text zero cut; do
 	equal "after $how: nothing more is lost" 1 "$(lost)"
 	mqfs_stop
 	succeeds "after $how: mqctl check" "$MQCTL" check "$STORE"
-	succeeds "after $how: mqctl dump of lost/" "$MQCTL" dump "$STORE/lost/$(ls "$STORE/lost" | head -n 1)"
+	# 1: it says that the record is damaged, as it is after some of these
+	status=0
+	"$MQCTL" dump "$STORE/lost/$(ls "$STORE/lost")" > "$DIR/dump.out" 2>&1 || status=$?
+	[ $status -le 1 ] || fail "after $how: mqctl dump of lost/: exit status $status: $(cat "$DIR/dump.out")"
 done
 
 # Damage within what is committed: reported, kept; what stands behind it is readable, and nothing is cut.
@@ -85,7 +88,7 @@ python3 "$DIR/tail.py" "$STORE" flip 'message 10 of queue 0'
 status=0
 "$MQCTL" check "$STORE" > "$DIR/check.out" 2>&1 || status=$?
 [ $status -ne 0 ] || fail 'mqctl check finds no damage'
-match 'mqctl check says where' 't/0' "$(cat "$DIR/check.out")"
+match 'mqctl check says where' 'position [0-9]+.* queue 0 ' "$(cat "$DIR/check.out")"
 mqfs_start
 same 'another queue is whole' <(seq -f 'message %.0f of queue 1' 20) "$MNT/t/1"
 refused 'reading the damaged record' 'Input/output error' cat "$MNT/t/0"
@@ -93,6 +96,6 @@ equal 'what stands before it' 9 "$(cat "$MNT/t/0" 2> /dev/null | wc -l)"
 at=$(seq -f 'message %.0f of queue 0' 10 | wc -c)
 same 'what stands behind it' <(seq -f 'message %.0f of queue 0' 11 20) <(tail -c "+$((at + 1))" "$MNT/t/0")
 echo more >> "$MNT/t/0"
-equal 'appends go on' more "$(tail -n 1 "$MNT/t/0")"
+equal 'appends go on' more "$(tail -c "+$(($(stat -c %s "$MNT/t/0") - 4))" "$MNT/t/0")"
 equal 'nothing was cut' 0 "$(lost)"
 mqfs_stop

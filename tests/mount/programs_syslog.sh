@@ -65,9 +65,10 @@ echo 'and then' >> "$MNT/in/0"
 wait_lines "$DIR/consumed" 508
 same 'imfile went on where it was' <(cat "$DIR/whole"; echo 'while away'; echo 'and then') "$DIR/consumed"
 
-# After a restart it knows a file by its inode and first bytes, so past another head it is a new one: what is left, once more.
+# A new reader gets what is left.
 stop_rsyslog
-rm "$DIR/consumed"
+rm -r "$DIR/consumed" "$DIR/work"
+mkdir "$DIR/work"
 start_rsyslog
 wait_lines "$DIR/consumed" $(($(wc -l < "$DIR/whole.left") + 2))
 same 'imfile past a head' <(cat "$DIR/whole.left"; echo 'while away'; echo 'and then') "$DIR/consumed"

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One system call on a path, for what the shell cannot say. Prints its result, "ok", or the name of its errno.
+"""System calls on paths, for what the shell cannot say. Prints the result of one, "ok", or the name of its errno.
 
-  call.py OPERATION ARGUMENT...      text arguments take Python's escapes (\\n, \\x00); names are taken as bytes
+  call.py OPERATION ARGUMENT...      one
+  call.py                            each that comes on standard input: count of arguments, working directory, OPERATION
+                                     and the rest, each ended by NUL; a line of output for each
+
+Text arguments take Python's escapes (\\n, \\x00); names are taken as bytes.
 """
 import ctypes
 import errno
@@ -139,16 +143,42 @@ PLAIN = {
 }
 
 
-def main():
-    name, arguments = sys.argv[1], sys.argv[2:]
+def call(name, *arguments):
     operation = globals().get('op_' + name) or PLAIN[name]
     try:
         result = operation(*arguments)
     except OSError as e:
-        print(errno.errorcode.get(e.errno, e.errno))
+        print(errno.errorcode.get(e.errno, e.errno), flush=True)
         return 1
-    print(result if isinstance(result, (int, str)) else repr(result) if isinstance(result, bytes) else 'ok')
+    print(result if isinstance(result, (int, str)) else repr(result) if isinstance(result, bytes) else 'ok', flush=True)
     return 0
 
 
-sys.exit(main())
+def received():
+    """The next argument on standard input."""
+    got = b''
+    while not got.endswith(b'\0'):
+        byte = sys.stdin.buffer.read(1)
+        if not byte:
+            sys.exit(0)
+        got += byte
+    return os.fsdecode(got[:-1])
+
+
+def serve():
+    """A process for each, so that descriptors and locks end with it."""
+    while True:
+        count = int(received())
+        directory = received()
+        arguments = [received() for _ in range(count)]
+        child = os.fork()
+        if child == 0:
+            os.chdir(directory)
+            sys.exit(call(*arguments))
+        if os.waitpid(child, 0)[1] not in (0, 1 << 8):
+            print('call.py failed', flush=True)
+
+
+if len(sys.argv) > 1:
+    sys.exit(call(*sys.argv[1:]))
+serve()
