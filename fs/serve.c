@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define SPIN_NS 30000            /* how long to look for the next request before sleeping */
-#define TRUST_MAX 4
+#define DISTRUST 16              /* waits that have to be short before one is spent awake again after one in vain */
 #define SLOW_NS 100000           /* requests of a kind that takes this long on average are not run while leading */
 #define KINDS 64                 /* opcodes; rarer ones share */
 #define STUCK_NS 1000000         /* in one request for so long: somebody else shall read */
@@ -50,8 +50,7 @@ struct serve {
 	int over;                        /* eventfd: readable for ever once stopping */
 	int timer;                       /* timerfd of the watch thread */
 
-	/* Of the leader, whose changing hands orders them: whether waiting awake has lately found requests; 0: it has not. */
-	_Atomic int trust;
+	_Atomic int distrust;            /* short waits left until one is spent awake again; 0: wait awake */
 	_Atomic uint32_t average[KINDS]; /* ns that a request of the kind takes, recent ones weighing more */
 	struct worker worker[];
 };
@@ -154,14 +153,16 @@ static void sleep_until_request(struct worker *w)
 	w->asleep = false;
 }
 
-/* There was no request: awake for a while if that has paid lately, then asleep. */
+/* There was no request: awake for a while if that has paid lately, then asleep. On a busy machine it does not pay either, as others
+ * get the processor for long when they are let by. */
 static int await(struct worker *w)
 {
 	struct serve *s = w->serve;
 	uint64_t began = now_ns();
-	int trust = s->trust, got = -EAGAIN;
+	bool awake = s->distrust == 0;
+	int got = -EAGAIN;
 
-	while (trust > 0 && got == -EAGAIN && now_ns() - began < SPIN_NS) {
+	while (awake && got == -EAGAIN && now_ns() - began < SPIN_NS) {
 		sched_yield();
 		got = receive(w);
 	}
@@ -169,11 +170,10 @@ static int await(struct worker *w)
 		sleep_until_request(w);
 		got = receive(w);
 	}
-	/* Also a short sleep tells that staying awake would have found it. */
-	if (now_ns() - began < SPIN_NS)
-		s->trust = trust < TRUST_MAX ? trust + 1 : trust;
-	else
-		s->trust = trust > 0 ? trust - 1 : 0;
+	if (now_ns() - began >= SPIN_NS)
+		s->distrust = awake ? DISTRUST : s->distrust;
+	else if (!awake)
+		s->distrust--;
 	return got;
 }
 
