@@ -55,6 +55,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 	"${as_root[@]}" apt-get update -qq
 	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
 fi
+# fusermount3 wants this link, which bare images lack.
+[ -e /etc/mtab ] || "${as_root[@]}" ln -sf ../proc/self/mounts /etc/mtab
 [ $packages_only = 0 ] || exit 0
 
 # --- build
