@@ -10,6 +10,7 @@ PATH=$1:$PATH HOME=$2
 cd "$HOME"
 mqfs ~/mq.store ~/mq
 mkdir ~/mq/orders
+: > ~/watched
 cat ~/mq/orders/.follow/0 > ~/watched &
 echo '{"order":17}' >> ~/mq/orders/0 && echo "on disk"
 seq 100000 | tee -a ~/mq/orders/0 > /dev/null
