@@ -15,7 +15,7 @@
 #define CHECKPOINT_FACTOR 16           /* a checkpoint waits for this many times its own size of log */
 #define PREPARED 1u                    /* segments kept ready */
 #define RESERVE_SPARE (1u << 20)       /* bytes reserved beyond two checkpoints: for the indexes of segments */
-#define BUSY (8u << 20)                /* bytes appended in a tick above which zeroing would compete */
+#define BUSY (4u << 20)                /* bytes appended since the last look with which zeroing would compete */
 
 enum task { SEAL, CHECKPOINT, RESERVE, RETAIN, REBUILD, PREPARE, TASKS };
 
@@ -39,7 +39,7 @@ struct keeper {
 	_Atomic int64_t checkpoint_time;
 	_Atomic uint64_t due;          /* position at which the next checkpoint is made */
 	/* the thread's */
-	uint64_t seen;                 /* the log's end at the last look */
+	uint64_t seen, seen_before;    /* the log's end at this look, and at the one before */
 	uint64_t rebuild_from;
 	bool rebuilt;
 	int said[TASKS];               /* the last outcome of each: an error is told once */
@@ -88,12 +88,12 @@ int keeper_checkpoint(struct keeper *k)
 	return checkpoint_prune(k->store, 2);
 }
 
-/* Asked between two pieces of zeros: appends come first. */
+/* Asked before each piece of zeros: appends come first. */
 static bool may_fill(void *ctx)
 {
 	struct keeper *k = ctx;
 
-	return !k->store->stopping && log_end(k->store->log) - k->seen < BUSY;
+	return !k->store->stopping && log_end(k->store->log) - k->seen_before < BUSY;
 }
 
 /* A segment is prepared once the active one is well begun and the disk has room to spare; a recycled one needs no room. */
@@ -112,9 +112,7 @@ static void prepare(struct keeper *k)
 {
 	if (!wants_prepared(k))
 		return;
-	int err = supply_prepare(k->store->supply, PREPARED, may_fill, k);
-	if (err != -EAGAIN)
-		tell(k, PREPARE, err);
+	tell(k, PREPARE, supply_prepare(k->store->supply, PREPARED, may_fill, k));
 }
 
 static void rebuild(struct keeper *k)
@@ -144,7 +142,9 @@ static bool look(struct keeper *k)
 	uint64_t end = log_end(s->log);
 	bool active = end != k->seen, need_checkpoint = false;
 
+	k->seen_before = k->seen;
 	k->seen = end;
+	prepare(k);                    /* first: a segment under full load is full in a tenth of a second */
 	tell(k, SEAL, seal_committed(s));
 	if (s->applied >= k->due)
 		checkpoint(k);
@@ -154,7 +154,6 @@ static bool look(struct keeper *k)
 		checkpoint(k);
 	if (!k->rebuilt)
 		rebuild(k);
-	prepare(k);
 	/* What was appended meanwhile found us awake, and so did not wake us. */
 	active = active || log_end(s->log) != end;
 	return segments_trim(s->segments, UNUSED) > 0 || active || !k->rebuilt || wants_prepared(k) || gone > 0 || need_checkpoint;
@@ -212,6 +211,7 @@ int keeper_start(struct keeper **to, struct store *s, uint64_t checkpoint_pos)
 	k->store = s;
 	k->checkpoint_pos = checkpoint_pos;
 	k->due = checkpoint_pos + checkpoint_distance(s);
+	k->seen = log_end(s->log);
 	k->rebuild_from = segments_start(s->segments);
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_condattr_init(&monotonic);
@@ -235,10 +235,14 @@ void keeper_poke(struct keeper *k)
 	pthread_mutex_unlock(&k->lock);
 }
 
-/* A tick's wait may be cut short only for a checkpoint that is due: the bound on recovery's time is meant. */
+/* A tick's wait is cut short for a checkpoint that is due, as recovery's time depends on it, and for a segment that fills up within the
+ * tick: an appender that has to make the next one itself waits for a busy disk. */
 void keeper_advanced(struct keeper *k, uint64_t committed)
 {
-	if (k->asleep || committed >= k->due)
+	struct store *s = k->store;
+
+	if (k->asleep || committed >= k->due ||
+		(supply_ready(s->supply) < PREPARED && committed >= log_active(s->log) + s->options.segment_size / 4))
 		keeper_poke(k);
 }
 

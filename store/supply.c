@@ -18,7 +18,7 @@ struct supply {
 	unsigned ready;                /* log/prepared.0 ... log/prepared.READY-1 are there */
 	/* the keeper's */
 	int filling;                   /* descriptor of FILLING, -1: none */
-	uint64_t filled;               /* bytes of it */
+	bool recycled;                 /* FILLING has old bytes */
 };
 
 static void prepared_name(char to[32], unsigned n)
@@ -39,6 +39,7 @@ static int find_prepared(struct supply *p)
 	char from[32], to[32];
 
 	disk_unlink(p->disk, FILLING);
+	disk_unlink(p->disk, FILLING ".new");
 	for (unsigned n = 0; n < PREPARED_MAX; n++) {
 		struct stat st;
 		prepared_name(from, n);
@@ -129,7 +130,7 @@ int supply_recycle(struct supply *p, const char *path)
 		err = disk_rename(p->disk, path, FILLING);
 		if (!err) {
 			p->filling = disk_open(p->disk, FILLING, O_RDWR, 0);
-			p->filled = 0;
+			p->recycled = true;
 		}
 	} else {
 		err = disk_unlink(p->disk, path);
@@ -138,37 +139,51 @@ int supply_recycle(struct supply *p, const char *path)
 }
 
 /*
+ * When appends need the disk, a new file is good as it is: allocated, it reads as zeros. A recycled one is not, its old bytes would
+ * be taken for a torn tail; a new one takes its place, unless there is no room: then it must be filled.
+ */
+static bool give_way(struct supply *p)
+{
+	int fd;
+
+	if (p->recycled) {
+		if (allocate(p, FILLING ".new", &fd))
+			return false;
+		if (disk_rename(p->disk, FILLING ".new", FILLING)) {
+			disk_close(p->disk, fd);
+			return false;
+		}
+		disk_close(p->disk, p->filling);
+		p->filling = fd;
+		p->recycled = false;
+	}
+	return true;
+}
+
+/*
  * Recycled files are filled with zeros like new ones: that leaves their pages in the cache, and a record that
  * covers a part of a page which is not there would have to wait for it to be read.
  */
 static int fill(struct supply *p, bool (*keep_going)(void *ctx), void *ctx)
 {
-	void *zeros;
-	int err = 0;
+	void *zeros = calloc(1, PIECE);        /* never touched, so all of it is the kernel's one page of zeros */
+	uint64_t filled = 0;
+	int err = zeros ? 0 : -ENOMEM;
 
-	if (p->filling < 0) {
+	if (!err && p->filling < 0) {
 		err = allocate(p, FILLING, &p->filling);
-		if (err) {
+		if (err)
 			p->filling = -1;
-			return err;
-		}
-		p->filled = 0;
+		p->recycled = false;
 	}
-	zeros = calloc(1, PIECE);              /* never touched, so all of it is the kernel's one page of zeros */
-	if (!zeros)
-		return -ENOMEM;
-	while (!err && p->filled < p->file_size) {
-		size_t n = p->file_size - p->filled < PIECE ? (size_t)(p->file_size - p->filled) : PIECE;
-		if (!keep_going(ctx)) {
-			free(zeros);
-			return -EAGAIN;
-		}
-		err = disk_write(p->disk, p->filling, zeros, n, p->filled);
-		p->filled += n;
+	while (!err && filled < p->file_size && (keep_going(ctx) || !give_way(p))) {
+		size_t n = p->file_size - filled < PIECE ? (size_t)(p->file_size - filled) : PIECE;
+		err = disk_write(p->disk, p->filling, zeros, n, filled);
+		filled += n;
 	}
-	free(zeros);
-	if (!err)
+	if (!err && filled == p->file_size)
 		err = disk_sync(p->disk, p->filling);
+	free(zeros);
 	disk_close(p->disk, p->filling);
 	p->filling = -1;
 	return err;
@@ -179,12 +194,12 @@ int supply_prepare(struct supply *p, unsigned want, bool (*keep_going)(void *ctx
 	char name[32];
 	int err = 0;
 
-	while (!err && supply_ready(p) < want && want <= PREPARED_MAX) {
+	while (!err && (supply_ready(p) < want || p->filling >= 0) && supply_ready(p) < PREPARED_MAX) {
 		err = fill(p, keep_going, ctx);
-		if (err && err != -EAGAIN)
+		if (err) {
 			disk_unlink(p->disk, FILLING);
-		if (err)
 			break;
+		}
 		pthread_mutex_lock(&p->lock);
 		prepared_name(name, p->ready);
 		err = disk_rename(p->disk, FILLING, name);

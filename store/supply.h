@@ -4,7 +4,7 @@
  *
  * fdatasync(2) into blocks that were written before is cheaper than into merely allocated ones, and an append that needs a
  * new segment must know beforehand that there is room for it. Prepared files are log/prepared.N, the one in the making is log/filling; they are as long as a
- * segment file. -EAGAIN: not finished, go on later.
+ * segment file.
  *
  * Threads  any; the keeper prepares, the log takes.
  */
@@ -22,7 +22,8 @@ void supply_free(struct supply *p);
 int supply_take(struct supply *p, const char *path, int *fd);
 /* Gives a segment file that is no longer needed back: kept as a prepared one, or unlinked when there are enough. */
 int supply_recycle(struct supply *p, const char *path);
-/* Prepares until there are WANT. KEEP_GOING is asked between pieces of zeros: false gives up for now (-EAGAIN). */
+/* Prepares until there are WANT. KEEP_GOING is asked before each piece of zeros: once it is false, appends need the disk, and the file is
+ * handed over as it is, merely allocated. */
 int supply_prepare(struct supply *p, unsigned want, bool (*keep_going)(void *ctx), void *ctx);
 /* One is in the making. For the keeper. */
 bool supply_filling(struct supply *p);

@@ -79,15 +79,14 @@ Test(supply, a_full_disk_leaves_no_half_file)
 	cr_assert_eq(size_of("log/a"), -1);
 }
 
-Test(supply, filling_gives_way_and_goes_on_later)
+Test(supply, under_load_a_file_is_prepared_without_writing_zeros)
 {
-	cr_assert_eq(supply_prepare(supply, 1, never, NULL), -EAGAIN);
-	cr_assert_eq(supply_ready(supply), 0);
-	cr_assert_eq(supply_prepare(supply, 1, always, NULL), 0);
+	cr_assert_eq(supply_prepare(supply, 1, never, NULL), 0);
 	cr_assert_eq(supply_ready(supply), 1);
+	cr_assert_eq(scratch.calls[CALL_PWRITEV], 0);
 }
 
-Test(supply, a_recycled_file_has_no_old_bytes)
+static void recycle(bool (*keep_going)(void *ctx), bool full)
 {
 	char byte = 'x';
 	int fd;
@@ -97,21 +96,38 @@ Test(supply, a_recycled_file_has_no_old_bytes)
 	disk_close(&scratch.disk, fd);
 	cr_assert_eq(supply_recycle(supply, "log/a"), 0);
 	cr_assert_eq(size_of("log/a"), -1);
-	cr_assert_eq(supply_prepare(supply, 1, always, NULL), 0);
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_ALLOCATE] = full;
+	cr_assert_eq(supply_prepare(supply, 1, keep_going, NULL), 0);
 	cr_assert_eq(supply_take(supply, "log/b", &fd), 0);
 	cr_assert_eq(disk_read(&scratch.disk, fd, &byte, 1, 100000), 0);
 	cr_assert_eq(byte, 0);
 	disk_close(&scratch.disk, fd);
 }
 
+Test(supply, a_recycled_file_has_no_old_bytes)
+{
+	recycle(always, false);
+}
+
+Test(supply, a_recycled_file_has_no_old_bytes_under_load_either)
+{
+	recycle(never, false);
+}
+
+Test(supply, a_recycled_file_is_kept_when_there_is_no_room_for_another)
+{
+	recycle(never, true);
+	cr_assert_geq(scratch.calls[CALL_PWRITEV], 1);
+}
+
 Test(supply, a_new_process_finds_what_was_prepared_and_drops_what_was_not_finished)
 {
 	int fd;
 
-	cr_assert_eq(supply_prepare(supply, 2, always, NULL), 0);
-	cr_assert_eq(supply_take(supply, "log/a", &fd), 0);
+	cr_assert_eq(supply_prepare(supply, 1, always, NULL), 0);
+	fd = disk_open(&scratch.disk, "log/filling", O_WRONLY | O_CREAT, 0600);
 	disk_close(&scratch.disk, fd);
-	cr_assert_eq(supply_prepare(supply, 2, never, NULL), -EAGAIN);
 	supply_free(supply);
 	cr_assert_eq(supply_new(&supply, &scratch.disk, SIZE), 0);
 	cr_assert_eq(supply_ready(supply), 1);
