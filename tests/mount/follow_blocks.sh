@@ -31,7 +31,7 @@ equal 'also of another start' 'm 500' "$( (python3 -c "import os; os.lseek(0, $a
 
 # --- blocking
 python3 - "$q" "$f/0@latest" << 'END'
-import errno, os, select, signal, sys, threading, time
+import errno, mmap, os, select, signal, sys, threading, time
 q, name = sys.argv[1:]
 w = os.open(q, os.O_WRONLY | os.O_APPEND)
 r = os.open(name, os.O_RDONLY)
@@ -89,6 +89,8 @@ for size in 1 << 20, (1 << 20) - 4096, 4 << 20:
     while n < 1 << 20:
         n += len(os.read(r, size))
     assert n == 1 << 20, n
+with mmap.mmap(-1, 4 << 20) as m:           # whole pages: what is there is just what the kernel asks for first
+    assert os.preadv(r, [m], end + 5) > 1 << 19
 END
 refused 'writing to it' 'Operation not permitted' bash -c "echo no >> $f/0"
 

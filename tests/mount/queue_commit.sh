@@ -47,6 +47,12 @@ if mode != 'write':
     waits(True, 'fsync by a handle that wrote nothing', os.fsync, g)
 assert os.pread(g, 100, size) == b'by another handle\n'
 
+os.fsync(f)
+k = os.open(q, os.O_WRONLY | os.O_APPEND)
+os.write(k, b'after its own\n')
+waits(mode != 'write', 'fsync by a handle whose own is committed', os.fsync, f)
+size = os.stat(q).st_size - 18
+
 # a program reads what was written before it opened, and what it wrote itself
 os.write(f, b'before the open\n')
 size = os.stat(q).st_size if mode == 'write' else size + 18

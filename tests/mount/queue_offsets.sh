@@ -63,6 +63,14 @@ os.write(f, b'6\n')
 with open(q, 'rb') as r:
     r.seek(end)
     got = r.read()
+# The kernel's idea of the end may be an old one: here it has not looked since.
+g = os.open(q, os.O_WRONLY | os.O_APPEND)
+os.write(f, b'7\n')
+h = os.open('/proc/self/fd/%d' % g, os.O_WRONLY | os.O_APPEND)
+os.write(h, b'8\n')
+os.write(f, b'9\n')
+os.write(g, b'10\n')
+assert open(q, 'rb').read().endswith(b'7\n8\n9\n10\n')
 assert got == b'1\n22\n333\n4444\n5\n6\n', got
 END
 

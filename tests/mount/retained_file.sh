@@ -51,6 +51,7 @@ while True:
         break
     got += part
 assert len(got) == before.st_size, (len(got), before.st_size)
+assert os.pread(f, 100, before.st_size + 1) == b''
 assert os.stat(r).st_size == before.st_size + 4
 END
 

@@ -267,6 +267,28 @@ Test(line, a_refused_append_goes_on_swallowing)
 	in_log("next\n");
 }
 
+/* The line's memory moves when it gets a long rest. */
+Test(line, a_short_beginning_and_a_long_rest)
+{
+	size_t size = 100000;
+	char *text = malloc(size);
+	void *in_the_way;
+	struct cut c;
+
+	lines.most = UINT64_MAX;
+	wrote(ME, "begin");
+	in_the_way = malloc(100);
+	memset(text, 'x', size);
+	memcpy(text, "ning\n", 5);
+	cr_assert_eq(lines_cut(&lines, ME, text, size, size, &c), 0);
+	append(&c);
+	lines_keep(&lines, &c);
+	in_log("beginning\n");
+	cr_assert_eq(line_of(&lines, ME)->length, size - 5);
+	free(in_the_way);
+	free(text);
+}
+
 Test(line, all_unfinished_lines_share_a_budget)
 {
 	struct lines more;
