@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define MiB ((uint64_t)1 << 20)
+#define NOBODY UINT32_MAX              /* the root's uid before the log says one: chown(2) takes it for "leave as it is" */
 
 void store_options_normal(struct store_options *o)
 {
@@ -225,35 +226,41 @@ static int begin_epoch(struct store *s, const struct epoch *last)
 	if (err)
 		return err;
 	w.follow.pos = a.end;
-	err = commit_follow(s->commit, &w.follow);
-	if (err)
-		return err;
-	pthread_mutex_lock(&w.lock);
-	while (!w.done)
-		pthread_cond_wait(&w.told, &w.lock);
-	pthread_mutex_unlock(&w.lock);
-	return w.err;
+	do {                           /* however long the disk takes: nobody waits for an answer yet */
+		w.done = false;
+		err = commit_follow(s->commit, &w.follow);
+		pthread_mutex_lock(&w.lock);
+		while (!err && !w.done)
+			pthread_cond_wait(&w.told, &w.lock);
+		pthread_mutex_unlock(&w.lock);
+	} while (!err && w.err == -ETIMEDOUT);
+	return err ? err : w.err;
 }
 
 /* The root's owner is state like any other: the log's first command says who made the store. */
 static int own_root(struct store *s)
 {
 	struct command *c = command_new_waited();
+	int err = c ? command_wait(c, store_set_owner(s, c, NULL, NULL, OWNER_UID | OWNER_GID | OWNER_MODE, &s->options.owner)) : -ENOMEM;
 
-	return c ? command_wait(c, store_set_owner(s, c, NULL, NULL, OWNER_UID | OWNER_GID | OWNER_MODE, &s->options.owner)) : -ENOMEM;
+	return err == -ETIMEDOUT ? 0 : err;    /* it is in the log, and takes effect when the disk has got round to it */
 }
 
 static int start(struct store *s, char *why)
 {
 	struct recovered r;
 	uint64_t newest = 0;
+	bool ownerless;
 	size_t count;
 	int err;
 
-	*topics_root(s->topics) = s->options.owner;
+	topics_root(s->topics)->uid = NOBODY;
 	err = recover(s, &r, why);
 	if (err)
 		return err;
+	ownerless = topics_root(s->topics)->uid == NOBODY;
+	if (ownerless)
+		*topics_root(s->topics) = s->options.owner;
 	s->applied_at = r.start;
 	s->applied = r.start.pos;
 	s->read_only = r.read_only;
@@ -267,7 +274,7 @@ static int start(struct store *s, char *why)
 	disk_close(s->disk, r.active_fd);
 	if (!err)
 		err = begin_epoch(s, &r.start.epoch);
-	if (!err && r.start.pos == 0)
+	if (!err && ownerless)
 		err = own_root(s);
 	if (!err) {
 		checkpoint_list(s->disk, &newest, 1, &count);
