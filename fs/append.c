@@ -257,6 +257,7 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	line = line_of(&h->lines, fi->lock_owner);
 	if (line)
 		err = end_line(h, line, &w);
+	lines_leave(&h->lines, fi->lock_owner);
 	pos = h->last_pos;
 	pthread_mutex_unlock(&h->appending);
 	if (err || topic_setting(n->topic, SETTING_COMMIT) == COMMIT_FSYNC || pos <= store_committed(handle_mount(h)->store)) {

@@ -56,6 +56,14 @@ void line_end(struct lines *l, struct line *line)
 	forget(l, line);
 }
 
+void lines_leave(struct lines *l, uint64_t owner)
+{
+	struct line *line = find(l, owner);
+
+	if (line && !line->length)
+		forget(l, line);
+}
+
 /* A write of bulk has a thousand lines. The compiler makes vectors of the lanes, which are added up before they overflow. */
 static uint32_t newlines(const char *from, size_t size)
 {
@@ -144,17 +152,22 @@ static int prepare(struct lines *l, uint64_t owner, struct cut *c, size_t kept)
 	return err;
 }
 
+static bool refused_before(const struct line *line, const char *from, size_t size)
+{
+	return line->refused_length && size >= line->refused_length && memcmp(from, line->refused, line->refused_length) == 0;
+}
+
 /*
  * A line over the limit at the beginning of a write. All of the write is refused, so its last line has lost its beginning
  * unless it ends there too: what follows of it must not pass for a line of its own.
  */
 static int refuse(struct lines *l, uint64_t owner, const char *from, size_t size, struct line *line)
 {
-	if (from[size - 1] == '\n') {
-		if (line)
-			forget(l, line);
+	bool ends = from[size - 1] == '\n';
+
+	/* It would be refused again for what it is. */
+	if (!line && ends)
 		return -EMSGSIZE;
-	}
 	if (!line) {
 		line = calloc(1, sizeof *line);
 		if (!line)
@@ -166,8 +179,16 @@ static int refuse(struct lines *l, uint64_t owner, const char *from, size_t size
 	free(line->bytes);
 	line->bytes = NULL;
 	line->length = line->room = 0;
-	line->swallowing = true;
+	line->swallowing = !ends;
+	line->refused_length = size < LINE_REFUSED ? size : LINE_REFUSED;
+	memcpy(line->refused, from, line->refused_length);
 	return -EMSGSIZE;
+}
+
+/* Nothing is left to know of it. */
+static bool over_with(const struct line *line)
+{
+	return !line->length && !line->swallowing && !line->refused_length;
 }
 
 int lines_cut(struct lines *l, uint64_t owner, const char *from, size_t size, size_t max, struct cut *c)
@@ -178,6 +199,8 @@ int lines_cut(struct lines *l, uint64_t owner, const char *from, size_t size, si
 	int err = 0;
 
 	*c = (struct cut){.line = line, .taken = size};
+	if (line && refused_before(line, from, size))
+		return refuse(l, owner, from, size, line);
 	if (line && line->swallowing) {
 		const char *newline = memchr(from, '\n', size);
 		swallowed = newline ? (size_t)(newline - from) + 1 : size;
@@ -224,7 +247,8 @@ void lines_keep(struct lines *l, struct cut *c)
 		line->length += c->rest_length;
 	}
 	line->swallowing = c->swallowing;
-	if (!line->length && !line->swallowing)
+	line->refused_length = 0;
+	if (over_with(line))
 		forget(l, line);
 }
 
@@ -233,6 +257,6 @@ void lines_drop(struct lines *l, struct cut *c)
 	struct line *line = c->line;
 
 	atomic_fetch_sub(l->used, c->charged);
-	if (line && !line->length && !line->swallowing)
+	if (line && over_with(line))
 		forget(l, line);
 }

@@ -9,10 +9,13 @@
  *	lines_cut(l, owner, bytes, size, max, &cut)     what this write comes to
  *	store_append() of cut.iov                       nothing is copied but the line that the write leaves unfinished
  *	lines_keep(l, &cut) or lines_drop(l, &cut)      it is in the log, or it is refused: then all is as before
- *	lines_first(), line_end()                       what is unfinished, when its writer is done
+ *	lines_first(), line_end(), lines_leave()        what is unfinished, when its writer is done
  *
  * A line over the limit is refused as a whole: the write in which it passes the limit gets -EMSGSIZE, and what follows of the
  * line, up to its newline, is swallowed. Complete lines before it in that write are a write of their own, a short one.
+ *
+ * The kernel cuts a long write(2), and when a later piece of it is refused, the program sees no error but a short count, and goes
+ * on with what was refused. So a write that begins as the refused one did is refused again: this time the program sees it.
  *
  * Errors   -EMSGSIZE; -ENOBUFS: the budget for unfinished lines is spent; -ENOMEM. The latter two change nothing.
  * Threads  one at a time; the budget is shared by all handles.
@@ -27,6 +30,9 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+/* How much of a refused write is remembered, to know it again. */
+#define LINE_REFUSED 256u
+
 /* One lock owner's unfinished line. */
 struct line {
 	uint64_t owner;
@@ -34,6 +40,8 @@ struct line {
 	size_t length;
 	size_t room;                    /* of bytes */
 	bool swallowing;                /* it was over the limit: the rest of it, up to its newline, goes nowhere */
+	size_t refused_length;          /* 0: the owner's last write was not refused */
+	char refused[LINE_REFUSED];     /* what that began with */
 	struct line *next;
 };
 
@@ -70,5 +78,7 @@ struct line *line_of(struct lines *l, uint64_t owner);
 struct line *lines_first(struct lines *l);
 /* It is in the log, or lost. */
 void line_end(struct lines *l, struct line *line);
+/* OWNER's line has ended, if it was over the limit too: another process may come to be the same owner. */
+void lines_leave(struct lines *l, uint64_t owner);
 
 #endif

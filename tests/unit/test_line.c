@@ -343,3 +343,23 @@ Test(line, any_cut_gives_the_same_lines)
 		cr_assert_eq(messages, 9);
 	}
 }
+
+Test(line, what_goes_on_with_a_refused_piece_is_refused_too)
+{
+	wrote(ME, "01234");
+	cr_assert_eq(put(ME, "56789ab\n"), -EMSGSIZE);
+	/* the kernel answered the program with a short write of the first piece */
+	cr_assert_eq(put(ME, "56789ab\n"), -EMSGSIZE);
+	cr_assert_eq(put(ME, "56789ab\nnext\n"), -EMSGSIZE);
+	wrote(ME, "next\n");
+	in_log("next\n");
+	wrote(ME, "56789ab\n");
+}
+
+Test(line, nothing_is_swallowed_when_its_owner_has_left)
+{
+	cr_assert_eq(put(ME, "0123456789ab"), -EMSGSIZE);
+	lines_leave(&lines, ME);
+	wrote(ME, "next\n");
+	in_log("next\n");
+}
