@@ -80,6 +80,9 @@ _cleanup()
 	local status=$? i mounted pid
 	trap - EXIT ERR
 	set +e
+	if grep -qsE 'Sanitizer|runtime error:' "$DIR"/*.log; then
+		fail 'a sanitizer has found something'
+	fi
 	if [ -e "$DIR/failed" ] && [ $status -ne 1 ]; then
 		[ $status -eq 0 ] || say "the script ended with status $status"
 		status=1

@@ -261,10 +261,11 @@ Test(scan, another_secret_finds_nothing)
 Test(scan, missing_file_and_directory_are_errors)
 {
 	struct scan *s;
+	char path[64];
 
 	cr_assert_eq(scan_open_file(&s, disk, secret, "none", 0, 0), -ENOENT);
 	cr_assert_eq(disk_mkdir(disk, "dir", 0700), 0);
 	cr_assert_eq(scan_open_file(&s, disk, secret, "dir", 0, 0), -EBADMSG);
-	cr_assert_eq(rmdir(strcat(directory, "/dir")), 0);
-	directory[strlen(directory) - 4] = 0;
+	snprintf(path, sizeof path, "%s/dir", directory);
+	cr_assert_eq(rmdir(path), 0);
 }
