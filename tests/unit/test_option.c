@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "conffile.h"
 #include "option.h"
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -220,6 +221,18 @@ Test(option, a_bad_line_is_named_by_file_and_number)
 	conf_refused("commit = write ; "
 		     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 		     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\n", ":1: ");
+}
+
+/* -ENOENT lets mqfs start without /etc/mqfs.conf: it must not mean a name in it. */
+Test(option, an_unknown_name_is_no_missing_file)
+{
+	const char *path = conf("comit = write\n");
+	struct choices c;
+
+	choices_normal(&c);
+	cr_expect_eq(conffile_take(&c, path, "/s", why), -EINVAL);
+	unlink(path);
+	cr_expect_eq(conffile_take(&c, path, "/s", why), -ENOENT);
 }
 
 Test(option, a_file_that_is_named_must_be_there)
