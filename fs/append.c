@@ -55,6 +55,8 @@ static ssize_t append_lines(
 	if (err)
 		return err;
 	lines_keep(&h->lines, &c);
+	if (c.iovcnt && c.rest_length)
+		c.line->behind = h->last_pos;
 	return (ssize_t)c.taken;
 }
 
@@ -116,8 +118,19 @@ static void answer_write(fuse_req_t req, struct handle *h, off_t at, ssize_t tak
 	fuse_reply_write(req, (size_t)taken);
 }
 
+/* It is not known whether the complete lines of a write will be there; what it left unfinished is not. */
+static int write_failed(struct handle *h, uint64_t pos, int err)
+{
+	pthread_mutex_lock(&h->appending);
+	lines_undo(&h->lines, pos);
+	pthread_mutex_unlock(&h->appending);
+	return err;
+}
+
 static void write_woken(struct parked *p, int err)
 {
+	if (err)
+		err = write_failed(p->handle, p->follower.pos, err);
 	answer_write(p->req, p->handle, p->at, err ? err : (ssize_t)p->size);
 	park_free(p);
 }
@@ -138,7 +151,7 @@ static void write_committed(
 		int err = park_follow(p, pos, PARK_FIRM);
 		if (!err)
 			return;
-		taken = err;
+		taken = write_failed(h, pos, err);
 	}
 	park_free(p);
 	answer_write(req, h, at, taken);

@@ -56,6 +56,15 @@ void line_end(struct lines *l, struct line *line)
 	forget(l, line);
 }
 
+void lines_undo(struct lines *l, uint64_t behind)
+{
+	struct line *line;
+
+	LL_SEARCH_SCALAR(l->unfinished, line, behind, behind);
+	if (line)
+		forget(l, line);
+}
+
 void lines_leave(struct lines *l, uint64_t owner)
 {
 	struct line *line = find(l, owner);
@@ -248,6 +257,7 @@ void lines_keep(struct lines *l, struct cut *c)
 	}
 	line->swallowing = c->swallowing;
 	line->refused_length = 0;
+	line->behind = 0;
 	if (over_with(line))
 		forget(l, line);
 }

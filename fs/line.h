@@ -40,6 +40,7 @@ struct line {
 	size_t length;
 	size_t room;                    /* of bytes */
 	bool swallowing;                /* it was over the limit: the rest of it, up to its newline, goes nowhere */
+	uint64_t behind;                /* log position behind the lines of the write that began it, 0: there were none; the caller's */
 	size_t refused_length;          /* 0: the owner's last write was not refused */
 	char refused[LINE_REFUSED];     /* what that began with */
 	struct line *next;
@@ -78,6 +79,9 @@ struct line *line_of(struct lines *l, uint64_t owner);
 struct line *lines_first(struct lines *l);
 /* It is in the log, or lost. */
 void line_end(struct lines *l, struct line *line);
+/* The write whose lines end at log position BEHIND got an error, so its program still has what it left unfinished, and writes that
+ * again. Unless it was gone on with. */
+void lines_undo(struct lines *l, uint64_t behind);
 /* OWNER's line has ended, if it was over the limit too: another process may come to be the same owner. */
 void lines_leave(struct lines *l, uint64_t owner);
 

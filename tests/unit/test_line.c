@@ -363,3 +363,24 @@ Test(line, nothing_is_swallowed_when_its_owner_has_left)
 	wrote(ME, "next\n");
 	in_log("next\n");
 }
+
+Test(line, what_a_failed_write_left_unfinished_goes_with_it)
+{
+	wrote(ME, "one\ntw");
+	lines_first(&lines)->behind = 100;
+	lines_undo(&lines, 99);
+	unfinished(ME, "tw");
+	lines_undo(&lines, 100);
+	wrote(ME, "one\ntwo\n");
+	in_log("one\none\ntwo\n");
+}
+
+Test(line, a_line_that_was_gone_on_with_stays)
+{
+	wrote(ME, "one\ntw");
+	lines_first(&lines)->behind = 100;
+	wrote(ME, "o, thr");
+	lines_undo(&lines, 100);
+	wrote(ME, "ee\n");
+	in_log("one\ntwo, three\n");
+}
