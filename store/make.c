@@ -1,17 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "make.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const directories[] = {"log", "checkpoint", "lost"};
+
+/* The new directory's own name; where the parent may not be read, the system has to do without being asked. */
+static int sync_parent(const char *path, char why[STORE_WHY])
+{
+	char parent[PATH_MAX];
+	int fd, err = 0;
+
+	if (snprintf(parent, sizeof parent, "%s/..", path) >= (int)sizeof parent)
+		return -ENAMETOOLONG;
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && fsync(fd))
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (err)
+		snprintf(why, STORE_WHY, "cannot be made: %s", strerror(-err));
+	return err;
+}
 
 int store_make_directory(const char *path, char why[STORE_WHY])
 {
 	struct stat st;
 
 	if (mkdir(path, 0700) == 0)
-		return 0;
+		return sync_parent(path, why);
 	if (errno == EEXIST && stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
 		snprintf(why, STORE_WHY, "is not a directory");
 		return -ENOTDIR;

@@ -15,10 +15,14 @@
  *    be taken for the new end's.
  * 4. What stands between C and P may be in the page cache only, and may have failed to reach the disk without anybody knowing: the error
  *    went to a process that is gone. So it is written again, the same bytes, and synced, before it is shown. When that fails, the store
- *    opens for reading, up to C.
+ *    opens for reading, up to C. The same holds for the header and the name of a segment that begins at C or behind: nothing in it was
+ *    committed, so nobody has synced them yet, and the log would go on in a file that a power cut takes away. So they are made durable even
+ *    when C and P are the same. And so are all names: whoever was killed between a rename and the sync of its directory has left an identity file
+ *    or a checkpoint that we see, build on (segments go because of it), and would not find again.
  * 5. The records from K to P are applied, and make the runs of the unsealed segments.
  */
 #include "recover.h"
+#include "checkpoint.h"
 #include "runs.h"
 #include "survey.h"
 #include "tail.h"
@@ -35,6 +39,8 @@ static int replay_record(struct store *s, const struct record *r, const void *bo
 
 	if (runs && r->type == RECORD_MESSAGES)
 		err = runs_add(runs, &cache, r->queue, r->offset, r->pos, r->length, r->messages);
+	if (err == -EINVAL)                      /* it overlaps what its queue has: state_apply() says so and passes it over as well */
+		err = 0;
 	if (!err && r->pos >= to->start.pos) {
 		if (r->type == RECORD_MESSAGES || body_valid)
 			err = state_apply(s, r, body);
@@ -161,6 +167,10 @@ int recover(struct store *s, struct recovered *r, char why[STORE_WHY])
 	r->committed = v.committed;
 	if (!r->read_only) {
 		tail = v.unreadable_tail ? -EIO : tail_cut(&v);
+		if (tail == -ENOSPC || tail == -EDQUOT) {
+			reserve_release(s);      /* the keeper makes it again, once there is room */
+			tail = tail_cut(&v);
+		}
 		if (!tail)
 			tail = tail_make_durable(&v);
 		if (tail) {

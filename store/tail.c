@@ -66,26 +66,44 @@ static int write_again(struct disk *d, uint64_t base, uint64_t from, uint64_t to
 	return err;
 }
 
+static int write_head_again(struct store *s, const struct segment_head *h)
+{
+	char name[32];
+	int fd, err;
+
+	segment_name(name, h->base);
+	fd = disk_open(s->disk, name, O_RDWR, 0);
+	if (fd < 0)
+		return fd;
+	err = segment_head_write(s->disk, fd, h, s->id.secret);
+	if (!err)
+		err = disk_sync(s->disk, fd);
+	disk_close(s->disk, fd);
+	return err;
+}
+
+static int make_names_durable(struct store *s)
+{
+	static const char *const directories[] = {".", "log", "checkpoint"};
+	int err = 0;
+
+	for (size_t i = 0; !err && i < sizeof directories / sizeof *directories; i++)
+		err = disk_sync_directory(s->disk, directories[i]);
+	return err;
+}
+
 int tail_make_durable(struct survey *v)
 {
 	int err = 0;
 
-	if (v->committed >= v->tail)
-		return 0;
 	for (size_t n = survey_segment_of(v, v->committed); !err && n < v->count; n++) {
 		const struct found_segment *f = &v->segments[n];
 		uint64_t from = f->head.base > v->committed ? f->head.base : v->committed;
 		uint64_t to = survey_next_base(v, n) < v->tail ? survey_next_base(v, n) : v->tail;
-		int fd;
-		char name[32];
-		segment_name(name, f->head.base);
-		if (f->head.base >= v->committed) {
-			fd = disk_open(v->store->disk, name, O_RDWR, 0);
-			err = fd < 0 ? fd : segment_head_write(v->store->disk, fd, &f->head, v->store->id.secret);
-			disk_close(v->store->disk, fd);
-		}
-		if (!err && !f->sealed)
+		if (f->head.base >= v->committed)
+			err = write_head_again(v->store, &f->head);
+		if (!err && !f->sealed && from < to)
 			err = write_again(v->store->disk, f->head.base, from, to);
 	}
-	return err ? err : disk_sync_directory(v->store->disk, "log");
+	return err ? err : make_names_durable(v->store);
 }
