@@ -60,7 +60,10 @@ static int copy_out(struct disk *d, int from_fd, uint64_t from, uint64_t end, co
 	if (!err)
 		err = disk_sync(d, fd);
 	disk_close(d, fd);
-	return err ? err : disk_sync_directory(d, "lost");
+	if (!err)
+		return disk_sync_directory(d, "lost");
+	disk_unlink(d, to);
+	return err;
 }
 
 static int zero(struct disk *d, int fd, uint64_t from, uint64_t end, uint8_t *piece)
