@@ -123,7 +123,7 @@ static int take_lock(struct store *s, char *why)
 {
 	char text[4200], *line;
 	void *other;
-	size_t len;
+	size_t len, line_len;
 	int err;
 
 	s->lock_fd = disk_open(s->disk, "lock", O_RDWR | O_CREAT, 0644);
@@ -133,10 +133,12 @@ static int take_lock(struct store *s, char *why)
 	}
 	err = disk_lock(s->disk, s->lock_fd);
 	if (err == -EBUSY) {
-		len = 0;
 		line = disk_load(s->disk, "lock", sizeof text, &other, &len) == 0 ? other : NULL;
-		snprintf(why, STORE_WHY, "is in use by another mqfs (pid and mountpoint: %.*s)", line ? (int)strcspn(memcpy(text, line, len), "\n") : 7,
-			line ? text : "unknown");
+		line_len = line ? strnlen(line, len) : 0;
+		if (line_len && memchr(line, '\n', line_len))
+			line_len = (size_t)((char *)memchr(line, '\n', line_len) - line);
+		snprintf(why, STORE_WHY, "is in use by another mqfs (pid and mountpoint: %.*s)", line_len ? (int)line_len : 7,
+			line_len ? line : "unknown");
 		free(line);
 		return err;
 	}
@@ -164,6 +166,12 @@ static int load_identity(struct store *s, char *why)
 	else if (err)
 		snprintf(why, STORE_WHY, "%s: %s", IDENTITY_FILE, strerror(-err));
 	return err;
+}
+
+/* Before anything is written there, the lock file included. */
+static int refuse_newer(struct store *s, char *why)
+{
+	return identity_load(s->disk, &s->id) == -EPROTONOSUPPORT ? load_identity(s, why) : 0;
 }
 
 static int make_tables(struct store *s)
@@ -266,9 +274,10 @@ static int start(struct store *s, char *why)
 	s->read_only = r.read_only;
 	s->base.recovered_bytes = r.replayed;
 	err = retain_heads_at_start(s);
-	if (err || s->read_only)
-		return err;
-	err = start_log(s, &r);
+	if (!err && s->read_only)
+		return 0;
+	if (!err)
+		err = start_log(s, &r);
 	if (r.active)
 		segment_put(r.active);
 	disk_close(s->disk, r.active_fd);
@@ -295,6 +304,8 @@ static int open_store(struct store *s, const char *path, char *why)
 		err = open_disk(s, path, why);
 	if (!err && s->options.create && !s->options.read_only)
 		err = store_check_foreign(s->disk, why);
+	if (!err && !s->options.read_only)
+		err = refuse_newer(s, why);
 	if (!err && !s->options.read_only)
 		err = take_lock(s, why);
 	if (!err && s->options.create && !s->options.read_only)
