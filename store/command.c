@@ -105,6 +105,8 @@ static int log_command(struct store *s, struct command *c, struct topic *t)
 		return -EROFS;
 	atomic_fetch_add(&c->users, 1);
 	err = log_append(s->log, &a, commit_point(s->commit));
+	if (err == -EIO)
+		commit_hurry(s->commit);                 /* so that everyone who waits hears of it now */
 	if (err) {
 		if (!a.end)                              /* no position was given, so there is no entry */
 			atomic_fetch_sub(&c->users, 1);
