@@ -75,8 +75,11 @@ static void keep_reserve(struct keeper *k)
 int keeper_checkpoint(struct keeper *k)
 {
 	struct checkpoint_info info;
-	int err = seal_committed(k->store);
+	int err = 0;
 
+	if (k->store->read_only)       /* memory may not say any more what the log does: see state_command() */
+		return -EROFS;
+	err = seal_committed(k->store);
 	if (!err)
 		err = checkpoint_write(k->store, &info);
 	if (err)
