@@ -2,6 +2,7 @@
 #include "scratch.h"
 #include "record.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,42 +13,87 @@ char scratch_path[64];
 struct faulty scratch;
 uint8_t scratch_secret[RECORD_SECRET];
 
+static bool fails_any(enum faulty_call call)
+{
+	int left = scratch.fail_any;
+
+	if (!left || !(scratch.kinds & 1u << call))
+		return false;
+	while (left > 1 && !atomic_compare_exchange_weak(&scratch.fail_any, &left, left - 1))
+		;
+	if (left > 1)
+		return false;
+	scratch.failed = call;
+	if (!scratch.stays)
+		scratch.fail_any = 0;
+	return true;
+}
+
 static bool fails(enum faulty_call call)
 {
+	if (scratch.before_call)
+		scratch.before_call(scratch.ctx);
 	scratch.calls[call]++;
-	return scratch.fail[call] && --scratch.fail[call] == 0;
+	return (scratch.fail[call] && --scratch.fail[call] == 0) || fails_any(call);
 }
 
 static int f_open(struct disk *d, const char *path, int flags, mode_t mode)
 {
+	int fd = fails(CALL_OPEN) ? scratch.error : scratch.under->ops->open(scratch.under, path, flags, mode);
+
 	(void)d;
-	return fails(CALL_OPEN) ? scratch.error : scratch.under->ops->open(scratch.under, path, flags, mode);
+	if (fd >= 0) {
+		scratch.opened++;
+		scratch.unsound[fd % SCRATCH_FILES] = false;
+	}
+	return fd;
 }
 
 static int f_close(struct disk *d, int fd)
 {
 	(void)d;
+	scratch.opened--;
 	return scratch.under->ops->close(scratch.under, fd);
 }
 
 static ssize_t f_pread(struct disk *d, int fd, void *to, size_t len, uint64_t at)
 {
 	(void)d;
-	return fails(CALL_PREAD) ? scratch.error : scratch.under->ops->pread(scratch.under, fd, to, len, at);
+	if (fails(CALL_PREAD)) {
+		if (!scratch.halved)
+			return scratch.error;
+		len = (len + 1) / 2;
+	}
+	return scratch.under->ops->pread(scratch.under, fd, to, len, at);
 }
 
 static ssize_t f_pwritev(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
 {
 	(void)d;
-	return fails(CALL_PWRITEV) ? scratch.error : scratch.under->ops->pwritev(scratch.under, fd, iov, n, at);
+	if (fails(CALL_PWRITEV)) {
+		if (!scratch.halved)
+			return scratch.error;
+		struct iovec half = {iov->iov_base, (iov->iov_len + 1) / 2};
+		return scratch.under->ops->pwritev(scratch.under, fd, &half, 1, at);
+	}
+	return scratch.under->ops->pwritev(scratch.under, fd, iov, n, at);
 }
 
 static int f_sync(struct disk *d, int fd)
 {
+	bool failed;
+
 	(void)d;
 	if (scratch.before_sync)
 		scratch.before_sync(scratch.ctx);
-	return fails(CALL_SYNC) ? scratch.error : scratch.under->ops->sync(scratch.under, fd);
+	failed = fails(CALL_SYNC);
+	scratch.retried += scratch.unsound[fd % SCRATCH_FILES];
+	if (!failed)
+		return scratch.under->ops->sync(scratch.under, fd);
+	scratch.unsound[fd % SCRATCH_FILES] = true;
+	if (scratch.sync_failed)
+		scratch.sync_failed(scratch.ctx, fd);
+	return scratch.error;
 }
 
 static int f_allocate(struct disk *d, int fd, uint64_t len)
@@ -59,13 +105,13 @@ static int f_allocate(struct disk *d, int fd, uint64_t len)
 static int f_truncate(struct disk *d, int fd, uint64_t len)
 {
 	(void)d;
-	return scratch.under->ops->truncate(scratch.under, fd, len);
+	return fails(CALL_TRUNCATE) ? scratch.error : scratch.under->ops->truncate(scratch.under, fd, len);
 }
 
 static int f_stat(struct disk *d, const char *path, struct stat *st)
 {
 	(void)d;
-	return scratch.under->ops->stat(scratch.under, path, st);
+	return fails(CALL_STAT) ? scratch.error : scratch.under->ops->stat(scratch.under, path, st);
 }
 
 static int f_rename(struct disk *d, const char *from, const char *to)
@@ -77,19 +123,19 @@ static int f_rename(struct disk *d, const char *from, const char *to)
 static int f_unlink(struct disk *d, const char *path)
 {
 	(void)d;
-	return scratch.under->ops->unlink(scratch.under, path);
+	return fails(CALL_UNLINK) ? scratch.error : scratch.under->ops->unlink(scratch.under, path);
 }
 
 static int f_mkdir(struct disk *d, const char *path, mode_t mode)
 {
 	(void)d;
-	return scratch.under->ops->mkdir(scratch.under, path, mode);
+	return fails(CALL_MKDIR) ? scratch.error : scratch.under->ops->mkdir(scratch.under, path, mode);
 }
 
 static int f_list(struct disk *d, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
 {
 	(void)d;
-	return scratch.under->ops->list(scratch.under, path, each, ctx);
+	return fails(CALL_LIST) ? scratch.error : scratch.under->ops->list(scratch.under, path, each, ctx);
 }
 
 static int f_sync_directory(struct disk *d, const char *path)
@@ -101,7 +147,7 @@ static int f_sync_directory(struct disk *d, const char *path)
 static int f_map(struct disk *d, int fd, size_t len, const void **at)
 {
 	(void)d;
-	return scratch.under->ops->map(scratch.under, fd, len, at);
+	return fails(CALL_MAP) ? scratch.error : scratch.under->ops->map(scratch.under, fd, len, at);
 }
 
 static int f_unmap(struct disk *d, const void *at, size_t len)
@@ -113,13 +159,13 @@ static int f_unmap(struct disk *d, const void *at, size_t len)
 static int f_space(struct disk *d, struct disk_space *space)
 {
 	(void)d;
-	return scratch.under->ops->space(scratch.under, space);
+	return fails(CALL_SPACE) ? scratch.error : scratch.under->ops->space(scratch.under, space);
 }
 
 static int f_lock(struct disk *d, int fd)
 {
 	(void)d;
-	return scratch.under->ops->lock(scratch.under, fd);
+	return fails(CALL_LOCK) ? scratch.error : scratch.under->ops->lock(scratch.under, fd);
 }
 
 static void f_free(struct disk *d)
@@ -150,7 +196,12 @@ static const struct disk_ops faulty_ops = {
 
 void scratch_init(void)
 {
-	strcpy(scratch_path, "/tmp/mqfs-test.XXXXXX");
+	scratch_init_in("/tmp");
+}
+
+void scratch_init_in(const char *parent)
+{
+	snprintf(scratch_path, sizeof scratch_path, "%s/mqfs-test.XXXXXX", parent);
 	if (!mkdtemp(scratch_path))
 		abort();
 	memset(&scratch, 0, sizeof scratch);
@@ -170,8 +221,13 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 	return remove(path);
 }
 
+void scratch_remove(const char *path)
+{
+	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 void scratch_end(void)
 {
 	disk_free(scratch.under);
-	nftw(scratch_path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(scratch_path);
 }
