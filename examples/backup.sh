@@ -8,7 +8,7 @@
 # .retained/0 is queue 0 as an ordinary file: it begins with the oldest message that is retained and its size is what there is, as
 # tar wants it. What is appended meanwhile is in the next backup. .retained is not listed, so the queues are named.
 set -eu
-mount=$1
+mount=${1:?which mount? See the top of this file}
 archive=$(realpath "$2")
 
 cd "$mount"

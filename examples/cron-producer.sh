@@ -7,7 +7,7 @@
 #
 # When echo comes back the message is on disk. If it could not be written, the exit status says so and cron mails the error.
 set -eu
-mount=$1
+mount=${1:?which mount? See the top of this file}
 topic=$mount/disks
 
 # Not mounted: say so, rather than write beside the mount.

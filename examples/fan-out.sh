@@ -8,12 +8,13 @@
 # .follow/all is the topic with all its queues, in the order in which the messages were written. What comes behind the @ is
 # where to start: "latest", an offset, a time like 2026-11-23T08:00:00Z, or -10m for the last ten minutes.
 set -eu
-mount=$1
+mount=${1:?which mount? See the top of this file}
 events=$mount/events
 
 [ -d "$events" ] || mkdir "$events"
 trap 'kill $(jobs -p) 2> /dev/null' EXIT
 trap exit INT TERM
+echo "follows $events into archive.txt, errors.txt and count.txt"
 
 # One keeps a copy of everything, from the oldest message on.
 cat "$events/.follow/all" > archive.txt &

@@ -9,7 +9,7 @@
 #
 # With commit=fsync a burst of log lines does not wait for the disk line by line, and kill -9 of mqfs loses none of them.
 set -eu
-mount=$(cd "$1" && pwd)
+mount=$(cd "${1:?which mount? See the top of this file}" && pwd)
 topic=$mount/syslog
 
 if [ ! -d "$topic" ]; then

@@ -5,7 +5,7 @@
 #	request-reply.sh ~/mq serve                     stop it with ^C
 #	request-reply.sh ~/mq ask 6 x 7                 prints the answer
 set -eu
-mount=$1
+mount=${1:?which mount? See the top of this file}
 verb=${2:-serve}
 
 for t in requests replies; do

@@ -4,7 +4,7 @@
 #
 #	restore.sh ~/mq backup.tar.gz
 set -eu
-mount=$1
+mount=${1:?which mount? See the top of this file}
 archive=$2
 
 unpacked=$(mktemp -d)

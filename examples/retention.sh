@@ -8,7 +8,7 @@
 #
 # What is too old or too much goes from the oldest end, whether it was read or not. Offsets of what stays do not change.
 set -eu
-mount=$1
+mount=${1:?which mount? See the top of this file}
 topic=$mount/${2:-orders}
 age=${3:-7d}
 size=${4:-10G}

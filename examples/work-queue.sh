@@ -10,7 +10,7 @@
 # (echo 4 > ~/mq/jobs/.config/queues), start one for each (work-queue.sh ~/mq 3) and append to jobs/any, which picks one.
 set -eu
 export LC_ALL=C                                 # ${#job} must count bytes, as offsets do
-mount=$1
+mount=${1:?which mount? See the top of this file}
 queue=${2:-0}
 bookmark=${3:-$HOME/.jobs.$queue}
 jobs=$mount/jobs
