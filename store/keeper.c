@@ -14,6 +14,7 @@
 #define UNUSED 3000000000              /* ns after which a mapping nobody reads goes */
 #define CHECKPOINT_FACTOR 16           /* a checkpoint waits for this many times its own size of log */
 #define PREPARED 1u                    /* segments kept ready */
+#define PREPARED_FAST 3u               /* and while one fills up within a tick */
 #define RESERVE_SPARE (1u << 20)       /* bytes reserved beyond two checkpoints: for the indexes of segments */
 #define BUSY (4u << 20)                /* bytes appended since the last look with which zeroing would compete */
 
@@ -38,8 +39,9 @@ struct keeper {
 	_Atomic uint64_t checkpoint_pos;
 	_Atomic int64_t checkpoint_time;
 	_Atomic uint64_t due;          /* position at which the next checkpoint is made */
+	_Atomic uint64_t seen;         /* the log's end at this look */
 	/* the thread's */
-	uint64_t seen, seen_before;    /* the log's end at this look, and at the one before */
+	uint64_t seen_before;          /* the log's end at the look before */
 	uint64_t rebuild_from;
 	bool rebuilt;
 	int said[TASKS];               /* the last outcome of each: an error is told once */
@@ -99,7 +101,18 @@ static bool may_fill(void *ctx)
 	return !k->store->stopping && log_end(k->store->log) - k->seen_before < BUSY;
 }
 
-/* A segment is prepared once the active one is well begun and the disk has room to spare; a recycled one needs no room. */
+/* Segments to have ready: one once the active one is well begun, or where the log has grown as much since the look at SINCE; more while
+ * segments fill up faster than the keeper looks. */
+static unsigned wanted(struct store *s, uint64_t since)
+{
+	uint64_t quarter = s->options.segment_size / 4, end = log_end(s->log);
+
+	if (end - since >= 4 * quarter)
+		return PREPARED_FAST;
+	return end - since >= quarter || end - log_active(s->log) >= quarter ? PREPARED : 0;
+}
+
+/* The disk has room to spare; a recycled file needs none. */
 static bool wants_prepared(struct keeper *k)
 {
 	struct store *s = k->store;
@@ -107,15 +120,15 @@ static bool wants_prepared(struct keeper *k)
 
 	if (supply_filling(s->supply))
 		return true;
-	return supply_ready(s->supply) < PREPARED && k->seen - log_active(s->log) >= s->options.segment_size / 4 &&
-		disk_space(s->disk, &space) == 0 && space.free >= 4 * s->options.segment_size;
+	return supply_ready(s->supply) < wanted(s, k->seen_before) && disk_space(s->disk, &space) == 0 &&
+		space.free >= (PREPARED_FAST + 3) * s->options.segment_size;
 }
 
 static void prepare(struct keeper *k)
 {
 	if (!wants_prepared(k))
 		return;
-	tell(k, PREPARE, supply_prepare(k->store->supply, PREPARED, may_fill, k));
+	tell(k, PREPARE, supply_prepare(k->store->supply, wanted(k->store, k->seen_before), may_fill, k));
 }
 
 static void rebuild(struct keeper *k)
@@ -244,8 +257,7 @@ void keeper_advanced(struct keeper *k, uint64_t committed)
 {
 	struct store *s = k->store;
 
-	if (k->asleep || committed >= k->due ||
-		(supply_ready(s->supply) < PREPARED && committed >= log_active(s->log) + s->options.segment_size / 4))
+	if (k->asleep || committed >= k->due || supply_ready(s->supply) < wanted(s, k->seen))
 		keeper_poke(k);
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define FILLING "log/filling"          /* the file that is being filled with zeros */
-#define PREPARED_MAX 2u
+#define PREPARED_MAX 4u
 #define PIECE (4u << 20)               /* bytes of zeros a write: long ones leave large folios, which map with fewer faults */
 
 struct supply {
