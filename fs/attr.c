@@ -10,7 +10,8 @@
 
 #define BLOCK 512u               /* of st_blocks, whatever st_blksize is */
 #define READ_SIZE (128u << 10)   /* st_blksize: what programs take for their buffers */
-#define PERMISSIONS 0777u
+/* The sticky bit is for a root where many make topics. The set-id bits would mean nothing, and are dropped. */
+#define PERMISSIONS 01777u
 
 static struct timespec time_of(int64_t ns)
 {

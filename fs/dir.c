@@ -163,7 +163,7 @@ static void mkdir_answer(struct change *c)
 void dir_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	const struct fuse_ctx *who = fuse_req_ctx(req);
-	struct owner owner = {.uid = who->uid, .gid = who->gid, .mode = mode & 0777};
+	struct owner owner = {.uid = who->uid, .gid = who->gid, .mode = mode & 01777};
 	struct command *c;
 	int err;
 
