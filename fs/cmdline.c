@@ -32,8 +32,7 @@ struct line {
 /* ---- the generic options of mount(8) ---- */
 
 /* What libfuse and fusermount3 hand to the kernel. */
-static const char *const passed[] = {"ro", "sync", "dirsync", "noatime", "nodiratime", "context=*", "fscontext=*", "defcontext=*", "rootcontext=*",
-	"allow_other"};
+static const char *const passed[] = {"ro", "sync", "dirsync", "noatime", "nodiratime", "context=*", "fscontext=*", "defcontext=*", "rootcontext=*"};
 
 /* For mount(8), systemd and the like, or what holds anyway. nosuid, nodev and noexec hold always, so that what asks for less is no more than
  * the default that mount.fuse(8) adds. */
@@ -75,6 +74,10 @@ static int take_one(struct line *l, char *text)
 		return 0;
 	if (matches(text, passed, sizeof passed / sizeof *passed))
 		return pass(l->o, text);
+	if (strcmp(text, "allow_other") == 0) {
+		l->o->allow_other = true;
+		return 0;
+	}
 	value = strchr(text, '=');
 	if (value)
 		*value++ = 0;
@@ -248,9 +251,14 @@ static int parse(struct line *l, int argc, char **argv)
 	err = take_paths(l, argc - optind, argv + optind);
 	if (!err)
 		err = take_file(l);
-	if (!err)
-		choices_apply(&l->choices, o);
-	return err;
+	if (err)
+		return err;
+	choices_apply(&l->choices, o);
+	if (o->private && o->allow_other) {
+		snprintf(l->why, STORE_WHY, "allow_other and private contradict each other");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 int options_parse(struct options *o, int argc, char **argv, char why[STORE_WHY])

@@ -227,7 +227,7 @@ static int session_options(const struct options *o, struct fuse_args *args)
 
 	snprintf(source, sizeof source, "fsname=%s", o->store);
 	failed = fuse_opt_add_opt(&list, "default_permissions,nosuid,nodev,noexec,subtype=mqfs") < 0 || fuse_opt_add_opt_escaped(&list, source) < 0;
-	if (!failed && !o->private && (geteuid() == 0 || all_may_allow_other()))
+	if (!failed && (o->allow_other || (!o->private && (geteuid() == 0 || all_may_allow_other()))))
 		failed = fuse_opt_add_opt(&list, "allow_other") < 0;
 	if (!failed && *o->fuse_options)
 		failed = fuse_opt_add_opt(&list, o->fuse_options) < 0;

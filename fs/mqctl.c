@@ -73,7 +73,7 @@ static void print_common(void)
 static void print_help(const struct verb *v)
 {
 	if (v) {
-		printf("usage: mqctl %s [-m MNT] [options] %s\n\n%s\n\n", v->name, v->operands, v->help);
+		printf("usage: mqctl %s [-m MNT] [options]%s%s\n\n%s\n\n", v->name, *v->operands ? " " : "", v->operands, v->help);
 		for (int i = 0; i < VERB_OPTIONS && v->option[i].name; i++)
 			print_option(&v->option[i]);
 		print_common();

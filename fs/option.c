@@ -90,7 +90,7 @@ static int unknown(const char *where, const char *name, char why[STORE_WHY])
 			like = option_row(id)->name;
 		}
 	}
-	snprintf(why, STORE_WHY, "%s%.60s: there is no such option%s%s%s", where, name, like ? "; is " : "", like ? like : "", like ? " meant?" : "");
+	snprintf(why, STORE_WHY, "%s%.60s: there is no such option; %s%s%s", where, name, like ? "is " : "--help shows them", like ? like : "", like ? " meant?" : "");
 	return -ENOENT;
 }
 

@@ -24,6 +24,7 @@ struct options {
 	bool debug;                      /* -d: libfuse's trace */
 	bool fake;                       /* mount -f: look at the options only */
 	bool private;                    /* no allow_other */
+	bool allow_other;                /* asked for: where it may not be, mounting fails */
 	bool help, version;
 	unsigned workers;                /* threads that serve requests */
 	char *fuse_options;              /* generic mount options that libfuse or the kernel takes: "ro,noatime", or "" */

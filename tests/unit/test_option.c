@@ -161,7 +161,8 @@ Test(option, generic_mount_options_are_taken_and_some_passed_on)
 	cr_expect_str_eq(o.fuse_options, "");
 	options_free(&o);
 	cr_assert_eq(parse_list("ro,noatime,workers=1,sync,allow_other"), 0, "%s", why);
-	cr_expect_str_eq(o.fuse_options, "ro,noatime,sync,allow_other");
+	cr_expect_str_eq(o.fuse_options, "ro,noatime,sync");
+	cr_expect(o.allow_other);
 	cr_expect_eq(o.workers, 1);
 	options_free(&o);
 }
@@ -233,6 +234,14 @@ Test(option, an_unknown_name_is_no_missing_file)
 	cr_expect_eq(conffile_take(&c, path, "/s", why), -EINVAL);
 	unlink(path);
 	cr_expect_eq(conffile_take(&c, path, "/s", why), -ENOENT);
+}
+
+Test(option, private_and_allow_other_do_not_go_together)
+{
+	refused("private,allow_other", "private");
+	refused("allow_other,private=yes", "allow_other");
+	cr_expect_eq(parse_list("allow_other,private=no"), 0, "%s", why);
+	options_free(&o);
 }
 
 Test(option, a_file_that_is_named_must_be_there)
