@@ -60,6 +60,8 @@ int verb_dump(const struct call *c);
 int find_mount_of(const char *path, char mountpoint[PATH_MAX], char rest[PATH_MAX], char why[WHY]);
 /* The mount that the call is about: -m, else the only one there is. */
 int find_mount(const struct call *c, char mountpoint[PATH_MAX], char why[WHY]);
+/* A mount of STORE is there. */
+bool find_served(const char *store);
 /* MOUNTPOINT/.mqfs/status.json; NULL with WHY. */
 json_t *find_status(const char *mountpoint, char why[WHY]);
 

@@ -184,3 +184,25 @@ json_t *find_status(const char *mountpoint, char why[WHY])
 		snprintf(why, WHY, "%s: %s", path, error.text);
 	return status;
 }
+
+bool find_served(const char *store)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char path[PATH_MAX], *line = NULL, *source;
+	size_t max = 0;
+	bool found = false;
+
+	while (f && !found && resolve(store, path) == 0 && getline(&line, &max, f) > 0) {
+		source = strstr(line, " - " TYPE " ");
+		if (!source)
+			continue;
+		source += sizeof " - " TYPE;
+		source[strcspn(source, " ")] = 0;
+		unescape(source);
+		found = strcmp(source, path) == 0;
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return found;
+}

@@ -71,3 +71,11 @@ status 'check of a damaged store' 1 "$MQCTL" check "$STORE"
 match 'where and what' "damage: log/0{16} at position [0-9]+ .*body is damaged" "$("$MQCTL" check -q "$STORE" || true)"
 status 'dump of a damaged store' 1 "$MQCTL" dump "$STORE" orders/0
 equal 'the other messages are there' "$(lines other 1 10)" "$("$MQCTL" dump "$STORE" orders/1 2> /dev/null | field body | head -n 10)"
+
+# --- straight after umount(8), which does not wait for the daemon
+STORE=$DIR/slow
+mqfs_start -o commit=fsync,sync_delay=300ms
+mkdir "$MNT/t"
+lines order 1 10 >> "$MNT/t/0"
+umount "$MNT"
+succeeds 'check straight after umount' "$MQCTL" check "$STORE"
