@@ -147,7 +147,10 @@ static int search(struct lookup *l, uint64_t last_pos, const struct key *key, st
 		return found < 0 ? found : 0;
 	l->found = false;
 	l->until = b.until;
-	return b.seen_before ? -EIO : -ENODATA;
+	if (!b.seen_before)
+		return -ENODATA;
+	store_damaged(l->store, b.low, "records that should be there or before");
+	return -EIO;
 }
 
 /* The segment of the last answer, held, when it is still there. */

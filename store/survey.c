@@ -216,6 +216,7 @@ static int survey_segment(struct survey *v, size_t n)
 	}
 	if (!err && n + 1 < v->count && scan_pos(scan) < survey_next_base(v, n) && !(f->sealed && scan_pos(scan) == f->sealed_end))
 		err = add_invalid(v, scan_pos(scan), "the end of a segment", false);
+	v->reached = f->sealed && f->sealed_end < scan_pos(scan) ? f->sealed_end : scan_pos(scan);
 	scan_close(scan);
 	return err;
 }
@@ -248,6 +249,9 @@ int survey(struct survey *v, char why[STORE_WHY])
 	for (size_t i = 0; i < v->invalids; i++)
 		if (v->invalid[i].begin < v->committed)
 			store_damaged(v->store, v->invalid[i].begin, v->invalid[i].what);
+	/* Behind a last record that has rotted nothing shows that it was there, but for C. */
+	if (v->count && v->reached < v->committed)
+		store_damaged(v->store, v->reached, "the end of the log");
 	return 0;
 }
 

@@ -37,6 +37,7 @@ struct survey {
 	size_t invalids;
 	uint64_t committed;            /* C */
 	uint64_t end;                  /* behind the last valid record */
+	uint64_t reached;              /* where the walk of the last segment ended */
 	uint64_t tail;                 /* P */
 	bool unreadable_tail;
 };
