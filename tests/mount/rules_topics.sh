@@ -19,7 +19,7 @@ def remove(name):
     os.rmdir(mnt + '/' + name)
 
 
-stay = {'stays-%03d' % i for i in range(300)}
+stay = {'stays-%03d' % i for i in range(900)}
 for i, name in enumerate(sorted(stay)):
     make(name)
     make('goes-%03d' % i)
