@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,17 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define KEPT 4                         /* directories whose descriptors are kept: a store has that many */
+
 struct directory {
 	struct disk disk;
 	int root;
+	pthread_mutex_t lock;
+	struct {
+		char path[32];
+		int fd;
+	} kept[KEPT];                  /* guarded by the lock */
+	int kept_count;
 };
 
 static int root_of(struct disk *d)
@@ -119,14 +128,39 @@ static int real_list(struct disk *d, const char *path, int (*each)(void *ctx, co
 	return stop;
 }
 
+/* Kept from the first sync on: a process that has used up its descriptors must not take that for a sync that failed. */
+static int directory_fd(struct directory *dir, const char *path, bool *kept)
+{
+	int fd = -1;
+
+	*kept = false;
+	pthread_mutex_lock(&dir->lock);
+	for (int i = 0; i < dir->kept_count && !*kept; i++) {
+		*kept = !strcmp(dir->kept[i].path, path);
+		fd = dir->kept[i].fd;
+	}
+	if (!*kept) {
+		fd = real_open(&dir->disk, path, O_RDONLY | O_DIRECTORY, 0);
+		*kept = fd >= 0 && dir->kept_count < KEPT && strlen(path) < sizeof dir->kept->path;
+		if (*kept) {
+			strcpy(dir->kept[dir->kept_count].path, path);
+			dir->kept[dir->kept_count++].fd = fd;
+		}
+	}
+	pthread_mutex_unlock(&dir->lock);
+	return fd;
+}
+
 static int real_sync_directory(struct disk *d, const char *path)
 {
-	int err, fd = real_open(d, path, O_RDONLY | O_DIRECTORY, 0);
+	bool kept;
+	int err, fd = directory_fd((struct directory *)d, path, &kept);
 
 	if (fd < 0)
 		return fd;
 	err = result(fsync(fd));
-	close(fd);
+	if (!kept)
+		close(fd);
 	return err;
 }
 
@@ -168,8 +202,13 @@ static int real_lock(struct disk *d, int fd)
 
 static void real_free(struct disk *d)
 {
-	close(root_of(d));
-	free(d);
+	struct directory *dir = (struct directory *)d;
+
+	for (int i = 0; i < dir->kept_count; i++)
+		close(dir->kept[i].fd);
+	close(dir->root);
+	pthread_mutex_destroy(&dir->lock);
+	free(dir);
 }
 
 static const struct disk_ops real_ops = {
@@ -200,9 +239,12 @@ int disk_open_directory(struct disk **d, const char *path)
 	if (!dir)
 		return -ENOMEM;
 	dir->disk.ops = &real_ops;
+	dir->kept_count = 0;
+	pthread_mutex_init(&dir->lock, NULL);
 	dir->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir->root < 0) {
 		int err = -errno;
+		pthread_mutex_destroy(&dir->lock);
 		free(dir);
 		return err;
 	}

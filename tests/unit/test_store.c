@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -531,4 +532,33 @@ Test(store, the_log_of_another_store_is_refused_and_left_alone)
 	expect("orders", "one\ntwo\nthree\n");
 	store_status(store, &st);
 	cr_assert_eq(st.lost_files, 0);
+}
+
+/* In a process of its own, which has one descriptor left, then none: the one is a new segment's, and its name is to be synced. */
+static void without_descriptors(void)
+{
+	static char big[64 << 10];
+	struct rlimit few;
+	struct topic *t;
+	int err = 0, next;
+
+	open_store();
+	t = make_topic("orders");
+	getrlimit(RLIMIT_NOFILE, &few);
+	next = dup(0);
+	close(next);
+	for (int left = 1; left >= 0 && (!err || err == -ENOBUFS); left--) {
+		few.rlim_cur = (rlim_t)(next + left);
+		setrlimit(RLIMIT_NOFILE, &few);
+		for (int n = 0; n < 40 && (!err || err == -ENOBUFS); n++)
+			err = append(t, big, sizeof big, true);
+	}
+	few.rlim_cur = few.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &few);
+	_exit(err == -ENOBUFS && append(t, big, sizeof big, true) == 0 ? 0 : 1);
+}
+
+Test(store, a_process_without_descriptors_heals)
+{
+	killed_after(without_descriptors);
 }
