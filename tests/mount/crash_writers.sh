@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 need python3
 rounds=3
-[ "$LONG" = 0 ] || rounds=100
+[ "$LONG" = 0 ] || rounds=30
 
 # A writer: numbered lines, one write each, noting in ITS.acked the last one whose write returned; from the number after it on when the
 # mount was gone. It ends with the mount.

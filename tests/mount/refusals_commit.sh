@@ -96,10 +96,14 @@ small_disk "$DIR/small" 64M
 mqfs_start_at "$DIR/small/store" "$MNT" -o segment_size=4M
 mkdir "$MNT/t"
 lines good 1 10 >> "$MNT/t/0"
-head -c 100M /dev/zero > "$DIR/small/filler" 2> /dev/null || true
-# Room that was made ready ahead is used first.
+# Fills the disk, and then the room that was made ready ahead.
+fill_disk()
+{
+	head -c 100M /dev/zero > "$DIR/small/filler" 2> /dev/null || true
+	head -c 64M /dev/zero | tr '\0' x | fold -w 1000 | tee -a "$MNT/t/0" > /dev/null 2> "$DIR/tee.err"
+}
 status=0
-head -c 64M /dev/zero | tr '\0' x | fold -w 1000 | tee -a "$MNT/t/0" > /dev/null 2> "$DIR/tee.err" || status=$?
+fill_disk || status=$?
 equal 'tee onto a full disk' 1 $status
 match 'tee onto a full disk' 'No space left on device' "$(cat "$DIR/tee.err")"
 big=$(printf '%08000d' 0)
@@ -119,7 +123,7 @@ succeeds 'echo when there is room again' bash -c "echo healed >> $MNT/t/0"
 equal 'healed' healed "$(tail -n 1 "$MNT/t/0")"
 
 # On a full disk retention works: raising the head lets segments go, and appends resume.
-head -c 100M /dev/zero > "$DIR/small/filler" 2> /dev/null || true
+fill_disk || true
 wait_for 'a full disk' full
 succeeds 'raising a head on a full disk' bash -c "echo latest > $MNT/t/.config/head.0"
 wait_for 'room by retention' bash -c "echo $big >> $MNT/t/0"
