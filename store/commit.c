@@ -21,6 +21,7 @@ struct commit {
 	pthread_cond_t work;           /* for the committer */
 	pthread_cond_t watch;          /* for the timer */
 	struct follower *followers;    /* in order of pos */
+	int64_t armed_at;              /* when it was armed: under a steady load that is during the last sync, and the disk does not idle */
 	bool urgent;                   /* someone waits: sync now */
 	bool syncing;                  /* the committer is at work and will look again */
 	bool timer_idle;
@@ -124,11 +125,8 @@ static bool wait_for_work(struct commit *c)
 {
 	while (!c->urgent && !c->armed && !c->stopping)
 		pthread_cond_wait(&c->work, &c->lock);
-	if (!c->urgent && !c->stopping) {
-		int64_t latest = commit_clock() + COMMIT_LATEST;
-		while (!c->urgent && !c->stopping && commit_clock() < latest)
-			wait_until(&c->work, &c->lock, latest);
-	}
+	while (!c->urgent && !c->stopping && commit_clock() < c->armed_at + COMMIT_LATEST)
+		wait_until(&c->work, &c->lock, c->armed_at + COMMIT_LATEST);
 	return !c->stopping;
 }
 
@@ -336,6 +334,8 @@ void commit_appended(struct commit *c, bool urgent)
 		return;
 	pthread_mutex_lock(&c->lock);
 	bool was = atomic_exchange(&c->armed, true);
+	if (!was)
+		c->armed_at = commit_clock();
 	if (urgent || c->followers)
 		hurry(c);
 	else if (!was && !c->syncing)
