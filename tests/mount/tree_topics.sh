@@ -14,7 +14,7 @@ equal 'what follows is only to be read' '440 440' "$(mode "$MNT/a/.follow/0") $(
 equal 'its dot directories' '750 750 750' "$(stat -c %a "$MNT"/a/.{follow,retained,config} | paste -sd ' ')"
 equal 'its configuration' 644 "$(mode "$MNT/a/.config/commit")"
 mkdir -m 3777 "$MNT/sticky"
-equal 'only permissions are kept' 777 "$(mode "$MNT/sticky")"
+equal 'set-id bits are not kept, the sticky bit is' 1777 "$(mode "$MNT/sticky")"
 rm -r "$MNT/sticky" 2> /dev/null && fail 'rm -r removes a topic'
 mkdir -p "$MNT/a" || fail 'mkdir -p of what is there'
 
@@ -118,7 +118,7 @@ if [ "$(id -u)" -eq 0 ]; then
 	mqfs_kill
 	mqfs_start
 	equal 'owners after kill -9' '77:0 1234:4321 1234:4321' "$(stat -c %u:%g "$MNT" "$MNT/a" "$MNT/a/0" | paste -sd ' ')"
-	equal 'modes after kill -9' '777 751 640 640' "$(stat -c %a "$MNT" "$MNT/a" "$MNT/a/0" "$MNT/a/5" | paste -sd ' ')"
+	equal 'modes after kill -9' '1777 751 640 640' "$(stat -c %a "$MNT" "$MNT/a" "$MNT/a/0" "$MNT/a/5" | paste -sd ' ')"
 	equal 'owner of what belongs to a topic' '1234:4321' \
 		"$(stat -c %u:%g "$MNT"/a/.config/commit "$MNT"/a/.follow "$MNT"/a/.follow/0 "$MNT"/a/.retained/0 "$MNT"/a/any | sort -u)"
 	equal 'owner of what belongs to the node' '77:0' "$(stat -c %u:%g "$MNT"/.mqfs "$MNT"/.mqfs/pid | sort -u)"
