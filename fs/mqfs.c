@@ -5,6 +5,7 @@
 #include "option.h"
 #include "serve.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,19 @@ static void raise_limits(void)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
+}
+
+/* A caller may have closed some of them: no file of the store may take their place. */
+static bool fill_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+	return fd >= 0;
 }
 
 /* For all threads: serve_wait() takes them. */
@@ -152,6 +166,8 @@ int main(int argc, char **argv)
 	char why[STORE_WHY];
 	int status = EXIT_OK;
 
+	if (!fill_standard_files())
+		return EXIT_SYSTEM;
 	if (options_parse(&o, argc, argv, why) != 0) {
 		fprintf(stderr, "mqfs: %s\n", why);
 		return EXIT_USAGE;

@@ -92,3 +92,10 @@ mkdir "$DIR/other"
 echo x > "$DIR/other/file"
 refused 'a store that is none' 'not a store' "$MQFS" "$DIR/other" "$DIR/mnt2"
 [ ! -e "$DIR/mnt2" ] || fail 'the mountpoint of a refused store stays'
+
+# --- a caller that has closed its standard files
+bounded bash -c '"$0" "$1" "$2" <&- >&- 2>&-' "$MQFS" "$STORE" "$MNT" || fail 'with closed standard files'
+mqfs_adopt "$MNT"
+bounded bash -c 'echo closed >> "$0/t/0"' "$MNT" || fail 'appending with closed standard files'
+umount "$MNT"
+wait_gone "$PID"
