@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define IN_PLACE 4096u         /* bytes: what is shorter is copied */
-#define AHEAD 8u
+#define AHEAD 16u
 #define FETCH_MAX 512u         /* bytes of each */
 #define LINE 64u
 #define FAR (64u << 10)        /* bytes of log between runs, on the average */
