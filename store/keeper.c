@@ -16,7 +16,7 @@
 #define PREPARED 1u                    /* segments kept ready */
 #define PREPARED_FAST 3u               /* and while one fills up within a tick */
 #define RESERVE_SPARE (1u << 20)       /* bytes reserved beyond two checkpoints: for the indexes of segments */
-#define BUSY (4u << 20)                /* bytes appended since the last look with which zeroing would compete */
+#define BUSY (16u << 20)               /* bytes appended since the last look with which zeroing would compete */
 
 enum task { SEAL, CHECKPOINT, RESERVE, RETAIN, REBUILD, PREPARE, TASKS };
 

@@ -179,10 +179,10 @@ static int fill(struct supply *p, bool (*keep_going)(void *ctx), void *ctx)
 	while (!err && filled < p->file_size && (keep_going(ctx) || !give_way(p))) {
 		size_t n = p->file_size - filled < PIECE ? (size_t)(p->file_size - filled) : PIECE;
 		err = disk_write(p->disk, p->filling, zeros, n, filled);
+		if (!err)
+			err = disk_sync(p->disk, p->filling);  /* piece by piece: a commit waits behind one of them at most */
 		filled += n;
 	}
-	if (!err && filled == p->file_size)
-		err = disk_sync(p->disk, p->filling);
 	free(zeros);
 	disk_close(p->disk, p->filling);
 	p->filling = -1;
