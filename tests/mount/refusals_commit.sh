@@ -53,20 +53,20 @@ for s in signal.SIGALRM, signal.SIGUSR1:
     signal.siginterrupt(s, True)
 signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
 fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
-for i in range(1, 301):
+for i in range(1, 101):
     line = b"python %d\n" % i
     assert os.write(fd, line) == len(line)
     if i % 10 == 0:
         os.fsync(fd)
 os.close(fd)
 signal.setitimer(signal.ITIMER_REAL, 0)
-assert count > 300, "only %d signals" % count
+assert count > 100, "only %d signals" % count
 END
-bounded python3 "$DIR/storm.py" "$MNT/s/0" &
+timeout 60 python3 "$DIR/storm.py" "$MNT/s/0" &
 python=$!
-bash -c 'trap : USR1; : > "$2"; for ((i = 1; i <= 200; i++)); do echo "bash $i" >> "$1" || exit 1; done' - "$MNT/s/1" "$DIR/ready1" &
+bash -c 'trap : USR1; : > "$2"; for ((i = 1; i <= 100; i++)); do echo "bash $i" >> "$1" || exit 1; done' - "$MNT/s/1" "$DIR/ready1" &
 bash=$!
-perl -MPOSIX -e '$SIG{USR1} = sub {}; open R, ">", $ARGV[1]; open Q, ">>", $ARGV[0] or die; for (1 .. 200) { my $l = "perl $_\n"; syswrite(Q, $l) == length $l or die $! } POSIX::_exit(0)' \
+perl -MPOSIX -e '$SIG{USR1} = sub {}; open R, ">", $ARGV[1]; open Q, ">>", $ARGV[0] or die; for (1 .. 100) { my $l = "perl $_\n"; syswrite(Q, $l) == length $l or die $! } POSIX::_exit(0)' \
 	"$MNT/s/2" "$DIR/ready2" &
 perl=$!
 wait_for 'the writers' test -e "$DIR/ready1" -a -e "$DIR/ready2"
@@ -86,9 +86,9 @@ for w in python bash perl; do
 	wait "${!w}" || status=$?
 	equal "exit status of the $w writer in a storm" 0 $status
 done
-equal 'python: one message a write' "$(lines python 1 300)" "$(cat "$MNT/s/0")"
-equal 'bash: one message a write' "$(lines bash 1 200)" "$(cat "$MNT/s/1")"
-equal 'perl: one message a write' "$(lines perl 1 200)" "$(cat "$MNT/s/2")"
+equal 'python: one message a write' "$(lines python 1 100)" "$(cat "$MNT/s/0")"
+equal 'bash: one message a write' "$(lines bash 1 100)" "$(cat "$MNT/s/1")"
+equal 'perl: one message a write' "$(lines perl 1 100)" "$(cat "$MNT/s/2")"
 mqfs_stop
 
 # --- the disk is full: refused before anything is written, and it heals by itself
