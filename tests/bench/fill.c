@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define SETTLE 500000
+
 static void must(int err, const char *what, const char *about)
 {
 	if (!err)
@@ -53,6 +55,14 @@ static struct topic *topic_made(struct store *s, unsigned number, unsigned queue
 	return t;
 }
 
+/* Until all that was appended is committed: no mount is this fast, and the store holds so many appends in memory and no more. */
+static void settle(struct store *s)
+{
+	struct command *c = command();
+
+	must(command_wait(c, store_set_heads(s, c, NULL, 0)), "commit", "the log");
+}
+
 static void fill(struct store *s, unsigned topics, unsigned queues, uint64_t messages, size_t size)
 {
 	struct topic **topic = must_alloc(topics, sizeof *topic);
@@ -67,6 +77,8 @@ static void fill(struct store *s, unsigned topics, unsigned queues, uint64_t mes
 		message_number(data, size, 1, i);
 		struct queue *q = topic_queue(topic[i % topics], (uint32_t)(i / topics % queues));
 		must(store_append(q, &batch, &place), "append", topic[i % topics]->name);
+		if (i % SETTLE == SETTLE - 1)
+			settle(s);
 	}
 	for (unsigned i = 0; i < topics; i++)
 		topic_put(topic[i]);
