@@ -125,8 +125,9 @@ class Scene:
         self.up()
         return self
 
-    def __exit__(self, *_):
-        self.down()
+    def __exit__(self, failure, *_):
+        if failure is None:
+            self.down()      # otherwise the stage clears up, whatever state this is in
 
 
 class Plain(Scene):
