@@ -14,7 +14,7 @@ static const struct verb {
 	const char *help;
 } verbs[] = {
 	{ "append", 1, load_append, "messages to PATH, or to a file a thread where PATH has a %d" },
-	{ "read", 1, load_read, "PATH once, from its start" },
+	{ "read", 1, load_read, "PATH once, from its start; with a %d in it, --files of them" },
 	{ "random", 1, load_random, "--messages reads of --size bytes at random places of PATH" },
 	{ "tail", 1, load_tail, "the last --messages messages of --size bytes of PATH" },
 	{ "count", 1, load_count, "the messages that append wrote: how many, missing, twice, out of order" },

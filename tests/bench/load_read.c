@@ -37,19 +37,32 @@ static uint64_t file_size(int fd)
 	return (uint64_t)st.st_size;
 }
 
+static uint64_t read_file(const struct load *l, const char *path, char *to)
+{
+	int fd = must_open(path, l->direct ? O_DIRECT : 0);
+	uint64_t total = 0;
+	for (size_t n; (n = must_read(fd, to, l->buffer)) > 0;) {
+		total += n;
+		if (l->bytes && total >= l->bytes)
+			break;
+	}
+	close(fd);
+	return total;
+}
+
+/* One file, or as many as --files says, one after the other. */
 void load_read(const struct load *l)
 {
-	int fd = must_open(l->path, l->direct ? O_DIRECT : 0);
 	char *to = aligned_alloc(4096, (l->buffer + 4095) & ~(size_t)4095);
 	if (!to)
 		die("memory", "buffer");
 	memset(to, 0, l->buffer);
 	uint64_t total = 0;
 	double from = now();
-	for (size_t n; (n = must_read(fd, to, l->buffer)) > 0;) {
-		total += n;
-		if (l->bytes && total >= l->bytes)
-			break;
+	for (unsigned i = 0; i < (strstr(l->path, "%d") ? l->files : 1); i++) {
+		char path[4096];
+		path_number(path, sizeof path, l->path, i);
+		total += read_file(l, path, to);
 	}
 	double seconds = now() - from;
 	figures_begin("read");
@@ -58,7 +71,6 @@ void load_read(const struct load *l)
 	figures_number("mb_s", (double)total / seconds / 1e6);
 	figures_end();
 	free(to);
-	close(fd);
 }
 
 /* What the disk can do at best for reads that nothing foretells: no reading ahead, and the file is larger than what they touch. */

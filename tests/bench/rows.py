@@ -226,32 +226,36 @@ def shells(bench, row):
         row.check("messages an fdatasync", medians({0: [s["per_sync"] for s in samples]})[0], ">=", 8)
 
 
-def read_old(bench, row, prepare, target, peers):
-    """Reads of what PREPARE put into a store at STORE and a queue of topic t0, and of as many bytes of the floor's."""
+def read_old(bench, row, prepare, target, files, peers):
+    """Reads of what PREPARE puts into the queues of a topic t0 of FILES queues, one after the other, and of as many bytes of the
+    floor's and of plain files. All of it is in memory: in the page cache, or the floor's warm buffer."""
     stage = bench.stage
     with Mqfs(stage) as on:
-        queue = prepare(on)
+        queues = prepare(on)
         on.kill()
+        drop_caches()                            # what lay there as it was written, comes back as it is read
         on.mount()
-        size = os.stat(queue).st_size
-        stage.load("read", queue)                # into the page cache, as the floor's bytes are in memory
+        size = sum(os.stat(queues.replace("%d", str(i))).st_size for i in range(files))
+        append = {"messages": size // LINE // BULK * BULK, "size": LINE, "per": BULK, "files": files}
+        stage.load("read", queues, files=files)
 
         def floor(*options):
             def play():
                 with Floor(stage, *options) as other:
-                    stage.load("append", other.path("q"), messages=size // LINE // BULK * BULK, size=LINE, per=BULK)
-                    return stage.load("read", other.path("q"))["mb_s"]
+                    stage.load("append", other.path("%d"), **append)
+                    return stage.load("read", other.path("%d"), files=files)["mb_s"]
             return play
 
         def mqfs():
-            found = stage.load("read", queue)
+            found = stage.load("read", queues, files=files)
             if found["bytes"] != size:
                 raise AssertionError(f"read {found['bytes']} of {size} bytes")
             return found["mb_s"]
         with Plain(stage) as plain:
-            stage.load("append", plain.path(0), messages=size // LINE // BULK * BULK, size=LINE, per=BULK)
+            stage.load("append", plain.path("%d"), **append)
             middle = bench.rates(row, bench.with_peers({
-                "mqfs": mqfs, SINGLE: floor("-s"), MULTI: floor(), "ext4": lambda: stage.load("read", plain.path(0))["mb_s"],
+                "mqfs": mqfs, SINGLE: floor("-s"), MULTI: floor(),
+                "ext4": lambda: stage.load("read", plain.path("%d"), files=files)["mb_s"],
             }, peers), "MB/s")
     row.check("mqfs / floor", middle["mqfs"] / best_floor(middle), ">=", target)
 
@@ -262,9 +266,9 @@ def read_bulk(bench, row):
     stage, size, n = bench.stage, bench.amount(1 << 30, 256 << 20), bench.amount(1_000_000, 200_000)
 
     def prepare(on):
-        queue = os.path.join(on.topic("t0"), "0")
-        stage.load("append", queue, messages=size // LINE // BULK * BULK, size=LINE, per=BULK, sync="end")
-        return queue
+        queues = os.path.join(on.topic("t0"), "%d")
+        stage.load("append", queues, messages=size // LINE // BULK * BULK, size=LINE, per=BULK, sync="end")
+        return queues
 
     def backlog(scene):
         def play():
@@ -272,22 +276,23 @@ def read_bulk(bench, row):
                 on.play("append", n, per=500)
                 return on.play("read", n)["mb_s"]
         return play
-    read_old(bench, row, prepare, 0.7, {"Redis": backlog(lambda: Redis(stage, "everysec")),
-                                        "NATS": backlog(lambda: Nats(stage, "default"))})
+    read_old(bench, row, prepare, 0.7, 1, {"Redis": backlog(lambda: Redis(stage, "everysec")),
+                                           "NATS": backlog(lambda: Nats(stage, "default"))})
 
 
 @row("read-interleaved", "the same; written 100 B at a time into 16 queues in turn")
 def read_interleaved(bench, row):
-    """As read, where every message is a record of its own and its neighbours in the log belong to other queues."""
-    stage, size = bench.stage, bench.amount(128 << 20, 32 << 20)
+    """As read, where every message is a record of its own and its neighbours in the log belong to other queues; all 16 are read, one
+    after the other. fill.c puts them there."""
+    stage, size = bench.stage, bench.amount(64 << 20, 16 << 20)
 
     def prepare(on):
         on.topic("t0", 16)
         on.kill()
         stage.figures("fill", on.store, 1, 16, 16 * (size // LINE), LINE)
         on.mount()
-        return os.path.join(on.directory, "t0", "0")
-    read_old(bench, row, prepare, 0.35, {})
+        return os.path.join(on.directory, "t0", "%d")
+    read_old(bench, row, prepare, 0.35, 16, {})
 
 
 @row("blocked-reader", "from the write to the return of a reader that was blocked, visible when committed")
