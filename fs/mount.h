@@ -9,6 +9,7 @@
 
 #include "store.h"
 #include <fuse_lowlevel.h>
+#include <semaphore.h>
 #include <pthread.h>
 
 struct locks;
@@ -18,6 +19,7 @@ struct opened;
 struct mount {
 	struct store *store;
 	struct fuse_session *session;
+	sem_t live;                     /* posted when the kernel has said INIT: the mount is served */
 	const char *mountpoint;         /* absolute */
 	const char *store_path;         /* absolute */
 	struct node_table *table;       /* the nodes that the kernel knows: node.c */

@@ -10,11 +10,13 @@
 #include <sys/mount.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MOUNTS "/proc/self/mounts"
 #define TYPE "fuse.mqfs"
 #define FUSE_CONF "/etc/fuse.conf"
+#define AWAIT_SECONDS 30         /* for the kernel's INIT */
 #define DEAD_MAX 16              /* dead mounts on top of each other, at most */
 
 extern char **environ;
@@ -259,14 +261,17 @@ int mountpoint_mount(struct mount *m, char why[STORE_WHY])
 	return refuse(why, -EIO, "cannot be mounted");
 }
 
-int mountpoint_probe(struct mount *m, char why[STORE_WHY])
+/* Not by a look at the mount, which a process killed meanwhile would wait for for ever: it is the one that must answer. */
+int mountpoint_await(struct mount *m, char why[STORE_WHY])
 {
-	struct statfs fs;
+	struct timespec until;
 
-	if (statfs(m->mountpoint, &fs) == 0)
-		return 0;
-	snprintf(why, STORE_WHY, "does not answer: %s", strerror(errno));
-	return -errno;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += AWAIT_SECONDS;
+	while (sem_timedwait(&m->live, &until))
+		if (errno != EINTR)
+			return refuse(why, -errno, "does not answer");
+	return 0;
 }
 
 void mountpoint_unmount(struct mount *m)

@@ -3,7 +3,7 @@
  * mountpoint.h - the directory at which a store is mounted: looked at, made, mended, mounted, unmounted.
  *
  * Calling  mountpoint_prepare(path, store, &made, why); mountpoint_session(&m, &options, why); mountpoint_mount(&m, why);
- *          ... serving ... mountpoint_probe(&m, why); ... no longer serving: mountpoint_unmount(&m)
+ *          ... serving ... mountpoint_await(&m, why); ... no longer serving: mountpoint_unmount(&m)
  * Errors   negative errno, with the refusal as one line in WHY; libfuse and fusermount3 say on stderr why they could not mount.
  * Threads  one.
  */
@@ -24,8 +24,8 @@ bool mountpoint_serves(const char *store);
 /* The session of M, not mounted yet. */
 int mountpoint_session(struct mount *m, const struct options *o, char why[STORE_WHY]);
 int mountpoint_mount(struct mount *m, char why[STORE_WHY]);
-/* The mount answers: programs may use it. */
-int mountpoint_probe(struct mount *m, char why[STORE_WHY]);
+/* Until the kernel has met who serves it: programs may use it. */
+int mountpoint_await(struct mount *m, char why[STORE_WHY]);
 /* Ends the session. What has been mounted over ours, or in its place, stays. */
 void mountpoint_unmount(struct mount *m);
 

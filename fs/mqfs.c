@@ -100,7 +100,7 @@ static int serve(struct mount *m, struct daemon *d, unsigned workers, const sigs
 		snprintf(why, STORE_WHY, "cannot be served: %s", strerror(-err));
 		return err;
 	}
-	err = mountpoint_probe(m, why);
+	err = mountpoint_await(m, why);
 	if (!err)
 		err = daemon_live(d, m->mountpoint);
 	if (!err)

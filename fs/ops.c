@@ -25,7 +25,8 @@ static void want(struct fuse_conn_info *conn, unsigned flag)
 
 static void ops_init(void *userdata, struct fuse_conn_info *conn)
 {
-	(void)userdata;
+	struct mount *m = userdata;
+
 	want(conn, FUSE_CAP_ATOMIC_O_TRUNC);     /* or each `>` would come as a truncation, which is refused */
 	want(conn, FUSE_CAP_PARALLEL_DIROPS);
 	want(conn, FUSE_CAP_POSIX_LOCKS);
@@ -35,6 +36,7 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE |
 		FUSE_CAP_ASYNC_DIO);
 	conn->max_write = WRITE_SIZE;
+	sem_post(&m->live);
 }
 
 static void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
@@ -173,9 +175,11 @@ int mount_start(struct mount *m)
 	err = locks_new(&m->locks);
 	if (err)
 		node_table_free(m->table);
-	else
-		pthread_mutex_init(&m->opened_lock, NULL);
-	return err;
+	if (err)
+		return err;
+	pthread_mutex_init(&m->opened_lock, NULL);
+	sem_init(&m->live, 0, 0);
+	return 0;
 }
 
 void mount_stop(struct mount *m)
@@ -188,6 +192,7 @@ void mount_end(struct mount *m)
 {
 	opened_free(m);
 	pthread_mutex_destroy(&m->opened_lock);
+	sem_destroy(&m->live);
 	locks_free(m->locks);
 	node_table_free(m->table);
 }
