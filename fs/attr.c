@@ -124,7 +124,7 @@ void attr_get(struct mount *m, struct node *n, struct stat *st)
 
 double attr_timeout(const struct node *n)
 {
-	return node_is_directory(n->kind) ? 1.0 : 0.0;
+	return node_is_directory(n->kind) ? 60.0 : 0.0;
 }
 
 void attr_reply_entry(fuse_req_t req, struct node *n)
