@@ -7,6 +7,7 @@
  * say so at once, and whatever was acknowledged must be there for the next start, also when only what was synced is left. The keeper's thread
  * is stopped and its work done by the test, so that the calls come in about the same order each time.
  */
+#include "committed.h"
 #include "checkpoint.h"
 #include "commit.h"
 #include "keeper.h"
@@ -20,7 +21,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,31 +157,6 @@ static void message(int topic, int n, char to[TRIMMED])
 	to[length[topic] - 1] = '\n';
 }
 
-struct waiter {
-	struct follower follow;
-	sem_t told;
-	int err;
-};
-
-static void told(struct follower *f, int err)
-{
-	((struct waiter *)f)->err = err;
-	sem_post(&((struct waiter *)f)->told);
-}
-
-static int wait_committed(uint64_t pos)
-{
-	struct waiter w = {.follow = {.pos = pos, .done = told}};
-	int err;
-
-	sem_init(&w.told, 0, 0);
-	err = store_follow(store, &w.follow);
-	if (err)
-		return err;
-	sem_wait(&w.told);
-	return w.err;
-}
-
 #define DO(call) ({ struct command *c = command_new_waited(); c ? command_wait(c, call) : -ENOMEM; })
 
 /* Two messages of a topic with one wait. */
@@ -205,7 +180,7 @@ static int append(int topic)
 		if (err == -ENOSPC || err == -ENOMEM || err == -ENOBUFS)
 			did.tried[topic]--;            /* not there, says the contract */
 	}
-	if (given && wait_committed(place.end) == 0)
+	if (given && wait_committed(store, place.end) == 0)
 		for (int i = 0; i < given; i++)
 			did.acked[topic][first + i] = true;
 	topic_put(t);

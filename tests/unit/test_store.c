@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A whole store: what is acknowledged is there after a process was killed, wherever it was. */
 #include "bytes.h"
+#include "committed.h"
 #include "identity.h"
 #include "scratch.h"
 #include "segment.h"
@@ -8,7 +9,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,31 +85,6 @@ static struct topic *make_topic(const char *name)
 	return topic_find(store, name);
 }
 
-struct waiter {
-	struct follower follow;
-	sem_t told;
-	int err;
-};
-
-static void told(struct follower *f, int err)
-{
-	((struct waiter *)f)->err = err;
-	sem_post(&((struct waiter *)f)->told);
-}
-
-static int wait_committed(uint64_t pos)
-{
-	struct waiter w = {.follow = {.pos = pos, .done = told}};
-	int err;
-
-	sem_init(&w.told, 0, 0);
-	err = store_follow(store, &w.follow);
-	if (err)
-		return err;
-	sem_wait(&w.told);
-	return w.err;
-}
-
 static int append(struct topic *t, const char *text, size_t len, bool wait)
 {
 	struct iovec iov = {(void *)text, len};
@@ -117,7 +92,7 @@ static int append(struct topic *t, const char *text, size_t len, bool wait)
 	struct place p;
 	int err = store_append(topic_queue(t, 0), &b, &p);
 
-	return err || !wait ? err : wait_committed(p.end);
+	return err || !wait ? err : wait_committed(store, p.end);
 }
 
 /* WORK in a process of its own that is gone without a word afterwards. */
