@@ -59,8 +59,6 @@ struct log {
 	uint64_t written;
 	struct log_stats stats;
 	bool full;                     /* the last append was refused for want of space */
-	/* the committer's */
-	uint64_t synced;
 	_Atomic int failed;            /* 0, or the errno it failed with */
 };
 
@@ -195,7 +193,7 @@ int log_new(struct log **to, struct disk *d, const uint8_t *secret, uint64_t clu
 	l->segments = segments;
 	l->supply = supply;
 	l->settings = *settings;
-	l->end = l->written = l->synced = start->pos;
+	l->end = l->written = start->pos;
 	l->chain = start->chain;
 	l->epoch = start->epoch;
 	l->time = start->time;
@@ -477,7 +475,7 @@ int log_sync(struct log *l, uint64_t *to)
 	pthread_mutex_lock(&l->lock);
 	l->stats.sync_ns += (uint64_t)(commit_clock() - start);
 	pthread_mutex_unlock(&l->lock);
-	*to = l->synced = written;
+	*to = written;
 	return 0;
 }
 

@@ -158,20 +158,6 @@ int segments_add(struct segments *all, const struct segment_head *h, uint64_t en
 	return err;
 }
 
-void segments_drop_last(struct segments *all)
-{
-	struct segment *s = NULL;
-
-	pthread_mutex_lock(&all->lock);
-	if (all->count)
-		s = all->at[--all->count];
-	if (all->count)
-		all->at[all->count - 1]->end = UINT64_MAX;
-	pthread_mutex_unlock(&all->lock);
-	if (s)
-		segment_free(s);
-}
-
 /* The place of the last segment whose base is at or below POS; 0 when all are above. */
 static size_t place_of(const struct segments *all, uint64_t pos)
 {

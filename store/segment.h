@@ -66,8 +66,6 @@ int segments_new(struct segments **all, struct disk *d, const uint8_t *secret);
 void segments_free(struct segments *all);
 /* Adds the next segment behind the last. RUNS is NULL for a sealed one, else owned by the segment. */
 int segments_add(struct segments *all, const struct segment_head *h, uint64_t end, struct runs *runs, struct segment **s);
-/* Takes back what segments_add() added last, which nobody holds; frees its runs. */
-void segments_drop_last(struct segments *all);
 /* The segment that holds POS, or the first one when POS is before it; NULL behind the last one's end. */
 struct segment *segments_find(struct segments *all, uint64_t pos);
 struct segment *segments_first(struct segments *all);

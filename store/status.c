@@ -5,6 +5,7 @@
 #include "log.h"
 #include "lost.h"
 #include "parts.h"
+#include "retain.h"
 #include "supply.h"
 #include <stdio.h>
 #include <string.h>
@@ -81,6 +82,7 @@ void store_status(struct store *s, struct store_status *to)
 	to->disk_free = space.free;
 	if (s->keeper)
 		keeper_checkpoint_info(s->keeper, &to->checkpoint_pos, &to->checkpoint_time);
+	to->retained_pinned = retain_pinned(s);
 	lost_count(s->disk, &to->lost_files, &to->lost_bytes);
 	judge(s, to);
 }

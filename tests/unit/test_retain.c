@@ -279,6 +279,7 @@ Test(retain, one_damaged_checkpoint_of_two_does_not_count)
 
 Test(retain, a_topic_without_a_limit_pins_what_lies_beside_it)
 {
+	struct store_status st;
 	struct topic *old = make("old", 1), *t = make("orders", 1);
 	struct pin pins[4];
 
@@ -292,6 +293,8 @@ Test(retain, a_topic_without_a_limit_pins_what_lies_beside_it)
 	cr_assert_str_eq(pins[0].topic, "old");
 	cr_assert_gt(pins[0].bytes, 100000);
 	cr_assert_eq(retain_pinned(s), pins[0].bytes);
+	store_status(s, &st);
+	cr_assert_eq(st.retained_pinned, pins[0].bytes);
 
 	cr_assert_eq(DO(store_set_retired(s, c, old, true)), 0);
 	cr_assert_eq(DO(store_rmdir(s, c, old)), 0);
