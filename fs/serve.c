@@ -26,6 +26,8 @@
 #define SLOW_NS 100000           /* requests of a kind that takes this long on average are not run while leading */
 #define KINDS 64                 /* opcodes; rarer ones share */
 #define STUCK_NS 1000000         /* in one request for so long: somebody else shall read */
+#define CROWD 32                 /* requests in a row that were there already: two shall read */
+#define ALONE 8                  /* looks in a row at which there was none: one is enough */
 
 struct worker {
 	struct serve *serve;
@@ -33,6 +35,7 @@ struct worker {
 	struct fuse_buf request;
 	_Atomic uint64_t turn;   /* odd while it runs a request */
 	atomic_bool asleep;      /* until there is a request */
+	unsigned found;          /* requests in a row that it found without waiting */
 };
 
 struct serve {
@@ -44,6 +47,8 @@ struct serve {
 	pthread_mutex_t lock;
 	pthread_cond_t bench;
 	struct worker *_Atomic leader;   /* changed under the lock */
+	struct worker *_Atomic second;   /* the same */
+	bool crowded;                    /* guarded by the lock: somebody shall come as second */
 	atomic_bool stopping;            /* set under the lock */
 	atomic_bool watching;            /* the timer runs */
 
@@ -81,20 +86,42 @@ static void over(struct serve *s)
 
 /* ---- who leads ---- */
 
-/* Waits on the bench for the lead; false: there is nothing more to do. */
-static bool take_lead(struct worker *w)
+/* Waits on the bench until somebody is wanted as leader or second; false: there is nothing more to do. */
+static bool leave_bench(struct worker *w)
 {
 	struct serve *s = w->serve;
-	bool mine;
+	bool wanted;
 
 	pthread_mutex_lock(&s->lock);
-	while (!s->stopping && s->leader)
+	while (!s->stopping && s->leader && !s->crowded)
 		pthread_cond_wait(&s->bench, &s->lock);
-	mine = !s->stopping;
-	if (mine)
+	wanted = !s->stopping;
+	if (wanted && !s->leader) {
 		s->leader = w;
+	} else if (wanted) {
+		s->second = w;
+		s->crowded = false;
+	}
 	pthread_mutex_unlock(&s->lock);
-	return mine;
+	return wanted;
+}
+
+static void call_second(struct serve *s)
+{
+	pthread_mutex_lock(&s->lock);
+	if (!s->second && !s->crowded) {
+		s->crowded = true;
+		pthread_cond_signal(&s->bench);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* For who is second: back to the bench, or on as the leader where there is none. */
+static void end_second(struct worker *w)
+{
+	pthread_mutex_lock(&w->serve->lock);
+	w->serve->second = NULL;
+	pthread_mutex_unlock(&w->serve->lock);
 }
 
 /* Where the bench is empty, whoever is back first takes the lead. */
@@ -199,12 +226,9 @@ static void run(struct worker *w)
 	*average = *average - *average / 8 + (uint32_t)took / 8;
 }
 
-static void read_and_run(struct worker *w)
+/* GOT is what receive() returned. */
+static void run_received(struct worker *w, int got)
 {
-	int got = receive(w);
-
-	if (got == -EAGAIN)
-		got = await(w);
 	if (got > 0) {
 		run(w);
 	} else if (got == -ENOMEM) {
@@ -216,13 +240,44 @@ static void read_and_run(struct worker *w)
 	}
 }
 
+static void lead(struct worker *w)
+{
+	int got = receive(w);
+
+	w->found = got > 0 ? w->found + 1 : 0;
+	if (w->found >= CROWD && !w->serve->second)
+		call_second(w->serve);
+	if (got == -EAGAIN)
+		got = await(w);
+	run_received(w, got);
+}
+
+static void assist(struct worker *w)
+{
+	unsigned empty = 0;
+	int got;
+
+	while (!w->serve->stopping && empty < ALONE) {
+		got = receive(w);
+		empty = got == -EAGAIN ? empty + 1 : 0;
+		if (got == -EAGAIN)
+			sched_yield();
+		else
+			run_received(w, got);
+	}
+	end_second(w);
+}
+
 static void *work(void *ctx)
 {
 	struct worker *w = ctx;
 
-	while (take_lead(w))
+	while (leave_bench(w)) {
 		while (w->serve->leader == w && !w->serve->stopping)
-			read_and_run(w);
+			lead(w);
+		if (w->serve->second == w)
+			assist(w);
+	}
 	return NULL;
 }
 

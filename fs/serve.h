@@ -3,10 +3,11 @@
  * serve.h - the threads that read requests from the kernel and run them.
  *
  * One worker at a time, the leader, reads requests and runs them itself, as nothing that waits for a commit blocks a thread; the
- * others sit on the bench. Two sleeping threads less a request are a third of a FUSE write's time, hence two habits. The
- * leader looks for the next request for some microseconds before it sleeps, as long as that finds one. And it hands the lead to
+ * others sit on the bench. Two sleeping threads less a request are a third of a FUSE write's time, hence three habits. The
+ * leader looks for the next request for some microseconds before it sleeps, as long as that finds one. It hands the lead to
  * the bench only when it may be away for long: before requests of a kind that has lately been slow (a cold disk, a big copy), and
- * after a millisecond in any request, which the watch thread sees. An idle mount wakes nobody up.
+ * after a millisecond in any request, which the watch thread sees. And a second worker reads beside it only in a crowd: from when
+ * requests have been waiting many times in a row until none is. An idle mount wakes nobody up.
  *
  * Calling  serve_start(&s, session, 4); r = serve_wait(s, &signals); ...; serve_stop(s)
  * Errors   negative errno.
