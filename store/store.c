@@ -294,15 +294,11 @@ static int start(struct store *s, char *why)
 	return err;
 }
 
-static int open_store(struct store *s, const char *path, char *why)
+static int open_store(struct store *s, char *why)
 {
 	int err = 0;
 
 	if (s->options.create && !s->options.read_only)
-		err = store_make_directory(path, why);
-	if (!err)
-		err = open_disk(s, path, why);
-	if (!err && s->options.create && !s->options.read_only)
 		err = store_check_foreign(s->disk, why);
 	if (!err && !s->options.read_only)
 		err = refuse_newer(s, why);
@@ -319,7 +315,19 @@ static int open_store(struct store *s, const char *path, char *why)
 	return err;
 }
 
+static int open_directory(struct store *s, char *why)
+{
+	int err = s->options.create && !s->options.read_only ? store_make_directory(s->path, why) : 0;
+
+	return err ? err : open_disk(s, s->path, why);
+}
+
 int store_open(struct store **to, const char *path, const struct store_options *o, char why[STORE_WHY])
+{
+	return store_open_disk(to, NULL, path, o, why);
+}
+
+int store_open_disk(struct store **to, struct disk *d, const char *path, const struct store_options *o, char why[STORE_WHY])
 {
 	struct store *s = calloc(1, sizeof *s);
 	struct timespec t;
@@ -327,16 +335,20 @@ int store_open(struct store **to, const char *path, const struct store_options *
 
 	why[0] = 0;
 	if (!s) {
+		disk_free(d);
 		snprintf(why, STORE_WHY, "out of memory");
 		return -ENOMEM;
 	}
+	s->disk = d;
 	s->options = *o;
 	s->lock_fd = -1;
 	pthread_mutex_init(&s->damage_lock, NULL);
 	clock_gettime(CLOCK_REALTIME, &t);
 	s->base.start_time = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 	snprintf(s->path, sizeof s->path, "%s", path);
-	err = open_store(s, path, why);
+	err = d ? 0 : open_directory(s, why);
+	if (!err)
+		err = open_store(s, why);
 	if (err) {
 		if (!why[0])
 			snprintf(why, STORE_WHY, "%s", strerror(-err));

@@ -49,6 +49,8 @@ void store_options_normal(struct store_options *o);
 
 /* On failure WHY says in one line, without a newline, what is wrong and what to do. */
 int store_open(struct store **s, const char *path, const struct store_options *o, char why[STORE_WHY]);
+/* The same on any disk, which is the store's from here on, also when it cannot be opened; PATH is only what status says. */
+int store_open_disk(struct store **s, struct disk *d, const char *path, const struct store_options *o, char why[STORE_WHY]);
 /* Appends get -ENOTCONN from here on; what is written is committed; followers, commands and watchers are ended. */
 void store_stop(struct store *s);
 void store_close(struct store *s);
