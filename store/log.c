@@ -27,6 +27,7 @@
 #define RING_START 1024u
 #define RING_MAX (1u << 20)            /* entries: appends that are not committed yet */
 #define STATE_ROOM (64u << 10)         /* bytes of each segment that only state records may take, so that a full disk can be relieved */
+#define STATE_PART 4u                  /* and this part of small segments */
 
 /* A segment file that the log still has to sync something of. */
 struct open_segment {
@@ -61,6 +62,13 @@ struct log {
 	bool full;                     /* the last append was refused for want of space */
 	_Atomic int failed;            /* 0, or the errno it failed with */
 };
+
+static uint64_t state_room(const struct log *l)
+{
+	uint64_t part = l->settings.segment_size / STATE_PART;
+
+	return part < STATE_ROOM ? part : STATE_ROOM;
+}
 
 static struct log_entry *entry_at(struct log *l, uint64_t n)
 {
@@ -112,7 +120,7 @@ static int roll_error(struct log *l, int err)
 /* The file of the segment that begins at the log's end, with room for a record of SIZE bytes and its header written. */
 static int new_file(struct log *l, const struct segment_head *h, uint64_t size, struct open_segment *file)
 {
-	uint64_t room = size + STATE_ROOM > l->settings.segment_size ? size + STATE_ROOM : 0;
+	uint64_t room = size + state_room(l) > l->settings.segment_size ? size + state_room(l) : 0;
 	char name[32];
 	int err;
 
@@ -145,7 +153,7 @@ static void use_file(struct log *l, struct open_segment *file, struct segment *s
 	if (l->active)
 		segment_put(l->active);
 	l->active = s;
-	l->limit = s->head.base + (size + STATE_ROOM > l->settings.segment_size ? size + STATE_ROOM : l->settings.segment_size);
+	l->limit = s->head.base + (size + state_room(l) > l->settings.segment_size ? size + state_room(l) : l->settings.segment_size);
 }
 
 /* A new active segment at the log's end. On failure nothing has changed. */
@@ -243,7 +251,7 @@ static bool closed(const struct append *a)
 /* Everything that an append can be refused for. */
 static int admit(struct log *l, const struct append *a, uint64_t size)
 {
-	uint64_t reserved = a->queue ? STATE_ROOM : 0;
+	uint64_t reserved = a->queue ? state_room(l) : 0;
 	int err;
 
 	if (l->failed)
