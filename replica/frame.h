@@ -44,7 +44,7 @@
  * Nothing is allocated and nothing is read but the bytes given; a decoder accepts exactly what an encoder makes.
  *
  * Units    positions are log bytes; times are nanoseconds.
- * Errors   -EBADMSG when bytes are no valid frame or body; -EPROTONOSUPPORT for a frame of another magic, which may be a later protocol;
+ * Errors   -EBADMSG when bytes are no valid frame or body; -EPROTONOSUPPORT for another version, the only field that is then decoded;
  *          -EINVAL when an encoder is given what cannot be said; -EMSGSIZE when it does not fit in.
  * Threads  any.
  */
@@ -132,8 +132,8 @@ struct frame_hello {
 enum frame_answer { FRAME_ACCEPTED = 1, FRAME_REFUSED = 2, FRAME_BLANK_START = 3 };
 
 struct frame_hello_ack {
-	uint8_t answer;            /* enum frame_answer */
 	uint16_t version;
+	uint8_t answer;            /* enum frame_answer */
 	uint64_t cluster;
 	uint64_t node;
 	struct epoch promise;
