@@ -160,9 +160,8 @@ static int parse_rfc3339(const char *text, int64_t *ns)
 	if (day.tm_mday != tm.tm_mday)          /* a 30th of February, moved on into March */
 		return -EINVAL;
 	seconds = timegm(&tm) - east;
-	if (__builtin_mul_overflow(seconds, (int64_t)SECOND, ns) || __builtin_add_overflow(*ns, fraction, ns))
-		return -ERANGE;
-	return 0;
+	/* The first moments that 64 bits hold lie within a second that begins before them. */
+	return __builtin_add_overflow((__int128)seconds * (int64_t)SECOND, fraction, ns) ? -ERANGE : 0;
 }
 
 int parse_time(const char *text, int64_t now_ns, int64_t *ns)

@@ -167,7 +167,7 @@ Test(setting, a_time_may_be_relative)
 
 Test(setting, printed_times_parse_back)
 {
-	static const int64_t times[] = {0, 1, -1, INT64_C(1795406706789000001), INT64_MAX, INT64_MIN / 1000000000 * 1000000000};
+	static const int64_t times[] = {0, 1, -1, INT64_C(1795406706789000001), INT64_MAX, INT64_MIN / 1000000000 * 1000000000, INT64_MIN};
 	char text[40];
 
 	print_time(INT64_C(1795406706789000001), text);
