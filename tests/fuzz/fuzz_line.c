@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lines put together from writes that are cut anywhere, by several writers, against a model that keeps nothing but what each writer
+ * has written of its line so far, and goes through a write byte by byte.
+ */
+#include "fuzz.h"
+#include "line.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OWNERS 3u
+#define BUDGET 600u
+#define ROOM 4096u
+
+struct writer {
+	char line[ROOM];                 /* unfinished */
+	size_t length;
+	bool swallowing;
+	char refused[LINE_REFUSED];
+	size_t refused_length;
+	uint64_t behind;                 /* see struct line; 0: none */
+};
+
+/* What a write comes to by the model. */
+struct outcome {
+	int err;
+	size_t taken;
+	char log[2 * ROOM];
+	size_t log_length;
+	uint32_t messages;
+	size_t rest;                     /* bytes that become unfinished */
+	struct writer then;
+};
+
+struct model {
+	struct writer writer[OWNERS];
+	size_t max;
+	uint64_t behind;                 /* the last one given */
+};
+
+static bool refused_before(const struct writer *w, const char *from, size_t size)
+{
+	return w->refused_length && size >= w->refused_length && memcmp(from, w->refused, w->refused_length) == 0;
+}
+
+static void refuse(struct outcome *o, const char *from, size_t size, bool remembered)
+{
+	bool ends = from[size - 1] == '\n';
+
+	o->err = -EMSGSIZE;
+	/* Whoever had nothing unfinished and writes whole lines only is refused the next time for what they are. */
+	if (!remembered && ends)
+		return;
+	o->then.length = 0;
+	o->then.swallowing = !ends;
+	o->then.refused_length = size < LINE_REFUSED ? size : LINE_REFUSED;
+	memcpy(o->then.refused, from, o->then.refused_length);
+}
+
+static void expect(const struct model *m, const struct writer *w, const char *from, size_t size, struct outcome *o)
+{
+	bool known = w->length || w->swallowing || w->refused_length;
+	size_t line = 0;                 /* bytes of the write behind which all is taken or swallowed */
+	struct writer *t = &o->then;
+
+	o->err = 0;
+	o->log_length = o->messages = o->rest = 0;
+	*t = *w;
+	if (refused_before(w, from, size)) {
+		refuse(o, from, size, true);
+		return;
+	}
+	t->refused_length = t->behind = 0;
+	for (size_t i = 0; i < size; i++) {
+		if (t->swallowing) {
+			line = i + 1;
+			t->swallowing = from[i] != '\n';
+			continue;
+		}
+		if (t->length > m->max || (t->length == m->max && from[i] != '\n')) {
+			/* The line in hand is over the limit: with nothing in front of it all is refused, else it is left to the next write. */
+			t->length = 0;
+			o->taken = line;
+			if (!line) {
+				*t = *w;
+				refuse(o, from, size, known);
+			}
+			return;
+		}
+		if (from[i] == '\n') {
+			memcpy(o->log + o->log_length, t->line, t->length);
+			o->log_length += t->length;
+			o->log[o->log_length++] = '\n';
+			o->messages++;
+			t->length = 0;
+			line = i + 1;
+			continue;
+		}
+		t->line[t->length++] = from[i];
+	}
+	o->taken = size;
+	o->rest = o->messages ? t->length : t->length - w->length;
+}
+
+static void same_unfinished(struct lines *l, uint64_t owner, const struct writer *w)
+{
+	struct line *line = line_of(l, owner);
+
+	must(w->length == (line ? line->length : 0));
+	must(!line || memcmp(line->bytes, w->line, w->length) == 0);
+}
+
+static uint64_t unfinished(const struct model *m)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < OWNERS; i++)
+		sum += m->writer[i].length;
+	return sum;
+}
+
+static void same_log(const struct cut *c, const struct outcome *o)
+{
+	size_t at = 0;
+
+	for (int i = 0; i < c->iovcnt; i++) {
+		must(at + c->iov[i].iov_len <= o->log_length);
+		must(memcmp(o->log + at, c->iov[i].iov_base, c->iov[i].iov_len) == 0);
+		at += c->iov[i].iov_len;
+	}
+	must(at == o->log_length && c->messages == o->messages && c->taken == o->taken);
+}
+
+static void write_some(struct lines *l, struct model *m, struct input *in, struct outcome *o)
+{
+	unsigned owner = take_byte(in) % OWNERS;
+	bool in_log = take_byte(in) % 8 != 0;
+	size_t size, wanted = take_byte(in);
+	struct writer *w = &m->writer[owner];
+	const uint8_t *bytes = take_bytes(in, wanted, &size);
+	struct cut c;
+	char *from;
+	int err;
+
+	if (size == 0)
+		return;
+	from = malloc(size);             /* of its own, so that reading behind it is seen */
+	memcpy(from, bytes, size);
+	expect(m, w, from, size, o);
+	err = lines_cut(l, owner, from, size, m->max, &c);
+	must(err == (o->err == 0 && unfinished(m) + o->rest > BUDGET && o->rest ? -ENOBUFS : o->err));
+	if (err == 0) {
+		same_log(&c, o);
+		in_log ? lines_keep(l, &c) : lines_drop(l, &c);
+		if (in_log && o->messages && o->rest)
+			line_of(l, owner)->behind = o->then.behind = ++m->behind;
+	}
+	free(from);
+	if (err == -EMSGSIZE || (err == 0 && in_log))
+		*w = o->then;
+	same_unfinished(l, owner, w);
+}
+
+/* Its process is gone, or its descriptor is closed. */
+static void leave(struct lines *l, struct model *m, struct input *in)
+{
+	unsigned owner = take_byte(in) % OWNERS;
+	struct line *line = line_of(l, owner);
+
+	same_unfinished(l, owner, &m->writer[owner]);
+	if (line)
+		line_end(l, line);
+	lines_leave(l, owner);
+	m->writer[owner] = (struct writer){0};
+}
+
+/* The write that began an unfinished line got an error after all. */
+static void undo(struct lines *l, struct model *m, struct input *in)
+{
+	unsigned owner = take_byte(in) % OWNERS;
+
+	if (!m->writer[owner].behind)
+		return;
+	lines_undo(l, m->writer[owner].behind);
+	m->writer[owner] = (struct writer){0};
+	same_unfinished(l, owner, &m->writer[owner]);
+}
+
+static void change_limit(struct lines *l, struct model *m, struct input *in)
+{
+	(void)l;
+	m->max = take_byte(in) % 64 + 1u;
+}
+
+int fuzz(const uint8_t *bytes, size_t len)
+{
+	static void (*const other[])(struct lines *, struct model *, struct input *) = {leave, undo, change_limit};
+	static struct model m;
+	static struct outcome o;
+	struct input in = {bytes, len};
+	_Atomic uint64_t used = 0;
+	struct lines l;
+
+	memset(&m, 0, sizeof m);
+	change_limit(&l, &m, &in);
+	lines_init(&l, &used, BUDGET);
+	while (in.len > 0) {
+		uint8_t what = take_byte(&in) % 16;
+
+		if (what < 3)
+			other[what](&l, &m, &in);
+		else
+			write_some(&l, &m, &in, &o);
+		must(used == unfinished(&m));
+		must(!lines_first(&l) == !unfinished(&m));
+	}
+	lines_free(&l);
+	must(used == 0);
+	return 0;
+}
