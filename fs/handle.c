@@ -23,6 +23,7 @@ static struct handle *handle_new(struct mount *m, struct queue *q, uint64_t star
 	pthread_mutex_init(&h->appending, NULL);
 	lines_init(&h->lines, &m->unfinished, UNFINISHED_MAX);
 	offsets_init(&h->offsets, start);
+	ahead_init(&h->ahead);
 	h->end = end;
 	h->opened.stop = stop;
 	h->opened.free = free_opened;
@@ -34,6 +35,7 @@ void handle_free(struct handle *h)
 {
 	struct topic *t = h->queue->topic;
 
+	ahead_end(h);
 	opened_remove(&h->opened);
 	if (h->polled)
 		polled_free(h->polled);

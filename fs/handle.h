@@ -10,6 +10,7 @@
 #ifndef MQFS_FS_HANDLE_H
 #define MQFS_FS_HANDLE_H
 
+#include "ahead.h"
 #include "line.h"
 #include "node.h"
 #include "offset.h"
@@ -26,6 +27,7 @@ struct handle {
 	/* guarded by it */
 	struct reader *reader;           /* NULL before the first read */
 	struct offsets offsets;
+	struct ahead ahead;
 	struct polled *polled;           /* NULL while nobody has polled it */
 
 	/* A read that meets the committed end below this waits: the queue's appended end at open, at each end of file that a read

@@ -33,6 +33,7 @@ struct mount {
 	_Atomic uint64_t handles;       /* open now */
 	_Atomic uint64_t nodes;         /* known to the kernel now */
 	_Atomic uint64_t parked;        /* requests parked now */
+	_Atomic uint64_t ahead;         /* bytes gathered ahead of their reads; at most AHEAD_MAX */
 	_Atomic uint64_t unfinished;    /* bytes of unfinished lines in memory; at most UNFINISHED_MAX */
 };
 

@@ -23,6 +23,8 @@ static ssize_t read_at(struct handle *h, struct reading *r)
 		return err;
 	if (r->records)
 		return reader_read_record(h->reader, r->offset, r->size, &r->slice);
+	if (ahead_take(h, r->offset, r->size, &r->slice))
+		return (ssize_t)r->size;
 	return reader_read(h->reader, r->offset, r->size, &r->slice);
 }
 
@@ -56,6 +58,7 @@ ssize_t handle_read(struct handle *h, struct reading *r)
 		offsets_served(&h->offsets, at, r->offset, (size_t)n);
 	else if (n != -EPIPE)
 		h->offsets = before;
+	r->ahead = r->ahead && n > 0 && !r->records && ahead_follow(h, r->offset, r->size, &r->slice);
 	pthread_mutex_unlock(&h->reading);
 	if (n >= 0 || n == -EPIPE)
 		count_skip(h->queue, skipped);
@@ -82,7 +85,7 @@ static void read_woken(struct parked *p, int err);
 /* Answers REQ, or parks it: as P, which is NULL while it never was. */
 static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at, bool paged, struct parked *p)
 {
-	struct reading r = {.size = size, .at = at, .paged = paged};
+	struct reading r = {.size = size, .at = at, .paged = paged, .ahead = !p};
 	ssize_t n;
 	int err = 1;
 
@@ -112,6 +115,8 @@ static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at
 		end_of_file(req, h, err);
 	else
 		reply_slice(req, n, &r.slice);
+	if (r.ahead)
+		ahead_run(h, size);
 }
 
 static void read_woken(struct parked *p, int err)

@@ -23,7 +23,7 @@
 
 #define SPIN_NS 30000            /* how long to look for the next request before sleeping */
 #define DISTRUST 16              /* waits that have to be short before one is spent awake again after one in vain */
-#define SLOW_NS 100000           /* requests of a kind that takes this long on average are not run while leading */
+#define SLOW_NS 400000           /* requests of a kind that takes this long on average are not run while leading */
 #define KINDS 64                 /* opcodes; rarer ones share */
 #define STUCK_NS 1000000         /* in one request for so long: somebody else shall read */
 #define CROWD 32                 /* requests in a row that were there already: two shall read */
