@@ -132,7 +132,12 @@ int disk_list(struct disk *d, const char *path, int (*each)(void *ctx, const cha
 
 int disk_sync_directory(struct disk *d, const char *path)
 {
-	return d->ops->sync_directory(d, path);
+	int err = d->unsound ? d->unsound : d->ops->sync_directory(d, path);
+
+	/* Without a descriptor or memory it was not even begun. */
+	if (err && err != -EMFILE && err != -ENFILE && err != -ENOMEM)
+		d->unsound = err;
+	return err;
 }
 
 int disk_map(struct disk *d, int fd, size_t len, const void **at)

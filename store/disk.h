@@ -52,6 +52,7 @@ struct disk_ops {
 
 struct disk {
 	const struct disk_ops *ops;
+	_Atomic int unsound;     /* what the first sync of a directory failed with; 0: none has */
 };
 
 /* The directory PATH, which must exist. */
@@ -80,6 +81,8 @@ int disk_unlink(struct disk *d, const char *path);
 int disk_mkdir(struct disk *d, const char *path, mode_t mode);
 /* EACH for every name but "." and "..", until it returns other than 0; returns what it returned last. */
 int disk_list(struct disk *d, const char *path, int (*each)(void *ctx, const char *name), void *ctx);
+/* Once one has failed all later ones do: the system has told of the error and forgotten it, so that one which came back well would say
+ * nothing about the names before it. */
 int disk_sync_directory(struct disk *d, const char *path);
 /* A shared read-only mapping of the first LEN bytes, which the file must have. Reading where the disk fails, or
  * past the file's end, is a SIGBUS: only under disk_guard(). */

@@ -234,12 +234,11 @@ static const struct disk_ops real_ops = {
 
 int disk_open_directory(struct disk **d, const char *path)
 {
-	struct directory *dir = malloc(sizeof *dir);
+	struct directory *dir = calloc(1, sizeof *dir);
 
 	if (!dir)
 		return -ENOMEM;
 	dir->disk.ops = &real_ops;
-	dir->kept_count = 0;
 	pthread_mutex_init(&dir->lock, NULL);
 	dir->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir->root < 0) {

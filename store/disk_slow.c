@@ -137,7 +137,7 @@ static const struct disk_ops slow_ops = {
 
 int disk_open_slow(struct disk **d, struct disk *under, uint64_t delay_ns)
 {
-	struct slow *s = malloc(sizeof *s);
+	struct slow *s = calloc(1, sizeof *s);
 
 	if (!s)
 		return -ENOMEM;
