@@ -150,13 +150,14 @@ static int c_sync(struct disk *d, int fd)
 
 	(void)d;
 	pthread_mutex_lock(&cut.lock);
-	for (int i = 0; i < f->extents; i++)
+	int err = cut.under->ops->sync(cut.under, fd);
+	for (int i = 0; !err && i < f->extents; i++)
 		copy_bytes(fd, f->image, f->dirty[i].from, f->dirty[i].to);
-	f->extents = 0;
-	if (fstat(fd, &st) || ftruncate(f->image, st.st_size))
+	f->extents = 0;                /* written, or never */
+	if (fstat(fd, &st) || (!err && ftruncate(f->image, st.st_size)))
 		abort();
 	pthread_mutex_unlock(&cut.lock);
-	return 0;
+	return err;
 }
 
 void powercut_forget(int fd)
@@ -259,9 +260,11 @@ static int c_sync_directory(struct disk *d, const char *path)
 {
 	(void)d;
 	pthread_mutex_lock(&cut.lock);
-	note_names(path);
+	int err = cut.under->ops->sync_directory(cut.under, path);
+	if (!err)
+		note_names(path);
 	pthread_mutex_unlock(&cut.lock);
-	return 0;
+	return err;
 }
 
 static int c_map(struct disk *d, int fd, size_t len, const void **at)
@@ -319,8 +322,31 @@ static const struct disk_ops cut_ops = {
 	.free = c_free,
 };
 
+static const char *const directories[] = {".", "log", "checkpoint", "lost"};
+#define DIRECTORIES (sizeof directories / sizeof *directories)
+
+static int adopt_one(void *ctx, const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	struct file *f;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", (const char *)ctx, name);
+	if (cut.under->ops->stat(cut.under, path, &st) || !S_ISREG(st.st_mode))
+		return 0;
+	f = new_file(st.st_ino);
+	fd = cut.under->ops->open(cut.under, path, O_RDONLY, 0);
+	if (fd < 0 || ftruncate(f->image, st.st_size))
+		abort();
+	copy_bytes(fd, f->image, 0, (uint64_t)st.st_size);
+	return cut.under->ops->close(cut.under, fd);
+}
+
 int powercut_open(struct disk **d, const char *path)
 {
+	int err;
+
 	cut.disk.ops = &cut_ops;
 	cut.file_count = cut.name_count = 0;
 	snprintf(cut.path, sizeof cut.path, "%s", path);
@@ -329,7 +355,12 @@ int powercut_open(struct disk **d, const char *path)
 	if (!cut.files || mkdir(cut.images, 0700))
 		abort();
 	*d = &cut.disk;
-	return disk_open_directory(&cut.under, path);
+	err = disk_open_directory(&cut.under, path);
+	for (size_t i = 0; !err && i < DIRECTORIES; i++) {
+		cut.under->ops->list(cut.under, directories[i], adopt_one, (void *)directories[i]);
+		note_names(directories[i]);
+	}
+	return err;
 }
 
 /* About every other page of what is dirty. */
@@ -370,7 +401,6 @@ static void copy_file(const struct name *n, const char *to, bool pages, unsigned
 
 void powercut_copy(const char *to, enum cut how)
 {
-	static const char *const directories[] = {"log", "checkpoint", "lost"};
 	static unsigned random = 1;
 	static struct name saved[NAMES];
 	char path[PATH_MAX];
@@ -378,15 +408,14 @@ void powercut_copy(const char *to, enum cut how)
 
 	pthread_mutex_lock(&cut.lock);
 	mkdir(to, 0700);
-	for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
+	for (size_t i = 1; i < DIRECTORIES; i++) {
 		snprintf(path, sizeof path, "%s/%s", to, directories[i]);
 		mkdir(path, 0700);
 	}
 	memcpy(saved, cut.names, sizeof saved);
 	count = cut.name_count;
 	if (how == CUT_NEW_NAMES || how == CUT_SOME_PAGES_NEW_NAMES) {
-		note_names(".");
-		for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
+		for (size_t i = 0; i < DIRECTORIES; i++)
 			note_names(directories[i]);
 	}
 	for (int i = 0; i < cut.name_count; i++)

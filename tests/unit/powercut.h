@@ -3,7 +3,7 @@
  * powercut.h - a disk that knows what would be left of it if the power went now.
  *
  * Of a file that is what was there at its last sync, of a directory the names that it had at its last sync: what the system
- * promises, and no more. It never calls fdatasync(2) itself, so it is fast.
+ * promises, and no more. In /dev/shm it is fast.
  *
  * Calling  powercut_open(&d, "/tmp/x"); ... powercut_copy("/tmp/y", CUT_LEAST); ... disk_free(d);
  * Threads  any. There is one such disk at a time.
@@ -21,6 +21,7 @@ enum cut {
 	CUTS
 };
 
+/* What PATH has already is durable. */
 int powercut_open(struct disk **d, const char *path);
 /* What was written to FD since its last sync will never get to the disk: its sync has failed. */
 void powercut_forget(int fd);

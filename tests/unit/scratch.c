@@ -2,6 +2,8 @@
 #include "scratch.h"
 #include "record.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +36,8 @@ static bool fails(enum faulty_call call)
 	if (scratch.before_call)
 		scratch.before_call(scratch.ctx);
 	scratch.calls[call]++;
+	if (scratch.chosen && scratch.chosen())
+		return true;
 	return (scratch.fail[call] && --scratch.fail[call] == 0) || fails_any(call);
 }
 
@@ -82,18 +86,19 @@ static ssize_t f_pwritev(struct disk *d, int fd, const struct iovec *iov, int n,
 static int f_sync(struct disk *d, int fd)
 {
 	bool failed;
+	int err;
 
 	(void)d;
 	if (scratch.before_sync)
 		scratch.before_sync(scratch.ctx);
 	failed = fails(CALL_SYNC);
 	scratch.retried += scratch.unsound[fd % SCRATCH_FILES];
-	if (!failed)
-		return scratch.under->ops->sync(scratch.under, fd);
-	scratch.unsound[fd % SCRATCH_FILES] = true;
-	if (scratch.sync_failed)
+	err = failed ? scratch.error : scratch.under->ops->sync(scratch.under, fd);
+	if (err)
+		scratch.unsound[fd % SCRATCH_FILES] = true;
+	if (failed && scratch.sync_failed)
 		scratch.sync_failed(scratch.ctx, fd);
-	return scratch.error;
+	return err;
 }
 
 static int f_allocate(struct disk *d, int fd, uint64_t len)
@@ -140,8 +145,14 @@ static int f_list(struct disk *d, const char *path, int (*each)(void *ctx, const
 
 static int f_sync_directory(struct disk *d, const char *path)
 {
+	bool failed = fails(CALL_SYNC_DIRECTORY);
+	int err = failed ? scratch.error : scratch.under->ops->sync_directory(scratch.under, path);
+
 	(void)d;
-	return fails(CALL_SYNC_DIRECTORY) ? scratch.error : scratch.under->ops->sync_directory(scratch.under, path);
+	scratch.retried += scratch.names_unsound;
+	if (err && err != -EMFILE)
+		scratch.names_unsound = true;
+	return err;
 }
 
 static int f_map(struct disk *d, int fd, size_t len, const void **at)
@@ -211,6 +222,38 @@ void scratch_init_in(const char *parent)
 		abort();
 	for (unsigned i = 0; i < RECORD_SECRET; i++)
 		scratch_secret[i] = (uint8_t)(i * 73 + 5);
+}
+
+static size_t copy_from;               /* bytes of the path that is copied */
+static const char *copy_to;
+
+static int copy_one(const char *path, const struct stat *st, int kind, struct FTW *walk)
+{
+	char to[PATH_MAX];
+	int from_fd, to_fd;
+	ssize_t n;
+
+	(void)walk;
+	snprintf(to, sizeof to, "%s%s", copy_to, path + copy_from);
+	if (kind == FTW_D)
+		return mkdir(to, 0700);
+	from_fd = open(path, O_RDONLY | O_CLOEXEC);
+	to_fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (from_fd < 0 || to_fd < 0 || ftruncate(to_fd, st->st_size))
+		abort();
+	while ((n = copy_file_range(from_fd, NULL, to_fd, NULL, (size_t)st->st_size, 0)) > 0)
+		;
+	close(from_fd);
+	close(to_fd);
+	return (int)n;
+}
+
+void scratch_copy(const char *from, const char *to)
+{
+	copy_from = strlen(from);
+	copy_to = to;
+	if (nftw(from, copy_one, 16, FTW_PHYS))
+		abort();
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *walk)

@@ -27,10 +27,12 @@ struct faulty {
 	_Atomic int error;             /* what it returns */
 	_Atomic bool halved;           /* instead of failing, a transfer moves half of its bytes */
 	_Atomic int opened;            /* descriptors that are open */
-	_Atomic int retried;           /* syncs of a descriptor whose sync has failed before */
+	_Atomic int retried;           /* syncs of a descriptor whose sync has failed before, and of directories after one that failed */
+	_Atomic bool names_unsound;    /* a sync of a directory has failed */
 	_Atomic bool unsound[SCRATCH_FILES];   /* by descriptor: a sync of it has failed */
 	void (*before_sync)(void *ctx);        /* runs in front of each sync */
 	void (*before_call)(void *ctx);        /* runs in front of each call */
+	bool (*chosen)(void);                  /* this call fails, whatever the counts say */
 	void (*sync_failed)(void *ctx, int fd);        /* a sync of FD is made to fail */
 	void *ctx;
 };
@@ -42,6 +44,8 @@ extern uint8_t scratch_secret[];       /* RECORD_SECRET bytes */
 void scratch_init(void);
 void scratch_init_in(const char *parent);        /* where the directory is to be */
 void scratch_end(void);
+/* The regular files and directories below FROM, as the new directory TO. */
+void scratch_copy(const char *from, const char *to);
 /* Takes PATH and all below it away. */
 void scratch_remove(const char *path);
 
