@@ -149,7 +149,7 @@ static void put_header(uint8_t *to, struct store *s, const struct checkpoint_inf
 }
 
 /* The apply lock keeps the state at one position; nobody who looks something up waits for us. */
-static int encode(struct store *s, struct checkpoint_info *info, uint8_t **to)
+int checkpoint_encode(struct store *s, struct checkpoint_info *info, uint8_t **to)
 {
 	uint64_t unneeded = retain_unneeded(s);         /* before the heads are copied, for they only grow */
 	struct topic *t;
@@ -179,7 +179,7 @@ int checkpoint_write(struct store *s, struct checkpoint_info *info)
 {
 	uint8_t *bytes;
 	char name[32];
-	int err = encode(s, info, &bytes);
+	int err = checkpoint_encode(s, info, &bytes);
 
 	if (err)
 		return err;
@@ -313,15 +313,15 @@ static int read_header(const uint8_t *from, size_t len, const uint8_t *secret, s
 	return 0;
 }
 
-/* Into S's tables; NULL to check only. */
-static int read_all(const uint8_t *from, size_t len, const uint8_t *secret, struct store *s, struct checkpoint_info *info)
+int checkpoint_decode(const uint8_t *from, size_t len, const uint8_t *secret, struct store *s, struct checkpoint_info *info)
 {
-	struct rest r = {from + HEADER, len - HEADER - SUM};
 	uint64_t last = 0;
+	struct rest r;
 	int err = read_header(from, len, secret, info);
 
 	if (err)
 		return err;
+	r = (struct rest){from + HEADER, len - HEADER - SUM};
 	for (uint64_t n = get64(from + 72); n > 0; n--) {
 		err = read_topic(&r, s ? s->topics : NULL, &last);
 		if (err)
@@ -351,11 +351,11 @@ static int read_file(struct disk *d, const uint8_t *secret, uint64_t pos, struct
 	err = disk_load(d, name, LONGEST, &bytes, &len);
 	if (err)
 		return err == -EFBIG ? -EBADMSG : err;
-	err = read_all(bytes, len, secret, NULL, info);
+	err = checkpoint_decode(bytes, len, secret, NULL, info);
 	if (!err && info->pos != pos)
 		err = -EBADMSG;
 	if (!err && s) {
-		err = read_all(bytes, len, secret, s, info);
+		err = checkpoint_decode(bytes, len, secret, s, info);
 		if (err == -EBADMSG)
 			err = -EUCLEAN;          /* the tables are no longer empty: no other one can be loaded */
 	}
@@ -394,14 +394,6 @@ struct list {
 	size_t max, count;
 };
 
-static bool is_position(const char *name, uint64_t *pos)
-{
-	if (strlen(name) != 16 || strspn(name, "0123456789abcdef") != 16)
-		return false;
-	*pos = strtoull(name, NULL, 16);
-	return true;
-}
-
 /* Keeps the MAX greatest, in descending order. */
 static int note(void *ctx, const char *name)
 {
@@ -409,7 +401,7 @@ static int note(void *ctx, const char *name)
 	uint64_t pos;
 	size_t place = l->count;
 
-	if (!is_position(name, &pos))
+	if (!position_named(name, 0, &pos))
 		return 0;
 	while (place > 0 && l->pos[place - 1] < pos)
 		place--;
@@ -435,13 +427,10 @@ int checkpoint_list(struct disk *d, uint64_t *pos, size_t max, size_t *count)
 static int remove_aside(void *ctx, const char *name)
 {
 	struct disk *d = ctx;
-	char path[32];
+	char path[40];
 	uint64_t pos;
 
-	if (strlen(name) != 20 || strcmp(name + 16, ".new") != 0)
-		return 0;
-	snprintf(path, sizeof path, "%.16s", name);
-	if (!is_position(path, &pos))
+	if (!position_named(name, '.', &pos) || strcmp(name + 16, ".new") != 0)
 		return 0;
 	name_of(path, pos);
 	return disk_unlink(d, strcat(path, ".new"));

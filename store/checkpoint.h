@@ -23,6 +23,10 @@ struct checkpoint_info {
 	uint64_t unneeded;             /* no queue's head lies before this log position */
 };
 
+/* The file's bytes as of now, malloc'ed, info->size of them. */
+int checkpoint_encode(struct store *s, struct checkpoint_info *info, uint8_t **to);
+/* Into S's tables; with S == NULL it is only checked. With bytes that were not, S may be left with some of them. */
+int checkpoint_decode(const uint8_t *from, size_t len, const uint8_t *secret, struct store *s, struct checkpoint_info *info);
 /* Takes the state at the applied position (a copy under the apply lock) and writes it. The keeper calls it, or who closes. */
 int checkpoint_write(struct store *s, struct checkpoint_info *info);
 /* The newest valid one at or below LIMIT into the store's (empty) tables. Damaged ones are told by store_damaged() and passed over.

@@ -205,13 +205,14 @@ static int dump_lost(struct dump *d)
 	const char *name = d->query->lost, *dot = strrchr(name, '.');
 	bool segment = dot && strcmp(dot, ".segment") == 0;
 	struct scan *s;
+	uint64_t base;
 	char path[300];
 	int err;
 
-	if (strspn(name, "0123456789abcdef") != 16 || name[16] != '.')
+	if (!position_named(name, '.', &base))
 		return -EINVAL;
 	snprintf(path, sizeof path, "lost/%s", name);
-	err = scan_open_file(&s, d->disk, d->id.secret, path, segment ? SEGMENT_HEADER : 0, strtoull(name, NULL, 16));
+	err = scan_open_file(&s, d->disk, d->id.secret, path, segment ? SEGMENT_HEADER : 0, base);
 	if (err)
 		return err;
 	d->first = d->shown = scan_pos(s);

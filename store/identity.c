@@ -7,8 +7,6 @@
 #include <sys/random.h>
 #include <xxhash.h>
 
-#define IDENTITY_SIZE (32 + RECORD_SECRET + 8)
-
 static const char magic[8] = "MQFS-ID";
 
 static int random_bytes(void *to, size_t len)
@@ -33,43 +31,49 @@ int identity_make(struct identity *id)
 	return err;
 }
 
+int identity_decode(struct identity *id, const uint8_t *from, size_t len)
+{
+	if (len < 16 || memcmp(from, magic, sizeof magic))
+		return -EBADMSG;
+	if (get32(from + 8) > FORMAT_VERSION)
+		return -EPROTONOSUPPORT;
+	if (len != IDENTITY_SIZE || get64(from + len - 8) != XXH3_64bits(from, len - 8))
+		return -EBADMSG;
+	id->format = get32(from + 8);
+	id->cluster = get64(from + 16);
+	id->node = get64(from + 24);
+	memcpy(id->secret, from + 32, RECORD_SECRET);
+	return 0;
+}
+
+void identity_encode(const struct identity *id, uint8_t to[IDENTITY_SIZE])
+{
+	memcpy(to, magic, sizeof magic);
+	put32(to + 8, id->format);
+	put32(to + 12, 0);
+	put64(to + 16, id->cluster);
+	put64(to + 24, id->node);
+	memcpy(to + 32, id->secret, RECORD_SECRET);
+	put64(to + IDENTITY_SIZE - 8, XXH3_64bits(to, IDENTITY_SIZE - 8));
+}
+
 int identity_load(struct disk *d, struct identity *id)
 {
-	uint8_t *bytes;
+	void *bytes;
 	size_t len;
-	void *file;
-	int err = disk_load(d, IDENTITY_FILE, 1 << 20, &file, &len);
+	int err = disk_load(d, IDENTITY_FILE, 1 << 20, &bytes, &len);
 
-	if (err == -EFBIG)
-		return -EBADMSG;
 	if (err)
-		return err;
-	bytes = file;
-	if (len < 16 || memcmp(bytes, magic, sizeof magic))
-		err = -EBADMSG;
-	else if (get32(bytes + 8) > FORMAT_VERSION)
-		err = -EPROTONOSUPPORT;
-	else if (len != IDENTITY_SIZE || get64(bytes + len - 8) != XXH3_64bits(bytes, len - 8))
-		err = -EBADMSG;
-	if (!err) {
-		id->format = get32(bytes + 8);
-		id->cluster = get64(bytes + 16);
-		id->node = get64(bytes + 24);
-		memcpy(id->secret, bytes + 32, RECORD_SECRET);
-	}
-	free(file);
+		return err == -EFBIG ? -EBADMSG : err;
+	err = identity_decode(id, bytes, len);
+	free(bytes);
 	return err;
 }
 
 int identity_save(struct disk *d, const struct identity *id)
 {
-	uint8_t bytes[IDENTITY_SIZE] = {0};
+	uint8_t bytes[IDENTITY_SIZE];
 
-	memcpy(bytes, magic, sizeof magic);
-	put32(bytes + 8, id->format);
-	put64(bytes + 16, id->cluster);
-	put64(bytes + 24, id->node);
-	memcpy(bytes + 32, id->secret, RECORD_SECRET);
-	put64(bytes + IDENTITY_SIZE - 8, XXH3_64bits(bytes, IDENTITY_SIZE - 8));
+	identity_encode(id, bytes);
 	return disk_replace(d, IDENTITY_FILE, bytes, sizeof bytes, 0600);
 }

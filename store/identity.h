@@ -15,6 +15,7 @@
 #include "record.h"
 
 #define IDENTITY_FILE "id"
+#define IDENTITY_SIZE (32 + RECORD_SECRET + 8)
 
 struct identity {
 	uint32_t format;
@@ -25,6 +26,9 @@ struct identity {
 
 /* Fresh random ids and secret. */
 int identity_make(struct identity *id);
+/* The file's bytes. */
+int identity_decode(struct identity *id, const uint8_t *from, size_t len);
+void identity_encode(const struct identity *id, uint8_t to[IDENTITY_SIZE]);
 int identity_load(struct disk *d, struct identity *id);
 /* Durable when it returns 0. */
 int identity_save(struct disk *d, const struct identity *id);

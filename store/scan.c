@@ -36,15 +36,15 @@ struct bases {
 static int note_base(void *ctx, const char *name)
 {
 	struct bases *b = ctx;
-	uint64_t *at;
+	uint64_t *at, base;
 
-	if (strlen(name) != 16 || strspn(name, "0123456789abcdef") != 16)
+	if (!position_named(name, 0, &base))
 		return 0;
 	at = realloc(b->at, (b->count + 1) * sizeof *at);
 	if (!at)
 		return -ENOMEM;
 	b->at = at;
-	at[b->count++] = strtoull(name, NULL, 16);
+	at[b->count++] = base;
 	return 0;
 }
 
@@ -77,7 +77,7 @@ int scan_open_file(struct scan **to, struct disk *d, const uint8_t *secret, cons
 	int err = disk_stat(d, path, &st);
 	if (err < 0)
 		return err;
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(st.st_mode) || base > POSITION_MAX)
 		return -EBADMSG;
 	struct scan *s = calloc(1, sizeof *s);
 	if (!s)
@@ -89,8 +89,7 @@ int scan_open_file(struct scan **to, struct disk *d, const uint8_t *secret, cons
 	s->limit = UINT64_MAX;
 	s->verify = true;
 	s->chained = true;
-	uint64_t size = (uint64_t)st.st_size > skip ? (uint64_t)st.st_size - skip : 0;
-	s->file_end = size < UINT64_MAX - base ? base + size : UINT64_MAX;
+	s->file_end = base + ((uint64_t)st.st_size > skip ? (uint64_t)st.st_size - skip : 0);
 	s->fd = disk_open(d, path, O_RDONLY, 0);
 	if (s->fd < 0) {
 		err = s->fd;

@@ -23,6 +23,14 @@ struct segments {
 
 static const char magic[8] = "MQFS-SEG";
 
+bool position_named(const char *name, char end, uint64_t *pos)
+{
+	if (strspn(name, "0123456789abcdef") != 16 || name[16] != end)
+		return false;
+	*pos = strtoull(name, NULL, 16);
+	return *pos <= POSITION_MAX;
+}
+
 void segment_name(char to[32], uint64_t base)
 {
 	snprintf(to, 32, "log/%016" PRIx64, base);
@@ -33,46 +41,57 @@ void segment_index_name(char to[40], uint64_t base)
 	snprintf(to, 40, "log/%016" PRIx64 ".index", base);
 }
 
+void segment_head_encode(const struct segment_head *h, const uint8_t *secret, uint8_t to[SEGMENT_HEAD])
+{
+	memcpy(to, magic, sizeof magic);
+	put32(to + 8, FORMAT_VERSION);
+	put32(to + 12, 0);
+	put64(to + 16, h->cluster);
+	put64(to + 24, h->base);
+	put64(to + 32, h->chain);
+	put32(to + 40, h->epoch.reign);
+	put32(to + 44, h->epoch.start);
+	put64(to + 48, h->epoch.node);
+	put64(to + 56, (uint64_t)h->time);
+	put64(to + 64, XXH3_64bits_withSecret(to, 64, secret, RECORD_SECRET));
+}
+
+int segment_head_decode(struct segment_head *h, const uint8_t *secret, const uint8_t from[SEGMENT_HEAD])
+{
+	if (memcmp(from, magic, sizeof magic))
+		return -EBADMSG;
+	if (get32(from + 8) > FORMAT_VERSION)
+		return -EPROTONOSUPPORT;
+	h->cluster = get64(from + 16);
+	if (get64(from + 64) != XXH3_64bits_withSecret(from, 64, secret, RECORD_SECRET))
+		return -EBADMSG;
+	h->base = get64(from + 24);
+	h->chain = get64(from + 32);
+	h->epoch.reign = get32(from + 40);
+	h->epoch.start = get32(from + 44);
+	h->epoch.node = get64(from + 48);
+	h->time = (int64_t)get64(from + 56);
+	return 0;
+}
+
 int segment_head_write(struct disk *d, int fd, const struct segment_head *h, const uint8_t *secret)
 {
 	static const uint8_t zeros[SEGMENT_HEADER];
-	uint8_t bytes[72] = {0};
+	uint8_t bytes[SEGMENT_HEAD];
 	struct iovec iov[2] = {{bytes, sizeof bytes}, {(void *)zeros, SEGMENT_HEADER - sizeof bytes}};
 
-	memcpy(bytes, magic, sizeof magic);
-	put32(bytes + 8, FORMAT_VERSION);
-	put64(bytes + 16, h->cluster);
-	put64(bytes + 24, h->base);
-	put64(bytes + 32, h->chain);
-	put32(bytes + 40, h->epoch.reign);
-	put32(bytes + 44, h->epoch.start);
-	put64(bytes + 48, h->epoch.node);
-	put64(bytes + 56, (uint64_t)h->time);
-	put64(bytes + 64, XXH3_64bits_withSecret(bytes, 64, secret, RECORD_SECRET));
+	segment_head_encode(h, secret, bytes);
 	return disk_writev(d, fd, iov, 2, 0);
 }
 
 int segment_head_read(struct disk *d, int fd, struct segment_head *h, const uint8_t *secret)
 {
-	uint8_t bytes[72];
+	uint8_t bytes[SEGMENT_HEAD];
 	int err = disk_read(d, fd, bytes, sizeof bytes, 0);
 
 	if (err)
 		return err == -ENODATA ? -EBADMSG : err;
-	if (memcmp(bytes, magic, sizeof magic))
-		return -EBADMSG;
-	if (get32(bytes + 8) > FORMAT_VERSION)
-		return -EPROTONOSUPPORT;
-	h->cluster = get64(bytes + 16);
-	if (get64(bytes + 64) != XXH3_64bits_withSecret(bytes, 64, secret, RECORD_SECRET))
-		return -EBADMSG;
-	h->base = get64(bytes + 24);
-	h->chain = get64(bytes + 32);
-	h->epoch.reign = get32(bytes + 40);
-	h->epoch.start = get32(bytes + 44);
-	h->epoch.node = get64(bytes + 48);
-	h->time = (int64_t)get64(bytes + 56);
-	return 0;
+	return segment_head_decode(h, secret, bytes);
 }
 
 int segments_new(struct segments **all, struct disk *d, const uint8_t *secret)

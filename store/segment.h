@@ -24,7 +24,9 @@
 #include <stdatomic.h>
 
 #define SEGMENT_HEADER 4096u
+#define SEGMENT_HEAD 72u               /* bytes of it that are not zeros */
 #define FORMAT_VERSION 1u
+#define POSITION_MAX INT64_MAX         /* sums of positions and lengths never overflow */
 
 struct runs;
 struct index;
@@ -55,11 +57,15 @@ struct segment {
 
 struct segments;
 
+/* The log position that a file's NAME begins with, as 16 hex digits in front of END, '.' or NUL. False: it does not, or no log reaches so far. */
+bool position_named(const char *name, char end, uint64_t *pos);
 void segment_name(char to[32], uint64_t base);          /* "log/0000000000000000" */
 void segment_index_name(char to[40], uint64_t base);    /* "log/0000000000000000.index" */
-int segment_head_write(struct disk *d, int fd, const struct segment_head *h, const uint8_t *secret);
+void segment_head_encode(const struct segment_head *h, const uint8_t *secret, uint8_t to[SEGMENT_HEAD]);
 /* -EBADMSG for no valid header, -EPROTONOSUPPORT for a newer format version (told without the secret). The cluster id is told in
  * both cases when the file says it is a segment; else it is left alone. */
+int segment_head_decode(struct segment_head *h, const uint8_t *secret, const uint8_t from[SEGMENT_HEAD]);
+int segment_head_write(struct disk *d, int fd, const struct segment_head *h, const uint8_t *secret);
 int segment_head_read(struct disk *d, int fd, struct segment_head *h, const uint8_t *secret);
 
 int segments_new(struct segments **all, struct disk *d, const uint8_t *secret);

@@ -14,15 +14,15 @@ static int note_segment(void *ctx, const char *name)
 {
 	struct survey *v = ctx;
 	struct found_segment *grown;
-	char *end;
+	uint64_t base;
 
-	if (strlen(name) != 16 || strspn(name, "0123456789abcdef") != 16)
+	if (!position_named(name, 0, &base))
 		return 0;
 	grown = realloc(v->segments, (v->count + 1) * sizeof *grown);
 	if (!grown)
 		return -ENOMEM;
 	v->segments = grown;
-	v->segments[v->count++] = (struct found_segment){.head.base = strtoull(name, &end, 16)};
+	v->segments[v->count++] = (struct found_segment){.head.base = base};
 	return 0;
 }
 

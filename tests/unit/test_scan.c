@@ -270,3 +270,35 @@ Test(scan, missing_file_and_directory_are_errors)
 	snprintf(path, sizeof path, "%s/dir", directory);
 	cr_assert_eq(rmdir(path), 0);
 }
+
+Test(scan, segments_are_files_named_by_a_position)
+{
+	static const char *const names[] = {"0000000000001000", "0000000000000000", "7fffffffffffffff", "0000000000001000.index", "8000000000000000",
+		"ffffffffffffffff", "000000000000100", "0000000000001000.new", "000000000000100G", "README"};
+	uint64_t *base;
+	size_t count;
+	char path[64];
+
+	cr_assert_eq(disk_mkdir(disk, "log", 0700), 0);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(path, sizeof path, "log/%s", names[i]);
+		disk_close(disk, disk_open(disk, path, O_RDWR | O_CREAT, 0600));
+	}
+	cr_assert_eq(scan_segments(disk, &base, &count), 0);
+	cr_assert_eq(count, 3);
+	cr_assert(base[0] == 0 && base[1] == 0x1000 && base[2] == INT64_MAX);
+	free(base);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(path, sizeof path, "log/%s", names[i]);
+		disk_unlink(disk, path);
+	}
+	snprintf(path, sizeof path, "%s/log", directory);
+	rmdir(path);
+}
+
+Test(scan, no_file_begins_where_no_log_reaches)
+{
+	struct scan *s;
+
+	cr_assert_eq(scan_open_file(&s, disk, secret, "file", SKIP, UINT64_C(1) << 63), -EBADMSG);
+}
