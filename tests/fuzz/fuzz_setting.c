@@ -35,6 +35,24 @@ static void number(enum setting_id id, uint64_t value)
 	must(setting_parse(id, printed, &again) == 0 && again == value);
 }
 
+/* Digits, and what one of the unit is. */
+static unsigned __int128 product(const char *text, int (*parse)(const char *, uint64_t *))
+{
+	size_t digits = strspn(text, "0123456789");
+	unsigned __int128 number = 0;
+	char one[16] = "1";
+	uint64_t factor;
+
+	must(digits > 0 && strlen(text + digits) < sizeof one - 1);
+	for (size_t i = 0; i < digits; i++) {
+		number = number * 10 + (unsigned)(text[i] - '0');
+		must(number <= UINT64_MAX);
+	}
+	strcat(one, text + digits);
+	must(parse(one, &factor) == 0);
+	return number * factor;
+}
+
 static void scaled(const char *text, int (*parse)(const char *, uint64_t *), void (*print)(uint64_t, char *))
 {
 	char printed[SETTING_TEXT], shorter[SETTING_TEXT];
@@ -42,6 +60,7 @@ static void scaled(const char *text, int (*parse)(const char *, uint64_t *), voi
 
 	if (parse(text, &value))
 		return;
+	must(value == product(text, parse));
 	print(value, printed);
 	must(parse(printed, &again) == 0 && again == value);
 	print(again, shorter);
