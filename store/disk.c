@@ -29,10 +29,12 @@ void disk_close(struct disk *d, int fd)
 		d->ops->close(d, fd);
 }
 
-int disk_read(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+typedef ssize_t read_call(struct disk *d, int fd, void *to, size_t len, uint64_t at);
+
+static int read_all(read_call *call, struct disk *d, int fd, void *to, size_t len, uint64_t at)
 {
 	while (len) {
-		ssize_t n = d->ops->pread(d, fd, to, len, at);
+		ssize_t n = call(d, fd, to, len, at);
 		if (n == -EINTR)
 			continue;
 		if (n < 0)
@@ -44,6 +46,16 @@ int disk_read(struct disk *d, int fd, void *to, size_t len, uint64_t at)
 		at += (uint64_t)n;
 	}
 	return 0;
+}
+
+int disk_read(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+{
+	return read_all(d->ops->pread, d, fd, to, len, at);
+}
+
+int disk_read_once(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+{
+	return read_all(d->ops->pread_once ? d->ops->pread_once : d->ops->pread, d, fd, to, len, at);
 }
 
 int disk_write(struct disk *d, int fd, const void *from, size_t len, uint64_t at)

@@ -33,6 +33,8 @@ struct disk_ops {
 	int (*open)(struct disk *d, const char *path, int flags, mode_t mode);
 	int (*close)(struct disk *d, int fd);
 	ssize_t (*pread)(struct disk *d, int fd, void *to, size_t len, uint64_t at);
+	/* may be NULL: then pread does */
+	ssize_t (*pread_once)(struct disk *d, int fd, void *to, size_t len, uint64_t at);
 	ssize_t (*pwritev)(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at);
 	int (*sync)(struct disk *d, int fd);
 	int (*allocate)(struct disk *d, int fd, uint64_t len);
@@ -67,6 +69,9 @@ int disk_open(struct disk *d, const char *path, int flags, mode_t mode);
 void disk_close(struct disk *d, int fd);
 /* Exactly LEN bytes, or -ENODATA where the file ends before them. */
 int disk_read(struct disk *d, int fd, void *to, size_t len, uint64_t at);
+/* The same, leaving in the page cache only what was there before: for reading much that nobody will ask for soon. FD is for such reads
+ * alone, as nothing is read ahead on it any more. */
+int disk_read_once(struct disk *d, int fd, void *to, size_t len, uint64_t at);
 int disk_write(struct disk *d, int fd, const void *from, size_t len, uint64_t at);
 /* As disk_write() from many places; changes IOV. */
 int disk_writev(struct disk *d, int fd, struct iovec *iov, int n, uint64_t at);

@@ -55,6 +55,43 @@ static ssize_t real_pread(struct disk *d, int fd, void *to, size_t len, uint64_t
 	return n < 0 ? -errno : n;
 }
 
+/* Which of the file's pages from AT on, a page's beginning, are in the cache: a byte a page, malloc'ed. NULL: not to be known. */
+static unsigned char *cached_pages(int fd, uint64_t at, size_t pages, size_t page)
+{
+	unsigned char *there = malloc(pages);
+	void *map = there ? mmap(NULL, pages * page, PROT_READ, MAP_SHARED, fd, (off_t)at) : MAP_FAILED;
+	int err = map == MAP_FAILED ? -1 : mincore(map, pages * page, there);
+
+	if (map != MAP_FAILED)
+		munmap(map, pages * page);
+	if (!err)
+		return there;
+	free(there);
+	return NULL;
+}
+
+/* Reading ahead would bring pages in that the next call takes for somebody else's. */
+static ssize_t real_pread_once(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), pages, i, n;
+	uint64_t from = at / page * page;
+	unsigned char *there;
+	ssize_t got;
+
+	pages = (size_t)((at + len - from + page - 1) / page);
+	there = cached_pages(fd, from, pages, page);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+	got = real_pread(d, fd, to, len, at);
+	for (i = 0; there && i < pages; i += n) {
+		for (n = 1; i + n < pages && (there[i + n] & 1) == (there[i] & 1);)
+			n++;
+		if (!(there[i] & 1))
+			posix_fadvise(fd, (off_t)(from + i * page), (off_t)(n * page), POSIX_FADV_DONTNEED);
+	}
+	free(there);
+	return got;
+}
+
 static ssize_t real_pwritev(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
 {
 	ssize_t put = pwritev(fd, iov, n, (off_t)at);
@@ -215,6 +252,7 @@ static const struct disk_ops real_ops = {
 	.open = real_open,
 	.close = real_close,
 	.pread = real_pread,
+	.pread_once = real_pread_once,
 	.pwritev = real_pwritev,
 	.sync = real_sync,
 	.allocate = real_allocate,

@@ -21,6 +21,7 @@ struct scan {
 	bool chain_known;
 	bool chained;
 	bool verify;
+	bool once;
 
 	uint8_t *window;        /* the file's bytes from window_pos on */
 	uint64_t window_pos;
@@ -138,6 +139,11 @@ void scan_bodies(struct scan *s, bool verify)
 	s->verify = verify;
 }
 
+void scan_once(struct scan *s)
+{
+	s->once = true;
+}
+
 uint64_t scan_begin(const struct scan *s)
 {
 	return s->begin;
@@ -178,7 +184,7 @@ static int look(struct scan *s, uint64_t pos, size_t want, const uint8_t **at, s
 			s->window_max = take;
 		}
 		s->window_len = 0;
-		int err = disk_read(s->disk, s->fd, s->window, take, s->skip + (pos - s->base));
+		int err = (s->once ? disk_read_once : disk_read)(s->disk, s->fd, s->window, take, s->skip + (pos - s->base));
 		if (err < 0)
 			return err;
 		s->window_pos = pos;

@@ -52,6 +52,9 @@ void scan_expect_chain(struct scan *s, uint64_t chain);
 /* Whether bodies are verified; they are unless this says otherwise. Without, BODY is still given where it is all there. */
 void scan_bodies(struct scan *s, bool verify);
 
+/* What it reads does not stay in the page cache, unless it was there before. */
+void scan_once(struct scan *s);
+
 /* *R and *BODY are set for SCAN_RECORD and SCAN_BODY. R and BODY may not be NULL. */
 int scan_next(struct scan *s, struct record *r, const void **body, enum scan_found *found);
 
