@@ -92,6 +92,11 @@ static void print_store(struct mount *m, FILE *to)
 	seconds(to, "mqfs_sync_seconds_total", "counter", "Time that these syncs took.", s.sync_ns);
 	counter(to, "mqfs_refused_full_total", "Appends refused for want of space since start.", s.refused_full);
 	counter(to, "mqfs_damaged_total", "Damaged records, indexes and checkpoints found since start.", s.damaged);
+	counter(to, "mqfs_scrub_bytes_total", "Bytes verified in the background since start.", s.scrub.bytes);
+	counter(to, "mqfs_scrub_passes_total", "Verifications of the whole store that were completed.", s.scrub.passes);
+	gauge(to, "mqfs_scrub_position_bytes", "Position up to which the log is verified in this pass.", s.scrub.pos);
+	gauge(to, "mqfs_scrub_found", "Damaged places in this pass, or in the last one.", s.scrub.found);
+	seconds(to, "mqfs_scrub_last_pass_seconds", "gauge", "When the last whole pass ended, since 1970; 0: none did.", (uint64_t)s.scrub.ended);
 	gauge(to, "mqfs_healthy", "1 while appends are taken, 0 when the store is full, failed or read-only.",
 		s.health == STORE_FINE);
 	gauge(to, "mqfs_log_start_bytes", "Position of the oldest byte of the log.", s.log_start);

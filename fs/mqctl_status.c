@@ -100,6 +100,20 @@ static void print_work(const json_t *s)
 		print_count(number(s, "mount.parked"), b), print_size(number(s, "mount.unfinished"), c));
 }
 
+/* How far the verification in the background is. */
+static void print_scrub(const json_t *s)
+{
+	uint64_t start = number(s, "log.start"), pos = number(s, "scrub.position"), end = number(s, "scrub.end");
+	char a[48], b[24];
+
+	if (!number(s, "scrub.rate"))
+		return;
+	printf("  scrub     last whole pass %s", ago(s, s, "scrub.ended", "not yet", a));
+	if (json_is_true(member(s, "scrub.running")) && end > start && pos >= start)
+		printf("; now at %.0f %%, at most %s a second", 100.0 * (double)(pos - start) / (double)(end - start), print_size(number(s, "scrub.rate"), b));
+	putchar('\n');
+}
+
 static void print_damage(const json_t *s)
 {
 	uint64_t found = number(s, "damage.found"), files = number(s, "damage.lost_files");
@@ -198,6 +212,7 @@ int verb_status(const struct call *c)
 		print_store(s);
 		print_log(s);
 		print_work(s);
+		print_scrub(s);
 		print_damage(s);
 		print_pins(s);
 		err = print_topics(s, call_option(c, "all") != NULL);

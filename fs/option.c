@@ -22,6 +22,8 @@ static const struct setting own_table[OPTIONS - SETTINGS] = {
 		.help = "log between two checkpoints: the most that a start has to replay", .least = MiB, .most = 1024 * 1024 * MiB},
 	[OPTION_RETENTION_FREE - SETTINGS] = {.name = "retention.free", .values = "BYTES", .normal = "256M", .kind = SETTING_BYTES,
 		.help = "room to keep free on the disk by removing what retention allows; by default no more than a twentieth of it", .most = INT64_MAX},
+	[OPTION_SCRUB_RATE - SETTINGS] = {.name = "scrub_rate", .values = "BYTES", .normal = "8M", .kind = SETTING_BYTES,
+		.help = "how much of the store is verified a second in the background, a quarter of it while messages come in; 0: nothing", .most = 1024 * MiB},
 	[OPTION_WORKERS - SETTINGS] = {.name = "workers", .values = "COUNT", .normal = "4", .kind = SETTING_BYTES,
 		.help = "threads that serve requests", .least = 1, .most = 64},
 	[OPTION_PRIVATE - SETTINGS] = {.name = "private", .values = "no|yes", .normal = "no", .kind = SETTING_WORD,
@@ -189,6 +191,7 @@ void choices_apply(const struct choices *c, struct options *o)
 	s->retention_free = c->of[OPTION_RETENTION_FREE].value;
 	if (c->of[OPTION_RETENTION_FREE].weight == WEIGHT_NORMAL)
 		s->retention_free = free_normally(o->store, s->retention_free);
+	s->scrub_rate = c->of[OPTION_SCRUB_RATE].value;
 	s->sync_delay = c->of[OPTION_SYNC_DELAY].value;
 	o->workers = (unsigned)c->of[OPTION_WORKERS].value;
 	o->private = c->of[OPTION_PRIVATE].value != 0;

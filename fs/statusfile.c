@@ -22,6 +22,9 @@
  *     appended                records, messages, bytes, all since start; refused_full: appends refused with ENOSPC
  *     commit                  mode; timeout_ns; syncs, sync_ns: number of syncs since start, and the time they took
  *     damage                  found (records, indexes and checkpoints since start), lost_files, lost_bytes (in lost/)
+ *     scrub                   of the verification in the background: rate (bytes a second, 0: off); running; position and end of this or the
+ *                             last pass; bytes (since start); passes (completed ever); found (damaged places in this pass); began and
+ *                             ended: when this pass began, and when the last whole one ended (null: none)
  *     mount                   handles, nodes, parked, unfinished: now open, known to the kernel, waiting; bytes of unfinished lines
  *     pins                    of the topics that keep the oldest segments from going, most bytes first: topic, bytes
  *     counts                  topics, queues
@@ -94,6 +97,11 @@ static json_t *now(void)
 	return time_text(ts.tv_sec * 1000000000LL + ts.tv_nsec);
 }
 
+static json_t *past(int64_t ns)
+{
+	return ns ? time_text(ns) : json_null();
+}
+
 static json_t *health(const struct store_status *s)
 {
 	static const char *const states[] = {
@@ -110,7 +118,7 @@ static json_t *log_status(const struct store_status *s)
 		"written", number(s->log_written),
 		"end", number(s->log_end),
 		"checkpoint", number(s->checkpoint_pos),
-		"checkpoint_time", s->checkpoint_time ? time_text(s->checkpoint_time) : json_null(),
+		"checkpoint_time", past(s->checkpoint_time),
 		"segments", number(s->segments),
 		"segments_unsealed", number(s->segments_unsealed),
 		"segments_prepared", number(s->segments_prepared),
@@ -126,6 +134,20 @@ static json_t *commit_status(struct mount *m, const struct store_status *s)
 	setting_print(SETTING_COMMIT, store_settings(m->store)->value[SETTING_COMMIT], mode);
 	return json_pack("{s:s, s:o, s:o, s:o}", "mode", mode, "timeout_ns", number(m->commit_timeout), "syncs",
 		number(s->syncs), "sync_ns", number(s->sync_ns));
+}
+
+static json_t *scrub_part(const struct scrub_status *s)
+{
+	return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"rate", number(s->rate),
+		"running", s->under_way ? 1 : 0,
+		"position", number(s->pos),
+		"end", number(s->end),
+		"bytes", number(s->bytes),
+		"passes", number(s->passes),
+		"found", number(s->found),
+		"began", past(s->began),
+		"ended", past(s->ended));
 }
 
 static json_t *mount_status(struct mount *m)
@@ -179,7 +201,7 @@ static json_t *status(struct mount *m)
 
 	store_status(m->store, &s);
 	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o},"
-			 " s:{s:o, s:o, s:o, s:o}, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:{s:o, s:o}, s:o}",
+			 " s:{s:o, s:o, s:o, s:o}, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:{s:o, s:o}, s:o}",
 		"version", MQFS_VERSION,
 		"pid", (int)getpid(),
 		"role", ROLE,
@@ -197,6 +219,7 @@ static json_t *status(struct mount *m)
 		"refused_full", number(s.refused_full),
 		"commit", commit_status(m, &s),
 		"damage", "found", number(s.damaged), "lost_files", number(s.lost_files), "lost_bytes", number(s.lost_bytes),
+		"scrub", scrub_part(&s.scrub),
 		"mount", mount_status(m),
 		"pins", pins(m),
 		"counts", "topics", number(s.topics), "queues", number(s.queues),

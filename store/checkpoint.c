@@ -382,7 +382,7 @@ int checkpoint_load(struct store *s, uint64_t limit, struct checkpoint_info *inf
 		err = read_file(s->disk, s->id.secret, pos[n], s, info);
 		if (err != -EBADMSG && err != -EIO)
 			return err;
-		store_damaged(s, pos[n], "a checkpoint");
+		store_damaged(s, DAMAGE_CHECKPOINT, pos[n], "a checkpoint");
 	}
 	return -ENOENT;
 }

@@ -40,6 +40,7 @@ struct keeper {
 	_Atomic int64_t checkpoint_time;
 	_Atomic uint64_t due;          /* position at which the next checkpoint is made */
 	_Atomic uint64_t seen;         /* the log's end at this look */
+	_Atomic bool index_bad;        /* a segment's index was found damaged */
 	/* the thread's */
 	uint64_t seen_before;          /* the log's end at the look before */
 	uint64_t rebuild_from;
@@ -133,6 +134,12 @@ static void prepare(struct keeper *k)
 
 static void rebuild(struct keeper *k)
 {
+	if (atomic_exchange(&k->index_bad, false)) {
+		k->rebuild_from = segments_start(k->store->segments);
+		k->rebuilt = false;
+	}
+	if (k->rebuilt)
+		return;
 	int err = seal_rebuild(k->store, &k->rebuild_from);
 
 	if (err == -ENOENT)
@@ -168,8 +175,7 @@ static bool look(struct keeper *k)
 	tell(k, RETAIN, gone < 0 ? gone : 0);
 	if (need_checkpoint && s->applied > k->checkpoint_pos)
 		checkpoint(k);
-	if (!k->rebuilt)
-		rebuild(k);
+	rebuild(k);
 	/* What was appended meanwhile found us awake, and so did not wake us. */
 	active = active || log_end(s->log) != end;
 	return segments_trim(s->segments, UNUSED) > 0 || active || !k->rebuilt || wants_prepared(k) || gone > 0 || need_checkpoint;
@@ -259,6 +265,17 @@ void keeper_advanced(struct keeper *k, uint64_t committed)
 
 	if (k->asleep || committed >= k->due || supply_ready(s->supply) < wanted(s, k->seen))
 		keeper_poke(k);
+}
+
+void keeper_renew(struct keeper *k, enum damage_kind kind)
+{
+	if (kind == DAMAGE_INDEX)
+		k->index_bad = true;
+	else if (kind == DAMAGE_CHECKPOINT)
+		k->due = 0;
+	else
+		return;
+	keeper_poke(k);
 }
 
 void keeper_full(struct keeper *k)

@@ -15,6 +15,8 @@ int keeper_start(struct keeper **k, struct store *s, uint64_t checkpoint_pos);
 void keeper_advanced(struct keeper *k, uint64_t committed);
 /* There is work now: a setting changed. */
 void keeper_poke(struct keeper *k);
+/* Something of KIND was found damaged: what is derived is made again. */
+void keeper_renew(struct keeper *k, enum damage_kind kind);
 /* An append was refused for want of space. Cheap, for writers try again at once. */
 void keeper_full(struct keeper *k);
 /* Ends the thread; what it was at is left. */

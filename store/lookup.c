@@ -38,7 +38,7 @@ static int ask_records(struct lookup *l, struct segment *s, const struct key *ke
 		int64_t time;
 		int err;
 
-		store_damaged(l->store, s->head.base, "index");
+		store_damaged(l->store, DAMAGE_INDEX, s->head.base, "a segment's index");
 		runs_free(l->read);
 		l->read = NULL;
 		err = runs_scan(l->store->disk, l->store->id.secret, s->head.base, s->end, &l->read, &time);
@@ -62,6 +62,8 @@ static int ask(struct lookup *l, struct segment *s, const struct key *key)
 		err = segment_index(s, &x);
 		if (!err)
 			err = key->by_pos ? index_from_pos(x, l->queue, key->at, &l->batch) : index_from_offset(x, l->queue, key->at, &l->batch);
+		if (err == -EBADMSG || err == -EIO)
+			segment_index_bad(s);
 		if (err == -ENODATA || err == -EBADMSG || err == -EIO)
 			err = ask_records(l, s, key);
 	}
@@ -149,7 +151,7 @@ static int search(struct lookup *l, uint64_t last_pos, const struct key *key, st
 	l->until = b.until;
 	if (!b.seen_before)
 		return -ENODATA;
-	store_damaged(l->store, b.low, "records that should be there or before");
+	store_damaged(l->store, DAMAGE_RECORD, b.low, "records that should be there or before");
 	return -EIO;
 }
 

@@ -45,7 +45,7 @@ int store_make_directory(const char *path, char why[STORE_WHY])
 
 static int only_ours(void *ctx, const char *name)
 {
-	static const char *const ours[] = {"log", "checkpoint", "lost", "lock", "reserve", "id.new", "lost+found"};
+	static const char *const ours[] = {"log", "checkpoint", "lost", "lock", "reserve", "scrub", "scrub.new", "id.new", "lost+found"};
 
 	(void)ctx;
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)

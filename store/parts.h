@@ -21,8 +21,21 @@ struct topics;
 struct watch;
 struct supply;
 struct keeper;
+struct scrub;
 
-#define DAMAGES 256
+#define DAMAGES 4096                   /* places that are remembered; a store with more is beyond counting */
+
+enum damage_kind {
+	DAMAGE_RECORD,         /* a record, or what stands where one should: only a copy of the log can mend it */
+	DAMAGE_HEADER,         /* a segment's header */
+	DAMAGE_INDEX,          /* a segment's index, which the keeper makes again */
+	DAMAGE_CHECKPOINT,     /* in place of which the keeper makes another */
+};
+
+struct damage {
+	uint64_t pos;          /* of the record, or of the segment's base, or of the checkpoint */
+	enum damage_kind kind;
+};
 
 struct store {
 	struct disk *disk;
@@ -39,6 +52,7 @@ struct store {
 	struct topics *topics;         /* topics, queues, the root's owner: topic.c */
 	struct watch *watch;
 	struct keeper *keeper;
+	struct scrub *scrub;           /* NULL: scrub_rate is 0 */
 
 	/* The log position up to which everything is applied, and the log as it ends there. The committer applies a batch and then
 	 * moves both within one topics_apply_lock(), so that whoever holds it sees state exactly at this position. */
@@ -47,16 +61,16 @@ struct store {
 	uint64_t unneeded;             /* see retain_unneeded(); the keeper's */
 	_Atomic bool stopping;
 	_Atomic bool read_only;        /* opened so, or recovery could not make the tail durable */
-	/* places that were found damaged, the first DAMAGES of them by position */
+	/* places that were found damaged */
 	pthread_mutex_t damage_lock;
 	_Atomic uint64_t damaged;
-	uint64_t damage[DAMAGES];
+	struct damage damage[DAMAGES];
 	struct store_status base;      /* what is fixed at open: path, ids, start time, recovered bytes */
 };
 
 void store_say(struct store *s, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* A record, index or checkpoint is damaged at POS: said once a place, counted. */
-void store_damaged(struct store *s, uint64_t pos, const char *what);
+/* Something is damaged at POS: counted and said once a place, and made again where it can be. Any thread; no lock held but the apply lock. */
+void store_damaged(struct store *s, enum damage_kind kind, uint64_t pos, const char *what);
 
 /* ---- topic.c: the tables behind topic.h ---- */
 int topics_new(struct topics **t, struct store *s);

@@ -79,6 +79,7 @@ struct pass {
 	bool one;                      /* no more than one record */
 	bool header;                   /* only the header of one */
 	bool in_place;                 /* something refers to the mapping */
+	uint64_t damaged;              /* log position of the record being read: where the damage is when that fails */
 };
 
 static uint64_t run_end(const struct run_batch *b, size_t run)
@@ -194,6 +195,7 @@ static int pass_walk(struct pass *p)
 
 	while (next_run(p)) {
 		r->behind = run_end(b, p->run);
+		p->damaged = p->pos;
 		if (pass_header(p)) {
 			if (pass_resume(p))
 				r->behind = p->offset;
@@ -363,7 +365,7 @@ static int pass_segment(struct pass *p)
 		r->behind = r->look.until;
 		return err;
 	}
-	p->base = s->head.base;
+	p->base = p->damaged = s->head.base;
 	r->behind = r->look.batch.end;
 	err = segment_map(s, &p->bytes, &p->len);
 	p->in_place = false;
@@ -371,7 +373,7 @@ static int pass_segment(struct pass *p)
 		pass_announce(p);
 	result = err ? -EIO : disk_guard(pass_read, p);
 	if (result < 0 && p->to->bytes == p->before)
-		store_damaged(r->store, p->pos, "record");
+		store_damaged(r->store, DAMAGE_RECORD, p->damaged, "a record");
 	if (p->in_place)
 		p->to->held[p->to->holds++] = s;
 	else

@@ -46,7 +46,7 @@ static int replay_record(struct store *s, const struct record *r, const void *bo
 			err = state_apply(s, r, body);
 		if (err && err != -ENOMEM) {
 			if (err == -EBADMSG)
-				store_damaged(s, r->pos, "a command");
+				store_damaged(s, DAMAGE_RECORD, r->pos, "a command");
 			err = 0;
 		}
 		to->start = (struct log_start){.pos = r->pos + record_size(r->length), .chain = r->sum, .epoch = r->epoch, .time = r->time};

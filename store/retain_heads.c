@@ -246,7 +246,7 @@ int retain_heads_at_start(struct store *s)
 	/* The rule for removing segments: the checkpoint that was loaded has no head before this. */
 	if (start <= s->unneeded)
 		return 0;
-	store_damaged(s, s->unneeded, "segments that should be there");
+	store_damaged(s, DAMAGE_RECORD, s->unneeded, "segments that should be there");
 	for (uint64_t after = 0; !err && (t = topic_next(s, after)); after = t->id, topic_put(t))
 		for (uint32_t n = 0; !err && (q = topic_queue(t, n)); n++) {
 			if (is_empty(q))

@@ -61,6 +61,8 @@ static int rebuild(struct store *s, struct segment *seg)
 	err = write_index(s, seg, last_time, runs);
 	runs_free(runs);
 	if (!err)
+		segment_index_renewed(seg);
+	if (!err)
 		store_say(s, LOG_NOTICE, "made the index of segment %016" PRIx64 " again", seg->head.base);
 	return err;
 }
@@ -68,10 +70,9 @@ static int rebuild(struct store *s, struct segment *seg)
 int seal_rebuild(struct store *s, uint64_t *from)
 {
 	struct segment *seg = segments_find(s->segments, *from);
-	struct index *index;
-	int err = 0;
+	int err;
 
-	while (seg && seg->head.base >= *from && (!seg->sealed || (err = segment_index(seg, &index)) != -ENODATA)) {
+	while (seg && seg->head.base >= *from && !segment_wants_index(seg)) {
 		*from = seg->end;
 		seg = segment_next(seg);
 	}

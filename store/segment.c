@@ -261,6 +261,11 @@ void segment_put(struct segment *s)
 			runs_free(s->runs);
 			s->runs = NULL;
 		}
+		if (s->index_state == INDEX_RENEWED) {
+			index_close(s->index);
+			s->index = NULL;
+			s->index_state = INDEX_GOOD;
+		}
 		pthread_cond_broadcast(&all->unused);
 	}
 	pthread_mutex_unlock(&all->lock);
@@ -362,11 +367,41 @@ int segment_index(struct segment *s, struct index **index)
 	int err = 0;
 
 	pthread_mutex_lock(&s->all->lock);
-	if (!s->index)
+	if (s->index_state != INDEX_GOOD)
+		err = -ENODATA;
+	else if (!s->index)
 		err = index_open(s->all->disk, s->all->secret, s->head.base, &s->index);
 	*index = s->index;
 	pthread_mutex_unlock(&s->all->lock);
 	return err == -EBADMSG || err == -ENOENT ? -ENODATA : err;
+}
+
+static void set_index_state(struct segment *s, enum segment_index_state state)
+{
+	pthread_mutex_lock(&s->all->lock);
+	s->index_state = state;
+	pthread_mutex_unlock(&s->all->lock);
+}
+
+void segment_index_bad(struct segment *s)
+{
+	set_index_state(s, INDEX_BAD);
+}
+
+void segment_index_renewed(struct segment *s)
+{
+	set_index_state(s, INDEX_RENEWED);
+}
+
+bool segment_wants_index(struct segment *s)
+{
+	struct index *index;
+	bool renewed;
+
+	pthread_mutex_lock(&s->all->lock);
+	renewed = s->index_state == INDEX_RENEWED;
+	pthread_mutex_unlock(&s->all->lock);
+	return s->sealed && !renewed && segment_index(s, &index) == -ENODATA;
 }
 
 void segment_seal(struct segment *s)

@@ -52,6 +52,7 @@ struct segment {
 	const uint8_t *map;            /* NULL while not mapped */
 	size_t map_len;
 	struct index *index;           /* sealed: opened at first use */
+	enum segment_index_state { INDEX_GOOD, INDEX_BAD, INDEX_RENEWED } index_state;
 	int64_t used;                  /* CLOCK_MONOTONIC ns of its last segment_put() */
 };
 
@@ -89,6 +90,12 @@ int segment_time(struct segment *s, int64_t *ns);
 int segment_map(struct segment *s, const uint8_t **bytes, size_t *len);
 /* The index of a sealed segment, valid while S is held. -ENODATA when it is missing or damaged: the caller reports it. */
 int segment_index(struct segment *s, struct index **index);
+/* A part of S's index is damaged, which only reading it shows: from here on it counts as missing. */
+void segment_index_bad(struct segment *s);
+/* It was made again. It is used from when nobody holds S, as until then somebody may be reading the old one. */
+void segment_index_renewed(struct segment *s);
+/* S is sealed, and its index is missing or damaged. */
+bool segment_wants_index(struct segment *s);
 /* S is committed to its end and its index file is in place and durable. */
 void segment_seal(struct segment *s);
 /* Takes the first segment out of the list, never the last one (NULL). Its files are the caller's to remove or recycle once

@@ -6,6 +6,7 @@
 #include "lost.h"
 #include "parts.h"
 #include "retain.h"
+#include "scrub.h"
 #include "supply.h"
 #include <stdio.h>
 #include <string.h>
@@ -82,6 +83,8 @@ void store_status(struct store *s, struct store_status *to)
 	to->disk_free = space.free;
 	if (s->keeper)
 		keeper_checkpoint_info(s->keeper, &to->checkpoint_pos, &to->checkpoint_time);
+	if (s->scrub)
+		scrub_status(s->scrub, &to->scrub);
 	to->retained_pinned = retain_pinned(s);
 	lost_count(s->disk, &to->lost_files, &to->lost_bytes);
 	judge(s, to);

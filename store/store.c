@@ -7,6 +7,7 @@
 #include "parts.h"
 #include "recover.h"
 #include "retain.h"
+#include "scrub.h"
 #include "supply.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -43,23 +44,6 @@ void store_say(struct store *s, int priority, const char *format, ...)
 	va_end(args);
 	if (s->options.say)
 		s->options.say(s->options.say_ctx, priority, text);
-}
-
-void store_damaged(struct store *s, uint64_t pos, const char *what)
-{
-	bool known = false;
-
-	pthread_mutex_lock(&s->damage_lock);
-	for (size_t i = 0; i < s->damaged && i < DAMAGES; i++)
-		known |= s->damage[i] == pos;
-	if (!known) {
-		if (s->damaged < DAMAGES)
-			s->damage[s->damaged] = pos;
-		s->damaged++;
-	}
-	pthread_mutex_unlock(&s->damage_lock);
-	if (!known)
-		store_say(s, LOG_ERR, "damage at log position %" PRIu64 ": %s", pos, what);
 }
 
 /* ---- what the committer calls ---- */
@@ -289,6 +273,8 @@ static int start(struct store *s, char *why)
 		checkpoint_list(s->disk, &newest, 1, &count);
 		err = keeper_start(&s->keeper, s, newest);
 	}
+	if (!err && s->options.scrub_rate)
+		err = scrub_start(&s->scrub, s);
 	if (err)
 		snprintf(why, STORE_WHY, "cannot be started: %s", strerror(-err));
 	return err;
@@ -371,6 +357,8 @@ void store_stop(struct store *s)
 	if (s->watch)
 		watch_fail(s, -ENOTCONN);
 	watch_stop(s->watch);
+	if (s->scrub)
+		scrub_stop(s->scrub);
 }
 
 void store_close(struct store *s)
@@ -387,6 +375,7 @@ void store_close(struct store *s)
 			store_say(s, LOG_WARNING, "no checkpoint at the end: %s; the next start reads more of the log", strerror(-err));
 	}
 	watch_free(s->watch);
+	scrub_free(s->scrub);
 	keeper_free(s->keeper);
 	commit_free(s->commit);
 	log_free(s->log);

@@ -37,6 +37,7 @@ struct store_options {
 	uint64_t segment_size;           /* bytes of records a segment */
 	uint64_t checkpoint_every;       /* bytes of log */
 	uint64_t retention_free;         /* bytes of the file system to keep free, by dropping what retention allows */
+	uint64_t scrub_rate;             /* bytes a second that the scrub may read; 0: there is none */
 	uint64_t sync_delay;             /* ns added to each sync of the disk: for tests */
 	struct owner owner;              /* of the root, when the store is made */
 	const char *mountpoint;          /* written into the lock file, for whoever finds the store in use; may be NULL */
@@ -84,6 +85,17 @@ uint64_t queue_retained(struct queue *q);
 
 enum store_health { STORE_FINE, STORE_FULL, STORE_FAILED, STORE_READ_ONLY };
 
+/* The background verification: the pass under way, or the last one. */
+struct scrub_status {
+	uint64_t rate;                   /* bytes a second, 0: there is none */
+	bool under_way;
+	uint64_t pos, end;               /* log positions: verified up to, goes on to */
+	uint64_t bytes;                  /* verified since start */
+	uint64_t passes;                 /* completed since the store was made */
+	uint64_t found;                  /* damaged places in this pass */
+	int64_t began, ended;            /* this pass, the last one completed; 0: none */
+};
+
 struct store_status {
 	enum store_health health;
 	char why[STORE_WHY];             /* for other than STORE_FINE */
@@ -102,6 +114,7 @@ struct store_status {
 	int64_t checkpoint_time;
 	uint64_t damaged;                /* damaged records, indexes and checkpoints found since start */
 	uint64_t lost_files, lost_bytes; /* in lost/ */
+	struct scrub_status scrub;
 	uint64_t retained_pinned;        /* bytes of log that only pinned topics keep */
 	uint64_t recovered_bytes;        /* replayed at start */
 	int64_t start_time;

@@ -129,14 +129,14 @@ static int find_files(struct survey *v, char *why)
 
 /* ---- the survey ---- */
 
-static int add_invalid(struct survey *v, uint64_t begin, const char *what, bool unreadable)
+static int add_invalid(struct survey *v, enum damage_kind kind, uint64_t begin, const char *what, bool unreadable)
 {
 	struct invalid *grown = realloc(v->invalid, (v->invalids + 1) * sizeof *grown);
 
 	if (!grown)
 		return -ENOMEM;
 	v->invalid = grown;
-	v->invalid[v->invalids++] = (struct invalid){begin, what, unreadable};
+	v->invalid[v->invalids++] = (struct invalid){begin, kind, what, unreadable};
 	return 0;
 }
 
@@ -175,9 +175,9 @@ static int survey_record(struct survey *v, struct scan *scan, const struct recor
 	int err = 0;
 
 	if (!scan_chained(scan))
-		err = add_invalid(v, r->pos, "a record that does not follow the one before it", false);
+		err = add_invalid(v, DAMAGE_RECORD, r->pos, "a record that does not follow the one before it", false);
 	else if (found == SCAN_BODY)
-		err = add_invalid(v, r->pos, "a record's body", false);
+		err = add_invalid(v, DAMAGE_RECORD, r->pos, "a record's body", false);
 	if (r->committed > v->committed)
 		v->committed = r->committed;
 	v->end = scan_pos(scan);
@@ -195,7 +195,7 @@ static int survey_segment(struct survey *v, size_t n)
 	if (err)
 		return err;
 	if (!f->head_valid)
-		err = add_invalid(v, f->head.base, "a segment's header", false);
+		err = add_invalid(v, DAMAGE_HEADER, f->head.base, "a segment's header", false);
 	if (f->sealed && f->sealed_end > v->committed)
 		v->committed = f->sealed_end;
 	while (!err) {
@@ -203,19 +203,19 @@ static int survey_segment(struct survey *v, size_t n)
 		uint64_t at = scan_pos(scan);
 		err = scan_next(scan, &r, &body, &found);
 		if (err == -EIO) {
-			err = add_invalid(v, at, "a place that the disk does not read", true);
+			err = add_invalid(v, DAMAGE_RECORD, at, "a place that the disk does not read", true);
 			scan_seek(scan, (at + UNREADABLE) & ~(uint64_t)(UNREADABLE - 1));
 			continue;
 		}
 		if (err || found == SCAN_END)
 			break;
 		if (found == SCAN_DAMAGED)
-			err = add_invalid(v, scan_begin(scan), "a record", false);
+			err = add_invalid(v, DAMAGE_RECORD, scan_begin(scan), "a record", false);
 		else
 			err = survey_record(v, scan, &r, found);
 	}
 	if (!err && n + 1 < v->count && scan_pos(scan) < survey_next_base(v, n) && !(f->sealed && scan_pos(scan) == f->sealed_end))
-		err = add_invalid(v, scan_pos(scan), "the end of a segment", false);
+		err = add_invalid(v, DAMAGE_RECORD, scan_pos(scan), "the end of a segment", false);
 	v->reached = f->sealed && f->sealed_end < scan_pos(scan) ? f->sealed_end : scan_pos(scan);
 	scan_close(scan);
 	return err;
@@ -248,10 +248,10 @@ int survey(struct survey *v, char why[STORE_WHY])
 	find_tail(v);
 	for (size_t i = 0; i < v->invalids; i++)
 		if (v->invalid[i].begin < v->committed)
-			store_damaged(v->store, v->invalid[i].begin, v->invalid[i].what);
+			store_damaged(v->store, v->invalid[i].kind, v->invalid[i].begin, v->invalid[i].what);
 	/* Behind a last record that has rotted nothing shows that it was there, but for C. */
 	if (v->count && v->reached < v->committed)
-		store_damaged(v->store, v->reached, "the end of the log");
+		store_damaged(v->store, DAMAGE_RECORD, v->reached, "the end of the log");
 	return 0;
 }
 

@@ -23,6 +23,7 @@ struct found_segment {
 
 struct invalid {
 	uint64_t begin;
+	enum damage_kind kind;
 	const char *what;
 	bool unreadable;
 };

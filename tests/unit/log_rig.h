@@ -36,9 +36,9 @@ struct rig {
 };
 
 /* Stands in where the store's own is not linked. */
-__attribute__((weak)) void store_damaged(struct store *s, uint64_t pos, const char *what)
+__attribute__((weak)) void store_damaged(struct store *s, enum damage_kind kind, uint64_t pos, const char *what)
 {
-	(void)pos, (void)what;
+	(void)kind, (void)pos, (void)what;
 	s->damaged++;
 }
 
