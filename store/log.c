@@ -60,6 +60,7 @@ struct log {
 	uint64_t written;
 	struct log_stats stats;
 	bool full;                     /* the last append was refused for want of space */
+	bool given_up;                 /* a new segment's file was, and its name may not be gone for good */
 	_Atomic int failed;            /* 0, or the errno it failed with */
 };
 
@@ -177,6 +178,7 @@ static int roll(struct log *l, uint64_t size)
 		disk_close(l->disk, file->fd);
 		disk_unlink(l->disk, name);
 	}
+	l->given_up = true;
 	runs_free(runs);
 	free(file);
 	return roll_error(l, err);
@@ -454,20 +456,29 @@ static void close_synced(struct log *l, uint64_t to)
 /*
  * Only the committer removes files from the list and appenders add only at its end, so the ones seen here stay. All
  * writes up to the written prefix have returned, so one fdatasync a file covers them.
+ *
+ * A roll that failed took its file's name away again, and the log goes on in the old segment with what still has room there. Should a
+ * power cut bring the name back, recovery would take what lies behind its base for cut off. So it is gone for good before anything more
+ * is committed.
  */
 int log_sync(struct log *l, uint64_t *to)
 {
 	struct open_segment *file;
 	int64_t start = commit_clock();
 	uint64_t written;
+	bool given_up;
 	int err = 0;
 
 	pthread_mutex_lock(&l->lock);
 	written = l->written;
 	file = l->files;
+	given_up = l->given_up;
+	l->given_up = false;
 	pthread_mutex_unlock(&l->lock);
 	if (l->failed)
 		return -EIO;
+	if (given_up)
+		err = disk_sync_directory(l->disk, "log");
 	while (!err && file && file->base < written) {
 		err = sync_file(l, file);
 		pthread_mutex_lock(&l->lock);

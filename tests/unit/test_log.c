@@ -136,6 +136,26 @@ Test(log, no_room_is_told_before_a_position_is_given_and_heals)
 	cr_assert_eq(b.pos, a.end);
 }
 
+/* Its name would cut off what lies behind its base. */
+Test(log, the_name_of_a_segment_that_was_given_up_is_gone_before_the_next_commit)
+{
+	static char big[SEGMENT - (64 << 10) - 200];
+	struct append a, b;
+	uint64_t to;
+
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(log_sync(log_, &to), 0);
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_ALLOCATE] = 1;
+	cr_assert_eq(append(big, sizeof big, &b), -ENOSPC);
+	cr_assert_eq(append("a\n", 2, &b), 0);
+	scratch.calls[CALL_SYNC_DIRECTORY] = 0;
+	cr_assert_eq(log_sync(log_, &to), 0);
+	cr_assert_eq(scratch.calls[CALL_SYNC_DIRECTORY], 1);
+	cr_assert_eq(log_sync(log_, &to), 0);
+	cr_assert_eq(scratch.calls[CALL_SYNC_DIRECTORY], 1);
+}
+
 Test(log, a_failed_write_is_final)
 {
 	struct append a;
