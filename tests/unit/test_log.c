@@ -139,7 +139,7 @@ Test(log, no_room_is_told_before_a_position_is_given_and_heals)
 /* Its name would cut off what lies behind its base. */
 Test(log, the_name_of_a_segment_that_was_given_up_is_gone_before_the_next_commit)
 {
-	static char big[SEGMENT - (64 << 10) - 200];
+	static char big[SEGMENT - (64 << 10) - 400];
 	struct append a, b;
 	uint64_t to;
 
