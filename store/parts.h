@@ -23,7 +23,7 @@ struct supply;
 struct keeper;
 struct scrub;
 
-#define DAMAGES 4096                   /* places that are remembered; a store with more is beyond counting */
+#define DAMAGES 1024                   /* places that are remembered; a store with more is beyond counting */
 
 enum damage_kind {
 	DAMAGE_RECORD,         /* a record, or what stands where one should: only a copy of the log can mend it */

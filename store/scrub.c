@@ -70,6 +70,8 @@ static int save(struct scrub *c)
 	struct store *s = c->store;
 	int err;
 
+	if (s->read_only)
+		return 0;
 	memcpy(bytes, SCRUB_MAGIC, 8);
 	put32(bytes + 8, FORMAT_VERSION);
 	put64(bytes + 16, !c->under_way ? BETWEEN : c->scan ? c->base : c->pos);

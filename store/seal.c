@@ -54,7 +54,10 @@ static int rebuild(struct store *s, struct segment *seg)
 {
 	int64_t last_time;
 	struct runs *runs;
-	int err = runs_scan(s->disk, s->id.secret, seg->head.base, seg->end, &runs, &last_time);
+	int err;
+
+	store_damaged(s, DAMAGE_INDEX, seg->head.base, "a segment's index");
+	err = runs_scan(s->disk, s->id.secret, seg->head.base, seg->end, &runs, &last_time);
 
 	if (err)
 		return err;

@@ -33,6 +33,15 @@ static int by_base(const void *a, const void *b)
 	return x->head.base < y->head.base ? -1 : x->head.base > y->head.base;
 }
 
+/* The first record is valid, which no other cluster's is. */
+static bool holds_ours(struct store *s, int fd, uint64_t base)
+{
+	uint8_t bytes[RECORD_HEADER];
+	struct record r;
+
+	return disk_read(s->disk, fd, bytes, sizeof bytes, SEGMENT_HEADER) == 0 && record_decode(&r, s->id.secret, bytes, base) == 0;
+}
+
 static int read_head(struct store *s, struct found_segment *f)
 {
 	struct segment_head h = {.cluster = s->id.cluster};
@@ -45,9 +54,9 @@ static int read_head(struct store *s, struct found_segment *f)
 	if (fd < 0)
 		return fd;
 	err = segment_head_read(s->disk, fd, &h, s->id.secret);
-	disk_close(s->disk, fd);
 	if (h.cluster != s->id.cluster)
-		return -EXDEV;
+		err = holds_ours(s, fd, base) ? -EBADMSG : -EXDEV;
+	disk_close(s->disk, fd);
 	if (err && err != -EBADMSG && err != -EIO)
 		return err;
 	f->head_valid = !err && h.base == base && h.cluster == s->id.cluster;
@@ -63,6 +72,8 @@ static int read_seal(struct survey *v, size_t n)
 	struct index *index;
 	int err = index_open(v->store->disk, v->store->id.secret, f->head.base, &index);
 
+	if (err == -EBADMSG)
+		store_damaged(v->store, DAMAGE_INDEX, f->head.base, "a segment's index");
 	if (err)
 		return err == -ENOENT || err == -EBADMSG || err == -EIO ? 0 : err;
 	f->sealed_end = index_end(index);
@@ -85,7 +96,7 @@ static int head_of(struct survey *v, size_t n, char *why)
 	int err = read_head(v->store, &v->segments[n]);
 
 	if (err == -EPROTONOSUPPORT)
-		snprintf(why, STORE_WHY, "segment %016" PRIx64 " is of a newer format than this mqfs knows", v->segments[n].head.base);
+		snprintf(why, STORE_WHY, "segment %016" PRIx64 " is of a newer format than this mqfs knows, or its header is damaged: see mqctl check", v->segments[n].head.base);
 	if (err == -EXDEV)
 		snprintf(why, STORE_WHY, "segment %016" PRIx64 " is another store's than the file \"%s\"", v->segments[n].head.base, IDENTITY_FILE);
 	return err;
