@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
 done
 
 packages=(build-essential meson ninja-build pkg-config fuse3 libfuse3-dev libxxhash-dev libinih-dev libjansson-dev libsystemd-dev
-	uthash-dev)
+	libssl-dev uthash-dev)
 
 say() { printf 'install.sh: %s\n' "$*"; }
 as_root=() as_user=()

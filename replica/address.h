@@ -7,6 +7,7 @@
 #ifndef MQFS_REPLICA_ADDRESS_H
 #define MQFS_REPLICA_ADDRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define ADDRESS_PORT 6737                 /* "mqfs" on a telephone's keys */
@@ -20,7 +21,7 @@ struct address {
 
 /* The first of the list TEXT; returns where the next one begins, or NULL behind the last. */
 int address_parse(struct address *a, const char *text, const char **next, char why[ADDRESS_WHY]);
-/* All of the list. CALLED: they are to be called, so each has a host. */
-int address_check(const char *list, int called, char why[ADDRESS_WHY]);
+/* All of the list. CALLED: they are to be called, so each has a host and a port. */
+int address_check(const char *list, bool called, char why[ADDRESS_WHY]);
 
 #endif

@@ -11,8 +11,9 @@
  * by then, and says in WHY, whether and why it was refused.
  *
  * Calling  tls_new(); tls_connect(), or listen.h on the other side; links closed; tls_free().
- * Errors   negative errno with one line in WHY. -EACCES: this side or the other refused a certificate. -EPROTO: no TLS 1.3 is spoken there.
- * Threads  any, after tls_new().
+ * Errors   negative errno with one line in WHY, which does not repeat the address. -EACCES: this side or the other refused a certificate.
+ *          -EPROTO: no TLS 1.3 is spoken there. -ECANCELED: told to stop.
+ * Threads  any, after tls_new(). SIGPIPE is never raised.
  * Owns     copies of certificate and key; the files may change behind it.
  */
 #ifndef MQFS_REPLICA_TLS_H
@@ -27,12 +28,13 @@
 struct tls;
 
 /* Certificate, key and CA from PEM files. NAME is what the certificate must say, or NULL for whatever it says.
- * -EACCES: it is not by this CA, of another name, expired, or the key is another's or can be read by others than its owner. */
+ * -EACCES: it is not by this CA, of another name, expired, or the key is another's or can be read by everyone. */
 int tls_new(struct tls **t, const char *cert, const char *key, const char *ca, const char *name, char why[TLS_WHY]);
 void tls_free(struct tls *t);
 const char *tls_name(const struct tls *t);
-/* Calls ADDRESS (address.h). PEER is the name that must answer, or NULL for any node of the cluster. */
-int tls_connect(struct tls *t, const char *address, const char *peer, int64_t deadline, struct link **l, char why[TLS_WHY]);
+/* Calls the first of ADDRESS (address.h). PEER is the name that must answer, or NULL for any node of the cluster. It gives up when the
+ * descriptor STOP becomes readable (-1: none); but to look a name up takes as long as the system's resolver takes. */
+int tls_connect(struct tls *t, const char *address, const char *peer, int stop, int64_t deadline, struct link **l, char why[TLS_WHY]);
 
 /* ---- for listen.h: the called side's handshake in steps that never wait ---- */
 
