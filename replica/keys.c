@@ -199,8 +199,6 @@ static int save(const struct made *m, const char *dir, const char *name, char wh
 	if (!err && (!key_pem || !crt_pem || !PEM_write_bio_PKCS8PrivateKey(key_pem, m->key, NULL, NULL, 0, NULL, NULL) ||
 	    !PEM_write_bio_X509(crt_pem, m->crt)))
 		err = library_failed(why, dir);
-	if (!err && access(crt, F_OK) == 0)
-		err = fail(-EEXIST, why, crt, "is there already, and is not overwritten");
 	if (!err)
 		err = write_new(key, 0600, key_pem, why);
 	if (!err) {

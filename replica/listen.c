@@ -38,6 +38,7 @@ struct refusals {                        /* not reported yet */
 struct listener {
 	struct tls *tls;
 	struct listen_handlers handlers;
+	int64_t handshake;               /* ns that one may take */
 	int stop;                        /* eventfd */
 	pthread_t thread;
 	int sockets;
@@ -142,8 +143,10 @@ static bool take_one(struct listener *n, int from, int64_t now)
 	int fd = accept4(from, (struct sockaddr *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
-		if (n->calls)
+		if (n->calls) {
 			make_room(n);
+			return true;
+		}
 		n->scarce = now + SCARCE_NS;
 		return false;
 	}
@@ -197,7 +200,7 @@ static void step_all(struct listener *n, const struct pollfd *ready, int count, 
 	for (int i = count - 1; i >= 0; i--) {
 		if (ready[i].revents && !step(n, i))
 			continue;
-		if (now - n->call[i].since >= TLS_HANDSHAKE)
+		if (now - n->call[i].since >= n->handshake)
 			drop(n, i, "the handshake took too long");
 	}
 }
@@ -206,11 +209,11 @@ static void step_all(struct listener *n, const struct pollfd *ready, int count, 
 
 static int64_t earliest(const struct listener *n, int64_t now)
 {
-	int64_t t = now + TLS_HANDSHAKE;
+	int64_t t = now + n->handshake;
 
 	for (int i = 0; i < n->calls; i++)
-		if (n->call[i].since + TLS_HANDSHAKE < t)
-			t = n->call[i].since + TLS_HANDSHAKE;
+		if (n->call[i].since + n->handshake < t)
+			t = n->call[i].since + n->handshake;
 	if (n->refusals.count && n->refusals.next < t)
 		t = n->refusals.next;
 	if (n->scarce > now && n->scarce < t)
@@ -333,6 +336,7 @@ int listen_start(struct listener **to, struct tls *t, const char *addresses, con
 	}
 	n->tls = t;
 	n->handlers = *h;
+	n->handshake = h->handshake ? h->handshake : TLS_HANDSHAKE;
 	n->stop = eventfd(0, EFD_CLOEXEC);
 	err = n->stop < 0 ? -errno : open_list(n, addresses, why);
 	if (n->stop < 0)

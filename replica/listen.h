@@ -25,6 +25,7 @@ struct listen_handlers {
 	/* A caller was turned away; at most one call a second, COUNT says how many times since the last. */
 	void (*refused)(void *ctx, const char *address, const char *why, uint64_t count);
 	void *ctx;
+	int64_t handshake;               /* ns that one may take; 0: TLS_HANDSHAKE */
 };
 
 /* ADDRESSES is a list as in address.h; each of them is listened on. -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL. */

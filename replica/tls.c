@@ -3,6 +3,7 @@
 #include "tls_part.h"
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,9 @@ static int check_own(struct tls *t, const char *cert, const char *name, char why
 		fail(why, err, cert, strerror(ENOMEM));
 	} else if (X509_STORE_CTX_set_default(store, "ssl_client"), X509_verify_cert(store) != 1) {
 		tls_explain(X509_STORE_CTX_get_error(store), crt, what);
+		err = fail(why, -EACCES, cert, what);
+	} else if (X509_check_purpose(crt, X509_PURPOSE_SSL_SERVER, 0) != 1) {
+		tls_explain(X509_V_ERR_INVALID_PURPOSE, crt, what);
 		err = fail(why, -EACCES, cert, what);
 	} else if (!tls_certified_name(crt, t->name, what)) {
 		err = fail(why, -EACCES, cert, what);

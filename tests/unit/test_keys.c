@@ -3,8 +3,10 @@
 #include "cluster_keys.h"
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +51,26 @@ Test(keys, private_keys_are_the_owner_s_alone)
 	cr_expect_eq(mode_of(key_file("new", "ca.crt")), 0644);
 	cr_expect_eq(mode_of(key_file("new", "n.key")), 0600);
 	cr_expect_eq(mode_of(key_file("new", "n.crt")), 0644);
+}
+
+Test(keys, a_certificate_may_be_read_by_all_whatever_the_umask)
+{
+	umask(077);
+	cr_assert_eq(keys_node(key_file("us", ""), "n", 0, why), 0);
+	cr_expect_eq(mode_of(key_file("us", "n.crt")), 0644);
+}
+
+Test(keys, a_disk_that_is_full_leaves_nothing)
+{
+	const struct rlimit none = {0, RLIM_INFINITY};
+
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	cr_expect_eq(keys_node(key_file("us", ""), "n", 0, why), -EFBIG);
+	cr_expect_neq(strstr(why, "n.key: File too large"), NULL, "%s", why);
+	cr_expect_eq(keys_init(key_file("new", ""), why), -EFBIG);
+	cr_expect_neq(access(key_file("us", "n.key"), F_OK), 0);
+	cr_expect_neq(access(key_file("new", ""), F_OK), 0);
 }
 
 Test(keys, nothing_is_ever_overwritten)
