@@ -22,6 +22,7 @@ static const struct verb verbs[] = {
 		{"count", 'n', "N", "end after N lines"},
 		{"records", 'r', NULL, "one record a line, changes of state too"},
 	}, verb_dump},
+	{"keys", "init DIR | node DIR NAME", 2, 3, "make the CA of a cluster (init), or a certificate and key of a node of it (node)", {{0}}, verb_keys},
 };
 
 static const struct verb_option common[] = {

@@ -53,6 +53,7 @@ int call_fail(const struct call *c, const char *format, ...) __attribute__((form
 int verb_status(const struct call *c);
 int verb_check(const struct call *c);
 int verb_dump(const struct call *c);
+int verb_keys(const struct call *c);
 
 /* ---- mqctl_find.c ---- */
 
