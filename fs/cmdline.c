@@ -276,8 +276,10 @@ int options_parse(struct options *o, int argc, char **argv, char why[STORE_WHY])
 	free(l.choices.config);
 	if (err == -ENOMEM)
 		snprintf(why, STORE_WHY, "out of memory");
-	if (err)
+	if (err) {
+		refusal_clean(why);
 		options_free(o);
+	}
 	return err;
 }
 

@@ -5,12 +5,14 @@
 #include <fnmatch.h>
 #include <ini.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct conffile {
 	struct choices *choices;
 	const char *path, *store;
-	FILE *file;
+	const char *bytes;               /* what is not read yet */
+	size_t len;
 	unsigned line;                   /* the one that was read last */
 	int err;                         /* the first */
 	char *why;
@@ -29,18 +31,25 @@ static int refuse(struct conffile *f, int err, const char *what)
 static char *next_line(char *to, int size, void *ctx)
 {
 	struct conffile *f = ctx;
-	char *p = to;
+	const char *newline = memchr(f->bytes, '\n', f->len), *from = f->bytes;
+	size_t len = newline ? (size_t)(newline - from) + 1 : f->len;
 
-	if (f->err || !fgets(to, size, f->file))
+	if (f->err || !len)
 		return NULL;
 	f->line++;
-	if (strlen(to) > CONFFILE_LINE) {
-		refuse(f, -EINVAL, "the line is too long");
+	if (len > CONFFILE_LINE || len >= (size_t)size || memchr(from, 0, len)) {
+		refuse(f, -EINVAL, memchr(from, 0, len) ? "the line is no text" : "the line is too long");
 		return NULL;
 	}
-	while (isspace((unsigned char)*p))
-		p++;
-	return memmove(to, p, strlen(p) + 1);
+	f->bytes += len;
+	f->len -= len;
+	while (len > 0 && isspace((unsigned char)*from)) {
+		from++;
+		len--;
+	}
+	memcpy(to, from, len);
+	to[len] = 0;
+	return to;
 }
 
 /* Whose lines these are; 0 for nobody's: a section of another store. */
@@ -73,25 +82,51 @@ static int take(void *ctx, const char *section, const char *name, const char *va
 	return err == 0;
 }
 
-int conffile_take(struct choices *c, const char *path, const char *store, char why[STORE_WHY])
+int conffile_parse(struct choices *c, const char *bytes, size_t len, const char *path, const char *store, char why[STORE_WHY])
 {
-	struct conffile f = {.choices = c, .path = path, .store = store, .why = why};
-	int line;
+	struct conffile f = {.choices = c, .path = path, .store = store, .bytes = bytes, .len = len, .why = why};
+	int line = ini_parse_stream(next_line, &f, take, &f);
 
-	f.file = fopen(path, "re");
-	if (!f.file) {
-		f.err = -errno;
-		snprintf(why, STORE_WHY, "config %.100s: cannot be read: %s", path, strerror(errno));
-		return f.err;
-	}
-	line = ini_parse_stream(next_line, &f, take, &f);
-	if (ferror(f.file)) {
-		f.err = -errno;
-		snprintf(why, STORE_WHY, "config %.100s: cannot be read: %s", path, strerror(errno));
-	} else if (line != 0 && !f.err) {
+	if (line != 0 && !f.err) {
 		f.line = line > 0 ? (unsigned)line : 0;
 		refuse(&f, -EINVAL, "is neither NAME = VALUE nor [STORE]");
 	}
-	fclose(f.file);
+	if (f.err)
+		refusal_clean(why);
 	return f.err;
+}
+
+/* Any kind of file, a pipe too. */
+static int load(const char *path, char **bytes, size_t *len)
+{
+	FILE *file = fopen(path, "re");
+	int err;
+
+	if (!file)
+		return -errno;
+	*bytes = malloc(CONFFILE_MAX + 1);
+	err = *bytes ? 0 : -ENOMEM;
+	if (!err) {
+		*len = fread(*bytes, 1, CONFFILE_MAX + 1, file);
+		err = ferror(file) ? -errno : *len > CONFFILE_MAX ? -EFBIG : 0;
+	}
+	fclose(file);
+	if (err)
+		free(*bytes);
+	return err;
+}
+
+int conffile_take(struct choices *c, const char *path, const char *store, char why[STORE_WHY])
+{
+	char *bytes = NULL;
+	size_t len = 0;
+	int err = load(path, &bytes, &len);
+
+	if (err) {
+		snprintf(why, STORE_WHY, "config %.100s: cannot be read: %s", path, strerror(-err));
+		return err;
+	}
+	err = conffile_parse(c, bytes, len, path, store, why);
+	free(bytes);
+	return err;
 }

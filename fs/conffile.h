@@ -15,7 +15,11 @@
 #define CONFFILE_SECTION 48              /* bytes of a section's name: libinih keeps no more */
 #define CONFFILE_LINE 190                /* bytes of a line */
 
-/* Takes the options in PATH into C. Lines for other stores are checked and left. -ENOENT: there is no such file. */
+#define CONFFILE_MAX (1u << 20)          /* bytes of a file */
+
+/* Takes the options in the LEN bytes of a file, called PATH in refusals, into C. Lines for other stores are checked and left. */
+int conffile_parse(struct choices *c, const char *bytes, size_t len, const char *path, const char *store, char why[STORE_WHY]);
+/* Takes the options in the file PATH. -ENOENT: there is no such file. */
 int conffile_take(struct choices *c, const char *path, const char *store, char why[STORE_WHY]);
 
 #endif

@@ -127,8 +127,7 @@ static void control_read(fuse_req_t req, struct node *n, size_t size, off_t at, 
 	snapshot_put(s);
 }
 
-/* TO becomes what is between the blanks around the value in FROM. */
-static int value_of(const char *from, size_t size, char to[CONTROL_TEXT])
+int control_value(const char *from, size_t size, char to[CONTROL_TEXT])
 {
 	while (size > 0 && isspace((unsigned char)from[size - 1]))
 		size--;
@@ -157,7 +156,7 @@ static void control_write(
 
 	(void)at;
 	(void)fi;
-	if (value_of(from, size, text) < 0) {
+	if (control_value(from, size, text) < 0) {
 		fuse_reply_err(req, EINVAL);
 		return;
 	}

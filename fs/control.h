@@ -37,6 +37,8 @@ struct control_entry {
 /* The file at place INDEX of directory DIR; false behind the last one. */
 bool control_entry(const struct node *dir, uint32_t index, struct control_entry *e);
 int control_lookup(struct mount *m, struct node *dir, const char *name, struct node **n);
+/* TO becomes what is between the blanks around the value in FROM. -EINVAL: nothing is, or it is no text. */
+int control_value(const char *from, size_t size, char to[CONTROL_TEXT]);
 static inline enum node_kind control_kind(const struct node *dir)
 {
 	return dir->kind == NODE_CONFIG_DIR ? NODE_CONFIG : NODE_STATUS;

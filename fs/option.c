@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "option.h"
+#include <ctype.h>
 #include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -94,6 +95,13 @@ static int unknown(const char *where, const char *name, char why[STORE_WHY])
 	}
 	snprintf(why, STORE_WHY, "%s%.60s: there is no such option; %s%s%s", where, name, like ? "is " : "--help shows them", like ? like : "", like ? " meant?" : "");
 	return -ENOENT;
+}
+
+void refusal_clean(char why[STORE_WHY])
+{
+	for (; *why; why++)
+		if (iscntrl((unsigned char)*why))
+			*why = '?';
 }
 
 static void print_limit(const struct setting *row, int id, uint64_t value, char *to)

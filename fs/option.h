@@ -56,6 +56,8 @@ void choices_normal(struct choices *c);
 /* TEXT for the option NAME; NULL where only the name was given. WHERE opens the refusal: "-o ", "FILE:LINE: ". -ENOENT: no such option. */
 int choices_take(struct choices *c, enum weight by, const char *where, const char *name, const char *text, char why[STORE_WHY]);
 void choices_apply(const struct choices *c, struct options *o);
+/* A refusal repeats what it was given: a control character in that must not break the line, or reach a terminal. */
+void refusal_clean(char why[STORE_WHY]);
 /* Row ID of the table, below OPTIONS. */
 const struct setting *option_row(int id);
 /* It may stand without a value. */

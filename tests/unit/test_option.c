@@ -219,9 +219,28 @@ Test(option, a_bad_line_is_named_by_file_and_number)
 	conf_refused("[orders]\ncommit = write\n", ":2: a section");
 	conf_refused("[/a/path/that/is/longer/than/what/is/kept/of/a/section]\ncommit = write\n", "too long");
 	conf_refused("config = /etc/other\n", ":1: config");
+	conf_refused("commit = write\ncommit\n", ":2: is neither");
 	conf_refused("commit = write ; "
 		     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 		     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\n", ":1: ");
+}
+
+Test(option, a_file_that_is_no_text_is_refused)
+{
+	const char text[] = "commit = close\npartial = keep\0lost\n";
+	struct choices c;
+
+	choices_normal(&c);
+	cr_expect_eq(conffile_parse(&c, text, sizeof text - 1, "FILE", "/s", why), -EINVAL);
+	cr_expect(strstr(why, "FILE:2: the line is no text"), "%s", why);
+	cr_expect_eq(conffile_take(&c, "/dev/zero", "/s", why), -EFBIG);
+	cr_expect(strstr(why, "/dev/zero: cannot be read: File too large"), "%s", why);
+}
+
+Test(option, a_refusal_is_one_line_whatever_was_given)
+{
+	refused("com\nit\033[2J", "com?it?[2J: there is no such option");
+	conf_refused("commit = wr\rite\n", ":1: commit=wr?ite: allowed");
 }
 
 /* -ENOENT lets mqfs start without /etc/mqfs.conf: it must not mean a name in it. */
