@@ -3,7 +3,7 @@
  * memory_disk.h - a disk whose files are blocks of memory of exactly their size: reading behind one is seen by the address sanitizer.
  *
  * Calling  d = memory_disk_new(); memory_disk_put(d, "id", bytes, len); ... disk_free(d);
- *          With a link to it as disk_open_directory() (memory_disk_wrap.c) whole stores live in one.
+ *          memory_disk_serve(d); store_open(&s, "/", ...): whole stores live in one, too; linked with --wrap=disk_open_directory.
  * Errors   as the real disk's: -ENOENT, -EEXIST, -EISDIR. The disk is never full and never fails; out of memory ends the process.
  * Threads  any.
  */
@@ -13,6 +13,8 @@
 #include "disk.h"
 
 struct disk *memory_disk_new(void);
+/* Whoever opens a directory gets D from now on, which stays as long as anyone has it. */
+void memory_disk_serve(struct disk *d);
 /* Another one with the same files. */
 struct disk *memory_disk_copy(struct disk *from);
 /* PATH has these bytes from now on; LEN zeros where BYTES is NULL. */
