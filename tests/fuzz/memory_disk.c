@@ -413,23 +413,13 @@ struct disk *memory_disk_new(void)
 	return &m->disk;
 }
 
-static struct disk *served;
-
-void memory_disk_serve(struct disk *d)
+struct disk *memory_disk_hold(struct disk *d)
 {
-	served = d;
-}
+	struct memory_disk *m = lock(d);
 
-int __wrap_disk_open_directory(struct disk **d, const char *path);
-
-int __wrap_disk_open_directory(struct disk **d, const char *path)
-{
-	struct memory_disk *m = lock(served);
-
-	(void)path;
 	m->users++;
-	*d = served;
-	return unlock(m, 0);
+	unlock(m, 0);
+	return d;
 }
 
 struct disk *memory_disk_copy(struct disk *from)

@@ -13,7 +13,9 @@
 #include "disk.h"
 
 struct disk *memory_disk_new(void);
-/* Whoever opens a directory gets D from now on, which stays as long as anyone has it. */
+/* One user more: it takes one disk_free() more. */
+struct disk *memory_disk_hold(struct disk *d);
+/* Whoever opens a directory gets D from now on (memory_disk_serve.c). */
 void memory_disk_serve(struct disk *d);
 /* Another one with the same files. */
 struct disk *memory_disk_copy(struct disk *from);
