@@ -75,10 +75,9 @@ int seal_rebuild(struct store *s, uint64_t *from)
 	struct segment *seg = segments_find(s->segments, *from);
 	int err;
 
-	while (seg && seg->head.base >= *from && !segment_wants_index(seg)) {
-		*from = seg->end;
+	/* The end of one that is not sealed moves: nothing may be concluded from it. */
+	while (seg && (seg->head.base < *from || !segment_wants_index(seg)))
 		seg = segment_next(seg);
-	}
 	if (!seg)
 		return -ENOENT;
 	*from = seg->end;

@@ -4,6 +4,7 @@
 #include "committed.h"
 #include "identity.h"
 #include "scratch.h"
+#include "seal.h"
 #include "segment.h"
 #include "store.h"
 #include <criterion/criterion.h>
@@ -493,6 +494,18 @@ Test(store, a_missing_index_is_made_again)
 	cr_assert_eq(read_all("orders", got, sizeof got), 120 * BIG);
 	while (access(path, F_OK) != 0)
 		cr_assert_lt(commit_clock(), give_up);
+}
+
+/* It would be taken for sealed, and cut where it ends now. */
+Test(store, the_segment_that_is_appended_to_gets_no_index)
+{
+	uint64_t from = 8;
+	char path[128];
+
+	open_store();
+	cr_assert_eq(seal_rebuild(store, &from), -ENOENT);
+	snprintf(path, sizeof path, "%s/log/%016x.index", scratch_path, 0);
+	cr_assert_neq(access(path, F_OK), 0);
 }
 
 Test(store, the_log_of_another_store_is_refused_and_left_alone)
