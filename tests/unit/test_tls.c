@@ -410,6 +410,24 @@ Test(tls, shutdown_ends_who_waits)
 	link_close(b);
 }
 
+Test(tls, after_a_shutdown_not_even_what_had_come_is_received)
+{
+	struct link *a, *b;
+	struct frame f = {.type = FRAME_COMMIT};
+	struct iovec iov = {body, 16};
+
+	pair(&b, &a);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(link_send(a, &f, &iov, 1, link_in(PATIENCE)), 0);
+	cr_assert_eq(link_receive(b, &f, got, sizeof got, link_in(PATIENCE)), 0);
+	link_shutdown(b);
+	cr_expect_eq(link_receive(b, &f, got, sizeof got, link_in(PATIENCE)), -ESHUTDOWN);
+	f.flags = 0;
+	cr_expect_eq(link_send(b, &f, &iov, 1, link_in(PATIENCE)), -ESHUTDOWN);
+	link_close(a);
+	link_close(b);
+}
+
 Test(tls, who_sends_to_a_node_that_is_gone_gets_an_error_and_no_signal)
 {
 	struct link *a, *b;
