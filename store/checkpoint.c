@@ -31,6 +31,7 @@
 #include "checkpoint.h"
 #include "bytes.h"
 #include "retain.h"
+#include "seal.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -183,12 +184,17 @@ int checkpoint_write(struct store *s, struct checkpoint_info *info)
 
 	if (err)
 		return err;
+	/* After the state was copied, before it counts: a start with this checkpoint takes all segments before its own for sealed. */
+	err = seal_committed(s);
+	if (err)
+		goto done;
 	name_of(name, info->pos);
 	err = disk_replace(s->disk, name, bytes, info->size, 0600);
 	if (err == -ENOSPC || err == -EDQUOT) {
 		reserve_release(s);
 		err = disk_replace(s->disk, name, bytes, info->size, 0600);
 	}
+done:
 	free(bytes);
 	return err;
 }

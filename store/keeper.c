@@ -82,9 +82,7 @@ int keeper_checkpoint(struct keeper *k)
 
 	if (k->store->read_only)       /* memory may not say any more what the log does: see state_command() */
 		return -EROFS;
-	err = seal_committed(k->store);
-	if (!err)
-		err = checkpoint_write(k->store, &info);
+	err = checkpoint_write(k->store, &info);
 	if (err)
 		return err;
 	k->checkpoint_pos = info.pos;

@@ -2,9 +2,9 @@
 /*
  * Recovery
  *
- * 1. The newest valid checkpoint gives the state at its position K. Only the log from K on is read (from the start of K's segment when
- *    that is unsealed, for its runs are only in memory; of older segments not even the headers), so the cost does not follow
- *    the size of the store.
+ * 1. The newest valid checkpoint gives the state at its position K. Only the log from K on is read (from the start of K's segment, or of the
+ *    one that ends at K, when that is unsealed, for its runs are only in memory; of older segments not even the headers), so the
+ *    cost does not follow the size of the store.
  * 2. The survey walks that part once. It finds every place that holds no valid record, and C, the greatest commit
  *    point that any valid record, the checkpoint or the end of a sealed segment tells of. C was durable before it was written down, so
  *    everything before C was once synced: what is invalid there has rotted. It is reported and stays; what stands behind it is readable.

@@ -33,10 +33,9 @@ static int seal(struct store *s, struct segment *seg, int64_t last_time)
 int seal_committed(struct store *s)
 {
 	struct segment *seg = segments_first(s->segments), *next;
-	uint64_t active = log_active(s->log);
 	int err = 0;
 
-	while (seg && !err && seg->head.base < active && seg->end <= s->applied) {
+	while (seg && !err && seg->head.base < log_active(s->log) && seg->end <= s->applied) {
 		next = segments_find(s->segments, seg->end);
 		if (!next)
 			break;

@@ -128,6 +128,9 @@ static int find_files(struct survey *v, char *why)
 		return -EUCLEAN;
 	}
 	v->from = survey_segment_of(v, v->at.pos);
+	/* Nobody knew yet, when the checkpoint was made, that the segment which ends there was full: it may be unsealed. */
+	if (v->from > 0 && v->segments[v->from].head.base == v->at.pos)
+		v->from--;
 	err = 0;
 	for (size_t n = 0; !err && n < v->count; n++) {
 		if (n < v->from)
