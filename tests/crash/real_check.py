@@ -49,24 +49,37 @@ class Queue:
     def __init__(self, mountpoint, name):
         self.name = name
         topic, number = name.split("/")
-        self.trimmed = topic == "trimmed"
-        fd = os.open(os.path.join(mountpoint, name), os.O_RDONLY)
-        self.head = int(load(os.path.join(mountpoint, topic, ".config", "head." + number)))
-        size = os.fstat(fd).st_size
-        parts, at = [], self.head
-        while at < size:
-            part = os.pread(fd, min(size - at, 1 << 20), at)
-            if not part:
-                gone("%s: nothing can be read at %d, but it is %d long", name, at, size)
-            parts.append(part)
-            at += len(part)
-        os.close(fd)
-        self.data = b"".join(parts)
+        self.trimmed = load(os.path.join(mountpoint, topic, ".config/retention.size")) != b"none\n"
+        self.path, self.head_path = os.path.join(mountpoint, name), os.path.join(mountpoint, topic, ".config", "head." + number)
+        while not self.read():                  # else retention went on meanwhile
+            pass
         self.end = self.head + len(self.data)
         self.new = self.head                    # where what the check before did not see begins
         self.passed = self.head > 0             # has the head passed all that it saw?
         if self.head and not self.trimmed:
             gone("%s begins at %d", name, self.head)
+
+    def read(self):
+        self.head = int(load(self.head_path))
+        fd = os.open(self.path, os.O_RDONLY)
+        size = os.fstat(fd).st_size
+        parts, at, part = [], self.head, b""
+        try:
+            while at < size:
+                part = os.pread(fd, min(size - at, 1 << 20), at)
+                if not part:
+                    break
+                parts.append(part)
+                at += len(part)
+        except BrokenPipeError:
+            pass
+        os.close(fd)
+        self.data = b"".join(parts)
+        if self.head != int(load(self.head_path)):
+            return False
+        if at < size:
+            gone("%s: nothing can be read at %d, but it is %d long", self.name, at, size)
+        return True
 
     def holds(self, at, data, whose):
         """DATA, which was at AT, is still there, as far as the head has not passed it."""
@@ -261,14 +274,15 @@ class Check:
         with open(os.path.join(self.seen, "made"), "w") as f:
             json.dump(made, f)
         open(os.path.join(self.seen, "round.%d" % self.round), "w").close()
-        print(counted)
+        return counted
 
 
-try:
-    Check(sys.argv[1], sys.argv[2], int(sys.argv[3])).run()
-except Gone as e:
-    print("gone:", e, file=sys.stderr)
-    sys.exit(3)
-except Broken as e:
-    print("broken:", e, file=sys.stderr)
-    sys.exit(1)
+if __name__ == "__main__":
+    try:
+        print(Check(sys.argv[1], sys.argv[2], int(sys.argv[3])).run())
+    except Gone as e:
+        print("gone:", e, file=sys.stderr)
+        sys.exit(3)
+    except Broken as e:
+        print("broken:", e, file=sys.stderr)
+        sys.exit(1)

@@ -26,11 +26,13 @@ SIZES = ((700, 10, 300), (960, 300, 5000), (997, 5000, 70000), (1000, 200000, 90
 
 
 def message(writer, n):
-    """Message N of WRITER: mostly short, some longer than a page, few nearly a segment. Of a writer of topic binary: any bytes."""
+    """Message N of WRITER: mostly short, some longer than a page, few nearly a segment. A writer called big writes only such, one
+    called binary any bytes."""
     begin = b"%s %d " % (writer.encode(), n)
     kind = zlib.crc32(begin)
+    among = 999 if ".big" in writer else kind % 1000
     for limit, least, most in SIZES:
-        if kind % 1000 < limit:
+        if among < limit:
             size = least + kind // 1000 % (most - least)
             break
     noise = NOISE if ".binary" in writer else LINES
