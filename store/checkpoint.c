@@ -376,6 +376,7 @@ int checkpoint_check(struct disk *d, const uint8_t *secret, uint64_t pos, struct
 
 int checkpoint_load(struct store *s, uint64_t limit, struct checkpoint_info *info)
 {
+	struct checkpoint_info read;
 	uint64_t pos[LIST_MAX];
 	size_t count;
 	int err = checkpoint_list(s->disk, pos, LIST_MAX, &count);
@@ -385,7 +386,9 @@ int checkpoint_load(struct store *s, uint64_t limit, struct checkpoint_info *inf
 	for (size_t n = 0; n < count; n++) {
 		if (pos[n] > limit)
 			continue;
-		err = read_file(s->disk, s->id.secret, pos[n], s, info);
+		err = read_file(s->disk, s->id.secret, pos[n], s, &read);
+		if (!err)
+			*info = read;
 		if (err != -EBADMSG && err != -EIO)
 			return err;
 		store_damaged(s, DAMAGE_CHECKPOINT, pos[n], "a checkpoint");

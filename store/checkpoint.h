@@ -30,7 +30,7 @@ int checkpoint_decode(const uint8_t *from, size_t len, const uint8_t *secret, st
 /* Takes the state at the applied position (a copy under the apply lock) and writes it. The keeper calls it, or who closes. */
 int checkpoint_write(struct store *s, struct checkpoint_info *info);
 /* The newest valid one at or below LIMIT into the store's (empty) tables. Damaged ones are told by store_damaged() and passed over.
- * -ENOENT: there is none. -EUCLEAN: the tables are no longer empty, and no use. */
+ * -ENOENT: there is none, INFO is left alone. -EUCLEAN: the tables are no longer empty, and no use. */
 int checkpoint_load(struct store *s, uint64_t limit, struct checkpoint_info *info);
 /* Positions of those there, newest first, at most MAX; a name is no proof of validity. */
 int checkpoint_list(struct disk *d, uint64_t *pos, size_t max, size_t *count);
