@@ -21,7 +21,8 @@ int tail_cut(struct survey *v)
 		if (!err)
 			v->count--;
 	}
-	if (!err && v->count && !v->segments[v->count - 1].sealed) {
+	/* Where the header is not right the log does not go on, so nothing need go; and the file may be another's, in the wrong place. */
+	if (!err && v->count && !v->segments[v->count - 1].sealed && v->segments[v->count - 1].head_valid) {
 		err = lost_cut(v->store->disk, v->segments[v->count - 1].head.base, v->tail, &bytes);
 		all += bytes;
 	}
