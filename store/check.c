@@ -176,6 +176,11 @@ static int list_checkpoints(struct check *c)
 /* Does the whole log stand without what was dropped in front of it? */
 static void judge_start(struct check *c)
 {
+	const struct checkpoint_info *newest = c->point_count ? &c->points[c->point_count - 1] : NULL;
+
+	if (newest && newest->unneeded < c->totals->start)
+		check_tell(c, true, "log", "begins at position %" PRIu64 ", but is needed from position %" PRIu64 " on: segments are missing",
+			c->totals->start, newest->unneeded);
 	if (c->totals->start && c->point_count < 2)
 		check_tell(c, true, "checkpoint", "the log begins at position %" PRIu64 ", and there %s", c->totals->start,
 			c->point_count ? "is only one valid checkpoint" : "is no valid checkpoint: topics and their queues' ends are lost");

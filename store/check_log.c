@@ -231,8 +231,10 @@ static int check_segment(struct walk *w, size_t n)
 	const struct log_file *f = &c->files[n];
 	uint64_t limit = n + 1 < c->file_count ? f[1].base : UINT64_MAX;
 	struct scan *s = NULL;
+	char path[40];
 	int err;
 
+	segment_index_name(path, f->base);
 	w->base = f->base;
 	w->runs = NULL;
 	w->runs_whole = true;
@@ -247,6 +249,8 @@ static int check_segment(struct walk *w, size_t n)
 			scan_expect_chain(s, w->chain);
 		err = check_records(w, s, limit);
 	}
+	if (!err && !f->index && c->point_count && limit <= c->points[c->point_count - 1].pos)
+		check_tell(c, false, path, "is missing; mqfs makes it again from its segment");
 	if (!err && f->index)
 		err = check_index(c, f->base, w->pos, w->time, w->runs_whole ? w->runs : NULL);
 	runs_free(w->runs);
