@@ -324,6 +324,8 @@ int scrub_step(struct scrub *c, uint64_t max)
 	while (err >= 0 && read < max && c->pos < c->end && !c->store->stopping) {
 		struct segment *seg = segments_find(c->store->segments, c->pos);
 		if (!seg || seg->head.base >= c->end) {
+			if (!seg)
+				damaged(c, DAMAGE_RECORD, c->pos, "records that should be there");
 			c->pos = atomic_load(&c->end);
 			if (seg)
 				segment_put(seg);

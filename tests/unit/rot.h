@@ -14,6 +14,7 @@
 #include "../fuzz/memory_disk.h"
 #include "store.h"
 
+#define ROT_APPENDS 40
 #define ROT_FILES 64
 #define ROT_RECORDS 4096
 #define ROT_REGIONS 16384
@@ -87,7 +88,12 @@ enum rot_how {
 	ROT_START,                     /* opened as a mount does, which may change D */
 };
 void rot_judge(struct disk *d, enum rot_how how, struct rot_verdict *v);
-/* mqctl check of D, with --repair if REPAIR. Its error. */
+/* mqctl check of D. Its error. */
 int rot_check(struct disk *d, struct rot_verdict *v);
+
+bool rot_long(void);                   /* MQFS_TEST_LONG=1 */
+/* Adds V to the figures of NAME, a constant; rot_print() shows all of them below TITLE. */
+void rot_count(const char *name, const struct rot_verdict *v);
+void rot_print(const char *title);
 
 #endif

@@ -74,6 +74,22 @@ static void compare(struct rot_verdict *v, int topic, uint32_t queue, uint64_t o
 	}
 }
 
+/* Where a read goes on that has failed at FROM, as the mount's do. */
+static uint64_t behind(struct rot_verdict *v, struct store *s, struct queue *q, struct reader *r, uint64_t from, ssize_t err)
+{
+	uint64_t next = from;
+
+	if (err == -EIO)
+		next = reader_behind(r);
+	else if (err == -ENODATA && q->head > from)
+		next = q->head;
+	else if (err != -ENODATA || queue_offset_at_pos(s, q, segments_start(s->segments), &next))
+		wrong(v, "a read fails with %zd", err);
+	if (next <= from)
+		wrong(v, "a read behind damage gets nowhere");
+	return next > from ? next : UINT64_MAX;
+}
+
 /* From FROM on, passing over damage as a program does that asks where it ends. */
 static void read_on(struct rot_verdict *v, struct store *s, int topic, uint32_t q, uint64_t from, bool once, bool *got)
 {
@@ -91,11 +107,7 @@ static void read_on(struct rot_verdict *v, struct store *s, int topic, uint32_t 
 			if (n > 0 && slice_copy(&slice, bytes) == 0)
 				compare(v, topic, q, from, bytes, (size_t)n, got);
 			slice_free(&slice);
-			if (n < 0 && n != -EIO && n != -ENODATA)
-				wrong(v, "a read fails with %zd", n);
-			if (n == -EIO && reader_behind(r) <= from)
-				wrong(v, "a read behind damage gets nowhere");
-			from = n > 0 ? from + (uint64_t)n : n == -EIO ? reader_behind(r) : queue->committed;
+			from = n > 0 ? from + (uint64_t)n : behind(v, s, queue, r, from, n);
 			if (once)
 				break;
 		}

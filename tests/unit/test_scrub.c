@@ -339,6 +339,60 @@ Test(scrub, a_damaged_checkpoint_gets_a_successor)
 	until(checkpoint_is_right, store_committed(store));
 }
 
+static void cut_file(const char *path, uint64_t len)
+{
+	int fd = disk_open(scratch.under, path, O_RDWR, 0);
+
+	cr_assert_eq(disk_truncate(scratch.under, fd, len), 0);
+	disk_close(scratch.under, fd);
+}
+
+/* Bytes of the queue that can be read, each of them right. */
+static uint64_t readable(void)
+{
+	static char bytes[MESSAGES * LENGTH];
+	struct topic *t = topic_find(store, "t");
+	uint64_t at = 0, count = 0;
+	struct reader *r;
+	struct slice slice;
+	ssize_t n = 1;
+
+	cr_assert_eq(reader_new(&r, store, topic_queue(t, 0)), 0);
+	while (at < MESSAGES * LENGTH && n) {
+		slice_init(&slice);
+		n = reader_read(r, at, LENGTH - at % LENGTH, &slice);
+		if (n > 0)
+			cr_assert_eq(slice_copy(&slice, bytes), 0);
+		slice_free(&slice);
+		for (ssize_t i = 0; i < n; i++)
+			cr_assert_eq(bytes[i], (at + (uint64_t)i) % LENGTH == LENGTH - 1 ? '\n' : 'a' + (char)(at / LENGTH % 26));
+		count += n > 0 ? (uint64_t)n : 0;
+		cr_assert(n >= 0 || (n == -EIO && reader_behind(r) > at));
+		at = n > 0 ? at + (uint64_t)n : reader_behind(r);
+	}
+	reader_free(r);
+	topic_put(t);
+	return count;
+}
+
+/* Its pages are mapped, and gone: reading them is a SIGBUS. */
+Test(scrub, a_file_cut_short_under_a_running_store_is_damage_and_no_crash)
+{
+	char name[40];
+
+	cr_assert_eq(readable(), MESSAGES * LENGTH);
+	segment_name(name, base_of(1));
+	cut_file(name, 4096);
+	segment_index_name(name, base_of(0));
+	cut_file(name, 4096);
+	cr_assert_lt(readable(), MESSAGES * LENGTH);
+	cr_assert_gt(readable(), MESSAGES * LENGTH / 2);
+	cr_assert_geq(store->damaged, 2);
+	cr_assert_eq(passes(), 0);
+	cr_assert_geq(now.found, 1);
+	until(index_is_right, base_of(0));
+}
+
 /* The pages that are in the cache of a file. */
 static size_t cached(const char *path, size_t len)
 {
