@@ -21,7 +21,7 @@
  *                                record                                             checkpoint u64, of it u64, name, epochs
  *    2 HELLO_ACK    primary      its own        where the standby                   answer u8, version u16, cluster u64, node u64, promise,
  *                                               is cut, or begins                   chain u64, end u64, checkpoint u64, size u64,
- *                                                                                   secret, name, reason
+ *                                                                                   secret, name, reason, epochs
  *    3 SEGMENT      primary      its own        base of the next                    chain u64, epoch there, time i64
  *                                               segment
  *    4 RECORDS      primary      its own        of the first byte                   bytes of the log
@@ -39,7 +39,8 @@
  *
  * An epoch is u32 reign, u32 start, u64 node; a promise is one whose start is 0. Texts are a u16 length and so many bytes, without control
  * characters: they go to logs and terminals. `epochs` is a u16 count, then for each, oldest first: epoch, position u64 of its first
- * record, chain u64 there; of a longer table the newest FRAME_EPOCHS are said. `secret` is u8 0, or u8 1 and RECORD_SECRET bytes.
+ * record, chain u64 there, u8 whether it was begun with an accepted loss; of a longer table the newest FRAME_EPOCHS are said. A chain at a
+ * position is the header checksum of the record before it, 0 at 0. `secret` is u8 0, or u8 1 and RECORD_SECRET bytes.
  *
  * Nothing is allocated and nothing is read but the bytes given; a decoder accepts exactly what an encoder makes.
  *
@@ -113,8 +114,9 @@ struct frame_epochs {
 	uint32_t count;
 	struct frame_epoch {
 		struct epoch epoch;
-		uint64_t pos;          /* of its first record */
-		uint64_t chain;        /* header checksum of that record */
+		uint64_t start;        /* position of its first record */
+		uint64_t chain;        /* there */
+		bool accepted_loss;
 	} of[FRAME_EPOCHS];
 };
 
@@ -145,6 +147,7 @@ struct frame_hello_ack {
 	uint8_t secret[RECORD_SECRET];
 	char name[FRAME_NAME];
 	char reason[FRAME_REASON];
+	struct frame_epochs epochs;
 };
 
 struct frame_segment {

@@ -64,6 +64,16 @@ static void u8(struct pass *p, uint8_t *v)
 	bytes(p, v, 1);
 }
 
+static void boolean(struct pass *p, bool *v)
+{
+	uint8_t value = *v;
+
+	u8(p, &value);
+	require(p, value <= 1);
+	if (p->from && !p->err)
+		*v = value;
+}
+
 static void u16(struct pass *p, uint16_t *v)
 {
 	const uint8_t *get;
@@ -173,9 +183,10 @@ static void epochs(struct pass *p, struct frame_epochs *v)
 		v->count = p->err ? 0 : count;
 	for (uint32_t i = 0; i < count && !p->err; i++) {
 		epoch(p, &v->of[i].epoch);
-		u64(p, &v->of[i].pos);
+		u64(p, &v->of[i].start);
 		u64(p, &v->of[i].chain);
-		require(p, !i || v->of[i].pos > v->of[i - 1].pos);
+		boolean(p, &v->of[i].accepted_loss);
+		require(p, !i || v->of[i].start > v->of[i - 1].start);
 	}
 }
 
@@ -189,15 +200,8 @@ static void version(struct pass *p, uint16_t *v)
 
 static void secret(struct pass *p, bool *has, uint8_t v[RECORD_SECRET])
 {
-	uint8_t there = *has;
-
-	u8(p, &there);
-	require(p, there <= 1);
-	if (p->err)
-		return;
-	if (p->from)
-		*has = there;
-	if (there)
+	boolean(p, has);
+	if (*has)
 		bytes(p, v, RECORD_SECRET);
 }
 
@@ -230,6 +234,7 @@ static void hello_ack(struct pass *p, struct frame_hello_ack *a)
 	secret(p, &a->has_secret, a->secret);
 	name(p, a->name);
 	text(p, a->reason, FRAME_REASON);
+	epochs(p, &a->epochs);
 }
 
 static void segment(struct pass *p, struct frame_segment *s)
