@@ -104,3 +104,8 @@ for line in sys.stdin:
     for key in json.loads(line): print(key)' < "$DIR/dump" > "$DIR/one"
 section mqctl.1 dump | awk '/^\.It [a-z]/ { print $2 }' > "$DIR/other"
 agree 'members of a line of mqctl dump, and mqctl(1)'
+
+# --- the frames between two nodes
+grep -oE '^ \* +[0-9]+ [A-Z_]+ ' "$SOURCE/replica/frame.h" | awk '{ print $2, $3 }' > "$DIR/one"
+section mqfs-replication.7 FRAMES | awk '/^\.It [0-9]+ [A-Z_]+ Ta/ { print $2, $3 }' > "$DIR/other"
+agree 'types of frames in replica/frame.h and mqfs-replication(7)'
