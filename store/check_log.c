@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The log's part of a check: the segments one behind the other, each record in them, and what runs on from record to record. */
 #include "check_part.h"
+#include "promise.h"
 #include "runs.h"
 #include "scan.h"
 #include "segment.h"
@@ -35,15 +36,6 @@ struct walk {
 	struct runs *runs;        /* of the segment; NULL when it has no index to compare with */
 	bool runs_whole;          /* runs has all records of the segment */
 };
-
-static int epoch_compare(const struct epoch *a, const struct epoch *b)
-{
-	if (a->reign != b->reign)
-		return a->reign < b->reign ? -1 : 1;
-	if (a->node != b->node)
-		return a->node < b->node ? -1 : 1;
-	return a->start < b->start ? -1 : a->start > b->start;
-}
 
 /* A queue's records continue each other: the first one in the log has the offset 0, unless older ones are gone. */
 static int check_offset(struct walk *w, const struct record *r)

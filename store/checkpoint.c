@@ -22,8 +22,16 @@
  *       96  u32  mode                                      16  i64  time of its last record
  *      100  u32  0                                         24  u64  log position of its last record, 2^64-1: none yet
  *      104  u64  no head lies before this log position     32  u64  head
- *      112  the topics                                     40  u64  lines that were ended without their newline
- *        -  u64  checksum of all before it                 48  u32  uid, 52 u32 gid, 56 u32 mode
+ *      112  u32  epochs                                    40  u64  lines that were ended without their newline
+ *      116  u32  bytes of the pair, 0: none yet            48  u32  uid, 52 u32 gid, 56 u32 mode
+ *      120  u64  position of its record
+ *      128  the pair that is committed: pair.h            each epoch of the log that is kept, oldest first
+ *        -  the epochs                                     0  u32  reign, 4 u32 start, 8 u64 node id
+ *        -  the topics                                    16  u64  log position of its first record
+ *        -  u64  checksum of all before it                24  u64  header checksum of the record before that, 0 at 0
+ *                                                         32  u64  1: it was begun with an accepted loss
+ *
+ * Format version 1 has the topics at 112, and neither pair nor epochs.
  *
  * The settings' numbers are those of enum setting_id, the values what setting_parse() gives. The checksum is XXH3 (64 bits) with the
  * cluster's secret. A checkpoint counts only when it is right to the last byte.
@@ -40,7 +48,9 @@
 #include <xxhash.h>
 
 #define MAGIC "MQFS-CKP"
-#define HEADER 112u
+#define HEADER 128u
+#define HEADER_1 112u                  /* of format version 1 */
+#define EPOCH 40u
 #define TOPIC 48u
 #define QUEUE 60u
 #define SUM 8u
@@ -62,10 +72,42 @@ static uint64_t topic_bytes(const struct topic *t)
 	return TOPIC + own * 8 + strlen(t->name) + (uint64_t)atomic_load(&t->count) * QUEUE;
 }
 
-/* Under the topics' lock. */
-static uint64_t bytes_now(struct store *s)
+/* What the log says about itself before the checkpoint's position. */
+struct copied {
+	struct epoch_row *epochs;
+	size_t count;
+	struct pair_row pair;
+	uint8_t body[PAIR_MAX];        /* of the pair's record */
+	uint32_t length;
+};
+
+/* Under the apply lock. */
+static int copy_annals(struct store *s, struct copied *a)
 {
-	uint64_t bytes = HEADER + SUM;
+	struct pair_row rows[QUORUM_PAIRS];
+	uint64_t pos = s->applied_at.pos;
+	size_t count;
+	int err;
+
+	*a = (struct copied){0};
+	annals_forget(s->annals, segments_start(s->segments), pos);
+	err = annals_pairs(s->annals, pos, rows, QUORUM_PAIRS, &count);
+	if (err)
+		return err;
+	if (count && rows[0].pos) {            /* 0: a lone node's, which no record says */
+		a->pair = rows[0];
+		a->length = (uint32_t)pair_encode(&a->pair.pair, a->body);
+	}
+	err = annals_epochs(s->annals, &a->epochs, &a->count);
+	while (!err && a->count && a->epochs[a->count - 1].start >= pos)
+		a->count--;
+	return err;
+}
+
+/* Under the topics' lock. */
+static uint64_t bytes_now(struct store *s, const struct copied *a)
+{
+	uint64_t bytes = HEADER + a->length + a->count * EPOCH + SUM;
 	struct topic *t;
 
 	for (size_t n = 0; (t = topic_at(s->topics, n)); n++)
@@ -75,11 +117,16 @@ static uint64_t bytes_now(struct store *s)
 
 uint64_t checkpoint_size(struct store *s)
 {
+	struct copied annals;
 	uint64_t bytes;
 
+	topics_apply_lock(s->topics);
+	copy_annals(s, &annals);               /* without memory for it, they are not counted */
 	topics_read_lock(s->topics);
-	bytes = bytes_now(s);
+	bytes = bytes_now(s, &annals);
 	topics_unlock(s->topics);
+	topics_apply_unlock(s->topics);
+	free(annals.epochs);
 	return bytes;
 }
 
@@ -129,7 +176,24 @@ static uint8_t *put_topic(uint8_t *to, struct topic *t)
 	return to;
 }
 
-static void put_header(uint8_t *to, struct store *s, const struct checkpoint_info *info, uint64_t topics)
+static uint8_t *put_annals(uint8_t *to, const struct copied *a)
+{
+	memcpy(to, a->body, a->length);
+	to += a->length;
+	for (size_t n = 0; n < a->count; n++, to += EPOCH) {
+		const struct epoch_row *row = &a->epochs[n];
+
+		put32(to, row->epoch.reign);
+		put32(to + 4, row->epoch.start);
+		put64(to + 8, row->epoch.node);
+		put64(to + 16, row->start);
+		put64(to + 24, row->chain);
+		put64(to + 32, row->accepted_loss);
+	}
+	return to;
+}
+
+static void put_header(uint8_t *to, struct store *s, const struct checkpoint_info *info, const struct copied *a, uint64_t topics)
 {
 	memcpy(to, MAGIC, 8);
 	put32(to + 8, FORMAT_VERSION);
@@ -147,31 +211,38 @@ static void put_header(uint8_t *to, struct store *s, const struct checkpoint_inf
 	put_owner(to + 88, topics_root(s->topics));
 	put32(to + 100, 0);
 	put64(to + 104, info->unneeded);
+	put32(to + 112, (uint32_t)a->count);
+	put32(to + 116, a->length);
+	put64(to + 120, a->pair.pos);
 }
 
 /* The apply lock keeps the state at one position; nobody who looks something up waits for us. */
 int checkpoint_encode(struct store *s, struct checkpoint_info *info, uint8_t **to)
 {
 	uint64_t unneeded = retain_unneeded(s);         /* before the heads are copied, for they only grow */
+	struct copied annals;
 	struct topic *t;
 	uint8_t *at;
 	size_t n;
+	int err;
 
 	topics_apply_lock(s->topics);
+	err = copy_annals(s, &annals);
 	topics_read_lock(s->topics);
 	*info = (struct checkpoint_info){.pos = s->applied_at.pos, .chain = s->applied_at.chain, .epoch = s->applied_at.epoch,
-		.time = s->applied_at.time, .size = bytes_now(s), .unneeded = unneeded};
-	*to = malloc(info->size);
+		.time = s->applied_at.time, .size = bytes_now(s, &annals), .unneeded = unneeded};
+	*to = err ? NULL : malloc(info->size);
 	if (*to) {
-		at = *to + HEADER;
+		at = put_annals(*to + HEADER, &annals);
 		for (n = 0; (t = topic_at(s->topics, n)); n++)
 			at = put_topic(at, t);
-		put_header(*to, s, info, n);
+		put_header(*to, s, info, &annals, n);
 	}
 	topics_unlock(s->topics);
 	topics_apply_unlock(s->topics);
+	free(annals.epochs);
 	if (!*to)
-		return -ENOMEM;
+		return err ? err : -ENOMEM;
 	put64(*to + info->size - SUM, XXH3_64bits_withSecret(*to, info->size - SUM, s->id.secret, RECORD_SECRET));
 	return 0;
 }
@@ -308,9 +379,49 @@ static int read_topic(struct rest *r, struct topics *topics, uint64_t *last)
 	return err;
 }
 
+/* Into S's annals; NULL to check only. */
+static int read_annals(struct rest *r, const uint8_t *header, struct store *s)
+{
+	struct pair_row pair = {.pos = get64(header + 120)};
+	uint32_t epochs = get32(header + 112), length = get32(header + 116);
+	uint64_t pos = get64(header + 24), start = 0;
+	const uint8_t *body = take(r, length);
+	int err = !body || (length && pair_decode(&pair.pair, body, length)) || pair.pos > pos ? -EBADMSG : 0;
+
+	if (!err && s && length)
+		err = annals_restore_pair(s->annals, &pair);
+	for (uint32_t n = 0; !err && n < epochs; n++) {
+		const uint8_t *from = take(r, EPOCH);
+		struct epoch_row row;
+
+		if (!from || get64(from + 32) > 1 || get64(from + 16) >= pos || (n && get64(from + 16) <= start))
+			return -EBADMSG;
+		start = get64(from + 16);
+		row = (struct epoch_row){.epoch = {get32(from), get32(from + 4), get64(from + 8)}, .start = start, .chain = get64(from + 24),
+			.accepted_loss = get64(from + 32)};
+		if (s)
+			err = annals_restore_epoch(s->annals, &row);
+	}
+	return err;
+}
+
+/* Of a store that had no annals yet: the epoch at the checkpoint is taken to begin there. */
+static int begin_annals(struct store *s, const struct checkpoint_info *info)
+{
+	struct epoch_row row = {.epoch = info->epoch, .start = info->pos, .chain = info->chain};
+
+	return s && info->pos ? annals_restore_epoch(s->annals, &row) : 0;
+}
+
+static size_t header_size(const uint8_t *from)
+{
+	return get32(from + 8) == 1 ? HEADER_1 : HEADER;
+}
+
 static int read_header(const uint8_t *from, size_t len, const uint8_t *secret, struct checkpoint_info *info)
 {
-	if (len < HEADER + SUM || memcmp(from, MAGIC, 8) != 0 || get32(from + 8) != FORMAT_VERSION || get64(from + 64) != len)
+	if (len < HEADER_1 + SUM || memcmp(from, MAGIC, 8) != 0 || get32(from + 8) < 1 || get32(from + 8) > FORMAT_VERSION ||
+		get64(from + 64) != len || len < header_size(from) + SUM)
 		return -EBADMSG;
 	if (get64(from + len - SUM) != XXH3_64bits_withSecret(from, len - SUM, secret, RECORD_SECRET))
 		return -EBADMSG;
@@ -327,7 +438,10 @@ int checkpoint_decode(const uint8_t *from, size_t len, const uint8_t *secret, st
 
 	if (err)
 		return err;
-	r = (struct rest){from + HEADER, len - HEADER - SUM};
+	r = (struct rest){from + header_size(from), len - header_size(from) - SUM};
+	err = header_size(from) == HEADER ? read_annals(&r, from, s) : begin_annals(s, info);
+	if (err)
+		return err;
 	for (uint64_t n = get64(from + 72); n > 0; n--) {
 		err = read_topic(&r, s ? s->topics : NULL, &last);
 		if (err)

@@ -15,15 +15,20 @@ struct commit {
 	struct commit_calls calls;
 	int64_t timeout;
 	_Atomic uint64_t committed;
+	_Atomic uint64_t synced;
 	_Atomic bool armed;            /* something is appended, and the committer knows that it must sync within COMMIT_LATEST */
 
 	pthread_mutex_t lock;
 	pthread_cond_t work;           /* for the committer */
 	pthread_cond_t watch;          /* for the timer */
+	pthread_cond_t quiet;          /* for who has paused it */
 	struct follower *followers;    /* in order of pos */
 	int64_t armed_at;              /* when it was armed: under a steady load that is during the last sync, and the disk does not idle */
 	bool urgent;                   /* someone waits: sync now */
 	bool syncing;                  /* the committer is at work and will look again */
+	bool advancing;                /* somebody moves the commit point */
+	bool look;                     /* and is to look again whether it may go further */
+	bool paused;
 	bool timer_idle;
 	bool stopping, stopped;
 	int failed;
@@ -81,15 +86,68 @@ static void end_all(struct commit *c, int err)
 	tell(all, err);
 }
 
-static void apply(struct commit *c, uint64_t to)
+static int apply(struct commit *c, uint64_t to)
 {
 	struct log_entry entries[TAKE];
 	size_t n;
 
-	while ((n = log_take(c->log, to, entries, TAKE)) > 0)
-		c->calls.applied(c->calls.ctx, entries, n);
+	do {
+		int err = c->calls.replay(c->calls.ctx, to);
+		if (err)
+			return err;
+		n = log_take(c->log, to, entries, TAKE);
+		if (n)
+			c->calls.applied(c->calls.ctx, entries, n);
+	} while (n);
 	c->committed = to;
 	c->calls.advanced(c->calls.ctx, to);
+	return 0;
+}
+
+static void fail(struct commit *c)
+{
+	pthread_mutex_lock(&c->lock);
+	bool first = !c->failed;
+	c->failed = -EIO;
+	pthread_mutex_unlock(&c->lock);
+	end_all(c, -EIO);
+	if (first)
+		c->calls.failed(c->calls.ctx, -EIO);
+}
+
+/* Without the lock, by whoever is advancing. Memory that cannot be had to apply something leaves the rest to the next time. */
+static void advance_once(struct commit *c)
+{
+	uint64_t to = c->calls.allowed(c->calls.ctx, c->synced);
+	struct follower *told;
+	int err = to > c->committed ? apply(c, to) : 0;
+
+	if (err && err != -ENOMEM) {
+		fail(c);
+		return;
+	}
+	pthread_mutex_lock(&c->lock);
+	told = take_followers(c, c->committed);
+	pthread_mutex_unlock(&c->lock);
+	tell(told, 0);
+}
+
+/* One thread at a time moves the commit point, whichever came first; who comes meanwhile leaves it to that one to look again. */
+static void advance(struct commit *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->look = true;
+	while (c->look && !c->advancing && !c->paused) {
+		c->look = false;
+		c->advancing = true;
+		pthread_mutex_unlock(&c->lock);
+		advance_once(c);
+		pthread_mutex_lock(&c->lock);
+		c->advancing = false;
+		if (c->paused)
+			pthread_cond_broadcast(&c->quiet);
+	}
+	pthread_mutex_unlock(&c->lock);
 }
 
 /*
@@ -98,35 +156,26 @@ static void apply(struct commit *c, uint64_t to)
  */
 static void commit_once(struct commit *c)
 {
-	struct follower *told;
 	uint64_t to;
-	int err = log_sync(c->log, &to);
 
-	if (err) {
-		pthread_mutex_lock(&c->lock);
-		bool first = !c->failed;
-		c->failed = -EIO;
-		pthread_mutex_unlock(&c->lock);
-		end_all(c, -EIO);
-		if (first)
-			c->calls.failed(c->calls.ctx, -EIO);
+	if (log_sync(c->log, &to)) {
+		fail(c);
 		return;
 	}
-	if (to > c->committed)
-		apply(c, to);
-	pthread_mutex_lock(&c->lock);
-	told = take_followers(c, to);
-	pthread_mutex_unlock(&c->lock);
-	tell(told, 0);
+	c->synced = to;
+	c->calls.synced(c->calls.ctx, to);
+	advance(c);
 }
 
 /* Under the lock. Sleeps until there is a reason to sync; false: to stop. */
 static bool wait_for_work(struct commit *c)
 {
-	while (!c->urgent && !c->armed && !c->stopping)
-		pthread_cond_wait(&c->work, &c->lock);
-	while (!c->urgent && !c->stopping && commit_clock() < c->armed_at + COMMIT_LATEST)
-		wait_until(&c->work, &c->lock, c->armed_at + COMMIT_LATEST);
+	do {
+		while ((c->paused || (!c->urgent && !c->armed)) && !c->stopping)
+			pthread_cond_wait(&c->work, &c->lock);
+		while (!c->urgent && !c->stopping && commit_clock() < c->armed_at + COMMIT_LATEST)
+			wait_until(&c->work, &c->lock, c->armed_at + COMMIT_LATEST);
+	} while (c->paused && !c->stopping);
 	return !c->stopping;
 }
 
@@ -138,6 +187,8 @@ static void *committer(void *arg)
 	while (more) {
 		pthread_mutex_lock(&c->lock);
 		c->syncing = false;
+		if (c->paused)
+			pthread_cond_broadcast(&c->quiet);
 		more = wait_for_work(c);
 		c->syncing = true;
 		c->urgent = false;
@@ -203,6 +254,7 @@ static void init_sync(struct commit *c)
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->work, &monotonic);
 	pthread_cond_init(&c->watch, &monotonic);
+	pthread_cond_init(&c->quiet, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 }
 
@@ -216,7 +268,7 @@ int commit_start(struct commit **to, struct log *log, uint64_t committed, int64_
 	c->log = log;
 	c->calls = *calls;
 	c->timeout = timeout_ns;
-	c->committed = committed;
+	c->committed = c->synced = committed;
 	init_sync(c);
 	*to = c;               /* the committer's first call back may look for it */
 	err = -pthread_create(&c->committer, NULL, committer, c);
@@ -260,6 +312,7 @@ void commit_free(struct commit *c)
 	pthread_mutex_destroy(&c->lock);
 	pthread_cond_destroy(&c->work);
 	pthread_cond_destroy(&c->watch);
+	pthread_cond_destroy(&c->quiet);
 	free(c);
 }
 
@@ -348,4 +401,44 @@ void commit_hurry(struct commit *c)
 	pthread_mutex_lock(&c->lock);
 	hurry(c);
 	pthread_mutex_unlock(&c->lock);
+}
+
+void commit_look(struct commit *c)
+{
+	advance(c);
+}
+
+uint64_t commit_synced(struct commit *c)
+{
+	return c->synced;
+}
+
+void commit_pause(struct commit *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->paused = true;
+	while (c->syncing || c->advancing)
+		pthread_cond_wait(&c->quiet, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void commit_go_on(struct commit *c, uint64_t end, int err)
+{
+	struct follower *beyond = NULL, *f, *next;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->synced > end)
+		c->synced = end;
+	DL_FOREACH_SAFE(c->followers, f, next) {
+		if (f->pos <= end)
+			continue;
+		DL_DELETE(c->followers, f);
+		f->linked = false;
+		DL_APPEND(beyond, f);
+	}
+	c->paused = false;
+	pthread_cond_signal(&c->work);
+	pthread_mutex_unlock(&c->lock);
+	tell(beyond, err);
+	advance(c);
 }

@@ -12,8 +12,10 @@
  * returned, so what the committer syncs has no holes. When a write fails its entry stays unmarked for ever, so
  * nothing behind it can ever be committed, and the log has failed.
  */
-#include "log.h"
+#include "log_part.h"
 #include "commit.h"
+#include "annals.h"
+#include "progress.h"
 #include "runs.h"
 #include "state.h"
 #include "supply.h"
@@ -29,51 +31,11 @@
 #define STATE_ROOM (64u << 10)         /* bytes of each segment that only state records may take, so that a full disk can be relieved */
 #define STATE_PART 4u                  /* and this part of small segments */
 
-/* A segment file that the log still has to sync something of. */
-struct open_segment {
-	int fd;
-	uint64_t base;
-	bool fresh;                    /* its name in the directory is not durable yet */
-	struct open_segment *next;
-};
-
-struct log {
-	struct disk *disk;
-	const uint8_t *secret;
-	uint64_t cluster;
-	struct segments *segments;
-	struct supply *supply;
-	struct log_settings settings;
-
-	pthread_mutex_t lock;
-	uint64_t end;
-	uint64_t chain;
-	int64_t time;
-	struct epoch epoch;
-	struct segment *active;        /* held */
-	struct open_segment *files;    /* oldest first; the last one is the active segment's */
-	struct open_segment *file;     /* the active segment's */
-	uint64_t limit;                /* position where the active segment has no more room */
-	struct log_entry *ring;
-	size_t ring_size;              /* a power of two */
-	uint64_t first, marked, next;  /* counts: entries taken out, behind the written prefix, and given */
-	uint64_t written;
-	struct log_stats stats;
-	bool full;                     /* the last append was refused for want of space */
-	bool given_up;                 /* a new segment's file was, and its name may not be gone for good */
-	_Atomic int failed;            /* 0, or the errno it failed with */
-};
-
 static uint64_t state_room(const struct log *l)
 {
 	uint64_t part = l->settings.segment_size / STATE_PART;
 
 	return part < STATE_ROOM ? part : STATE_ROOM;
-}
-
-static struct log_entry *entry_at(struct log *l, uint64_t n)
-{
-	return &l->ring[n & (l->ring_size - 1)];
 }
 
 static bool ring_grow(struct log *l)
@@ -83,14 +45,14 @@ static bool ring_grow(struct log *l)
 	if (!ring)
 		return false;
 	for (uint64_t n = l->first; n < l->next; n++)
-		ring[n & (2 * l->ring_size - 1)] = *entry_at(l, n);
+		ring[n & (2 * l->ring_size - 1)] = *log_entry_at(l, n);
 	free(l->ring);
 	l->ring = ring;
 	l->ring_size *= 2;
 	return true;
 }
 
-static void fail(struct log *l, int err)
+void log_fail(struct log *l, int err)
 {
 	int none = 0;
 
@@ -114,7 +76,7 @@ static int roll_error(struct log *l, int err)
 		return err;
 	if (err == -EMFILE || err == -ENFILE)
 		return -ENOBUFS;
-	fail(l, -EIO);
+	log_fail(l, -EIO);
 	return -EIO;
 }
 
@@ -158,9 +120,9 @@ static void use_file(struct log *l, struct open_segment *file, struct segment *s
 }
 
 /* A new active segment at the log's end. On failure nothing has changed. */
-static int roll(struct log *l, uint64_t size)
+int log_roll(struct log *l, uint64_t size)
 {
-	struct segment_head h = {.cluster = l->cluster, .base = l->end, .chain = l->chain, .epoch = l->epoch, .time = l->time};
+	struct segment_head h = {.cluster = l->cluster, .base = l->end, .chain = l->chain, .epoch = l->last_epoch, .time = l->time};
 	struct open_segment *file = calloc(1, sizeof *file);
 	struct runs *runs = NULL;
 	int err = file ? runs_new(&runs) : -ENOMEM;
@@ -205,7 +167,7 @@ int log_new(struct log **to, struct disk *d, const uint8_t *secret, uint64_t clu
 	l->settings = *settings;
 	l->end = l->written = start->pos;
 	l->chain = start->chain;
-	l->epoch = start->epoch;
+	l->epoch = l->last_epoch = start->epoch;
 	l->time = start->time;
 	pthread_mutex_init(&l->lock, NULL);
 	*to = l;
@@ -235,7 +197,7 @@ void log_free(struct log *l)
 		free(file);
 	}
 	for (; l->first < l->next; l->first++)
-		command_free(entry_at(l, l->first)->command);
+		command_free(log_entry_at(l, l->first)->command);
 	if (l->active)
 		segment_put(l->active);
 	pthread_mutex_destroy(&l->lock);
@@ -258,18 +220,22 @@ static int admit(struct log *l, const struct append *a, uint64_t size)
 
 	if (l->failed)
 		return -EIO;
+	if (l->refuse && !a->own)
+		return l->refuse;
 	if (closed(a))
 		return -EROFS;
 	if (l->next - l->first == l->ring_size && !ring_grow(l))
 		return -ENOBUFS;
 	l->full = false;
 	if (!l->active || l->end + size + reserved > l->limit) {
-		err = roll(l, size);
+		err = log_roll(l, size);
 		l->full = err == -ENOSPC || err == -EDQUOT;
 		l->stats.refused += l->full;
 		if (err)
 			return err;
 	}
+	if (a->own)
+		return annals_reserve(l->settings.annals);
 	if (!a->queue)
 		return 0;
 	if (a->queue->run_segment != l->active->head.base) {
@@ -299,13 +265,16 @@ static int give(struct log *l, struct append *a, struct record *r, uint8_t heade
 	if (a->topic && a->type == RECORD_TOPIC_REMOVE)
 		a->topic->closing++;
 	record_encode(r, l->secret, header);
+	if (a->own)                    /* before anything behind it is given a position, and so before it can be committed */
+		annals_note(l->settings.annals, r, a->iovcnt ? a->iov->iov_base : NULL);
 	l->chain = r->sum;
+	l->last_epoch = r->epoch;
 	l->time = r->time;
 	l->end += size;
 	a->pos = r->pos;
 	a->end = l->end;
 	a->offset = r->offset;
-	*entry_at(l, l->next) = (struct log_entry){.end = l->end, .pos = r->pos, .queue = q, .queue_end = r->offset + r->length,
+	*log_entry_at(l, l->next) = (struct log_entry){.end = l->end, .pos = r->pos, .queue = q, .queue_end = r->offset + r->length,
 		.time = r->time, .messages = r->messages, .flags = r->flags, .command = a->command, .chain = r->sum, .epoch = r->epoch};
 	return 0;
 }
@@ -326,9 +295,9 @@ static int put(struct log *l, int fd, uint64_t base, const struct append *a, con
 
 static void mark_written(struct log *l, uint64_t n)
 {
-	entry_at(l, n)->written = true;
-	while (l->marked < l->next && entry_at(l, l->marked)->written)
-		l->written = entry_at(l, l->marked++)->end;
+	log_entry_at(l, n)->written = true;
+	while (l->marked < l->next && log_entry_at(l, l->marked)->written)
+		l->written = log_entry_at(l, l->marked++)->end;
 }
 
 int log_append(struct log *l, struct append *a, uint64_t committed)
@@ -370,11 +339,24 @@ int log_append(struct log *l, struct append *a, uint64_t committed)
 		if (r.type == RECORD_MESSAGES)
 			l->stats.bytes += r.length;
 	} else {
-		fail(l, -EIO);
+		log_fail(l, -EIO);
 		err = -EIO;
 	}
 	pthread_mutex_unlock(&l->lock);
+	progress_moved(l->settings.progress);
 	return err;
+}
+
+void log_refuse(struct log *l, int err)
+{
+	pthread_mutex_lock(&l->lock);
+	l->refuse = err;
+	pthread_mutex_unlock(&l->lock);
+}
+
+int log_refusing(struct log *l)
+{
+	return l->refuse;
 }
 
 void log_set_epoch(struct log *l, const struct epoch *epoch)
@@ -402,6 +384,16 @@ uint64_t log_written(struct log *l)
 	written = l->written;
 	pthread_mutex_unlock(&l->lock);
 	return written;
+}
+
+struct log_start log_tail(struct log *l)
+{
+	struct log_start tail;
+
+	pthread_mutex_lock(&l->lock);
+	tail = (struct log_start){.pos = l->end, .chain = l->chain, .epoch = l->last_epoch, .time = l->time};
+	pthread_mutex_unlock(&l->lock);
+	return tail;
 }
 
 uint64_t log_active(struct log *l)
@@ -487,7 +479,7 @@ int log_sync(struct log *l, uint64_t *to)
 		pthread_mutex_unlock(&l->lock);
 	}
 	if (err) {
-		fail(l, -EIO);
+		log_fail(l, -EIO);
 		return -EIO;
 	}
 	close_synced(l, written);
@@ -503,10 +495,21 @@ size_t log_take(struct log *l, uint64_t pos, struct log_entry *to, size_t max)
 	size_t n = 0;
 
 	pthread_mutex_lock(&l->lock);
-	while (n < max && l->first < l->next && entry_at(l, l->first)->end <= pos)
-		to[n++] = *entry_at(l, l->first++);
+	while (n < max && l->first < l->next && log_entry_at(l, l->first)->end <= pos &&
+		(!n || log_entry_at(l, l->first)->pos == to[n - 1].end))
+		to[n++] = *log_entry_at(l, l->first++);
 	pthread_mutex_unlock(&l->lock);
 	return n;
+}
+
+uint64_t log_first_entry(struct log *l)
+{
+	uint64_t pos;
+
+	pthread_mutex_lock(&l->lock);
+	pos = l->first < l->next ? log_entry_at(l, l->first)->pos : UINT64_MAX;
+	pthread_mutex_unlock(&l->lock);
+	return pos;
 }
 
 void log_stats(struct log *l, struct log_stats *to)

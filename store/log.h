@@ -22,6 +22,8 @@ struct queue;
 struct command;
 struct log;
 struct supply;
+struct annals;
+struct progress;
 
 #define APPEND_PARTS 14                /* of a body, at most */
 
@@ -36,6 +38,7 @@ struct append {
 	const struct iovec *iov;       /* the body */
 	int iovcnt;
 	uint32_t uid, pid;
+	bool own;                      /* the node's own affair (an epoch, a pair): never refused by log_refuse() */
 	/* given by log_append() */
 	uint64_t pos;                  /* of the record */
 	uint64_t end;                  /* behind it: committed once the commit point has reached this */
@@ -66,6 +69,8 @@ struct log_start {                     /* where recovery found the log to end */
 
 struct log_settings {
 	uint64_t segment_size;         /* bytes of records in a segment */
+	struct annals *annals;       /* gets the epochs and pairs that are appended or received */
+	struct progress *progress;     /* told when the written prefix has moved */
 };
 
 int log_new(struct log **log, struct disk *d, const uint8_t *secret, uint64_t cluster, struct segments *segments,
@@ -76,6 +81,9 @@ void log_free(struct log *log);
  * -ENOSPC: no room, nothing taken. -EROFS: the queue's topic is closed to appends. -EIO: the log has failed.
  * -ENOBUFS, -ENOMEM: nothing taken either. */
 int log_append(struct log *log, struct append *a, uint64_t committed);
+/* From now on appends are refused with ERR, 0: taken. When it returns nothing is being given a position any more but what is taken. */
+void log_refuse(struct log *log, int err);
+int log_refusing(struct log *log);           /* the error, or 0. Takes no lock */
 /* From now on records carry EPOCH. */
 void log_set_epoch(struct log *log, const struct epoch *epoch);
 
@@ -84,8 +92,11 @@ uint64_t log_written(struct log *log);       /* the written prefix */
 /* Syncs all segments that hold anything between the last sync and the written prefix, returns that prefix in *TO. Only the
  * committer calls it. -EIO when it failed, now or before: sticky. */
 int log_sync(struct log *log, uint64_t *to);
-/* Takes the entries whose end is at most POS out, in log order, up to MAX of them; returns how many. */
+/* Takes the entries whose end is at most POS out, in log order, up to MAX of them that follow each other without a gap; returns how many. */
 size_t log_take(struct log *log, uint64_t pos, struct log_entry *to, size_t max);
+/* The position of the first entry that log_take() has left: what the log has before it was not appended by this process, or is taken.
+ * UINT64_MAX: there is none. */
+uint64_t log_first_entry(struct log *log);
 bool log_failed(struct log *log);
 bool log_full(struct log *log);              /* the last append was refused for want of space */
 /* The base of the segment that is appended to. */
@@ -93,6 +104,25 @@ uint64_t log_active(struct log *log);
 /* Makes the unsealed segment that recovery found last the one that is appended to; its file is open as FD, which the log owns
  * from now on. Without it, log_new() begins a segment at its start. */
 int log_adopt(struct log *log, struct segment *last, int fd);
+/* Where the log ends: what was written last, whether it is committed or not. */
+struct log_start log_tail(struct log *log);
+
+/* log_receive.c: whole records of another node's log, LEN bytes at exactly this log's end, of its segment of BASE. They are verified one
+ * by one: checksums, position, chain, and that epochs only go up and each begins with its own record, up to UPTO at most. Then they are
+ * written and the written prefix moves; segments begin where the sender's do. *TOOK is how many bytes were taken, and may be more than 0
+ * with an error. -EBADMSG: at *TOOK there is no record that may follow. -ENOSPC, -ENOMEM, -ENOBUFS: nothing of the rest was taken, it heals.
+ * -EIO: the log has failed. Appends must be refused meanwhile; one thread at a time. */
+int log_receive(struct log *log, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, size_t *took);
+
+/* log_cut.c: all from POS on goes to lost/, durably, and the log ends there. POS is a record's end and not before what was taken by
+ * log_take(); appends are refused, nothing is received, nobody syncs, and nobody reads what is cut. Entries behind POS are given up. On
+ * failure the log has failed. *BYTES is how much went. */
+struct log_losses {
+	void (*command)(void *ctx, struct command *c);       /* its entry is given up */
+	void *ctx;
+};
+int log_cut(struct log *log, uint64_t pos, const struct log_losses *losses, uint64_t *bytes);
+
 struct log_stats {
 	uint64_t records, messages, bytes;      /* appended since start; bytes of messages */
 	uint64_t syncs;

@@ -11,7 +11,10 @@
 
 #include "disk.h"
 #include "identity.h"
+#include "annals.h"
 #include "log.h"
+#include "member.h"
+#include "quorum.h"
 #include "record.h"
 #include "segment.h"
 #include "store.h"
@@ -37,6 +40,21 @@ struct damage {
 	enum damage_kind kind;
 };
 
+/* member.c's: what the node is among others. */
+struct member {
+	pthread_mutex_t lock;
+	enum role role;
+	struct promise promise;
+	bool promised;                 /* it is in its file */
+	struct quorum quorum;          /* a primary's */
+	uint64_t held_pos, held_end;   /* what lies between is not sent before it is durable, and nothing behind it */
+	uint64_t announced;            /* a standby's: committed, as its primary says */
+	uint64_t known;                /* the greatest commit point known of, before the last HELLO clipped it */
+	uint64_t current_at;           /* current once this is synced; 0: never said */
+	bool current;
+	uint64_t hold;                 /* see store_hold() */
+};
+
 struct store {
 	struct disk *disk;
 	char path[4096];
@@ -46,6 +64,9 @@ struct store {
 	struct epoch epoch;
 
 	struct segments *segments;
+	struct annals *annals;
+	struct progress progress;
+	struct member member;
 	struct supply *supply;
 	struct log *log;
 	struct commit *commit;
@@ -98,6 +119,18 @@ struct topic *topic_with_id(struct topics *t, uint64_t id);
 struct topic *topic_with_name(struct topics *t, const char *name, size_t len);
 /* Queue by id, without holding its topic: for replay, which is alone. */
 struct queue *queue_by_id(struct store *s, uint64_t id);
+
+/* ---- member.c, for store.c ---- */
+/* The commit point that may be, with SYNCED on this disk. */
+uint64_t member_allowed(struct store *s, uint64_t synced);
+void member_synced(struct store *s);           /* this node's disk got further */
+void member_committed(struct store *s);        /* the commit point moved: appends may be taken now */
+/* Of the own reign that is promised: returns when the epoch's first record is durable. */
+int member_begin_epoch(struct store *s, uint8_t flags, bool current);
+/* A commit needs another node than this one. */
+bool member_needs_others(struct store *s);
+/* No segment from this position on may go; UINT64_MAX: all may. */
+uint64_t member_needed(struct store *s);
 
 /* ---- watch.c ---- */
 int watch_start(struct watch **w, struct store *s);

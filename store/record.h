@@ -43,11 +43,13 @@ enum record_type {
 	RECORD_TOPIC_SET = 6,
 	RECORD_OWNER = 7,
 	RECORD_HEADS = 8,
+	RECORD_PAIR = 9,          /* who counts: pair.h */
 };
 
 enum record_flag {
 	RECORD_WRITE = 1,      /* framing=write: the body is one message, whatever bytes it has */
 	RECORD_PARTIAL = 2,    /* its last line had no newline when its writer closed; one was added (partial=newline) */
+	RECORD_ACCEPTED_LOSS = 4,        /* of an epoch: what only others hold is lost, with the operator's consent */
 };
 
 struct epoch {

@@ -19,7 +19,15 @@
  *    committed, so nobody has synced them yet, and the log would go on in a file that a power cut takes away. So they are made durable even
  *    when C and P are the same. And so are all names: whoever was killed between a rename and the sync of its directory has left an identity file
  *    or a checkpoint that we see, build on (segments go because of it), and would not find again.
- * 5. The records from K to P are applied, and make the runs of the unsealed segments.
+ * 5. The records from K to C are applied, those up to P make the runs of the unsealed segments. What stands between C and P was never known
+ *    to be committed: it is applied like anything else, once the commit point has passed it. On a node that needs no other one this is so
+ *    when its new epoch's first record is on its disk; else when the other node has it too; on a standby when its primary says so.
+ *
+ * A standby writes what another node sends, and C is what that node had committed: it may lie behind what this node had synced, and prove
+ * nothing of its disk. What a node has certainly synced, D, is told by the checkpoint, by sealed segments, and by the records of epochs that
+ * it was the primary of: there C was written down by itself. So on a node that was alone all its life D is C. Where the above speaks of rot
+ * before C and the torn tail behind it, the place that counts is D: a record before it was here once, one behind it may never have been.
+ * A standby's log ends at its first invalid record behind D, and it gets the rest again.
  */
 #include "recover.h"
 #include "checkpoint.h"
@@ -32,7 +40,27 @@
 #include <string.h>
 #include <syslog.h>
 
-static int replay_record(struct store *s, const struct record *r, const void *body, bool body_valid, struct runs *runs, struct recovered *to)
+/* Up to where there is anything to show, and up to where it is known to be committed. */
+struct limits {
+	uint64_t end, applied;
+};
+
+/* What a record behind the checkpoint amounts to. BODY is NULL where it is not valid. */
+static int replay_state(struct store *s, const struct record *r, const void *body, bool apply)
+{
+	int err = 0;
+
+	if (r->type != RECORD_PAIR || body)
+		err = annals_note(s->annals, r, body);
+	if (!err && apply && (r->type == RECORD_MESSAGES || body))
+		err = state_apply(s, r, body);
+	if (err == -EBADMSG)
+		store_damaged(s, DAMAGE_RECORD, r->pos, "a command");
+	return err == -ENOMEM ? err : 0;
+}
+
+static int replay_record(struct store *s, const struct record *r, const void *body, const struct limits *limits, struct runs *runs,
+	struct recovered *to)
 {
 	struct run_queue *cache = NULL;
 	int err = 0;
@@ -41,22 +69,18 @@ static int replay_record(struct store *s, const struct record *r, const void *bo
 		err = runs_add(runs, &cache, r->queue, r->offset, r->pos, r->length, r->messages);
 	if (err == -EINVAL)                      /* it overlaps what its queue has: state_apply() says so and passes it over as well */
 		err = 0;
-	if (!err && r->pos >= to->start.pos) {
-		if (r->type == RECORD_MESSAGES || body_valid)
-			err = state_apply(s, r, body);
-		if (err && err != -ENOMEM) {
-			if (err == -EBADMSG)
-				store_damaged(s, DAMAGE_RECORD, r->pos, "a command");
-			err = 0;
-		}
-		to->start = (struct log_start){.pos = r->pos + record_size(r->length), .chain = r->sum, .epoch = r->epoch, .time = r->time};
-		to->replayed += record_size(r->length);
-	}
+	if (err || r->pos < to->start.pos)
+		return err;
+	err = replay_state(s, r, body, r->pos < limits->applied);
+	to->start = (struct log_start){.pos = r->pos + record_size(r->length), .chain = r->sum, .epoch = r->epoch, .time = r->time};
+	if (r->pos < limits->applied)
+		to->applied = to->start;
+	to->replayed += record_size(r->length);
 	return err;
 }
 
-/* Applies segment N up to LIMIT and fills RUNS, which is NULL for a sealed one. */
-static int replay_segment(struct survey *v, size_t n, uint64_t limit, struct runs *runs, struct recovered *to)
+/* Reads segment N up to the limits and fills RUNS, which is NULL for a sealed one. */
+static int replay_segment(struct survey *v, size_t n, const struct limits *limits, struct runs *runs, struct recovered *to)
 {
 	struct store *s = v->store;
 	const void *body;
@@ -66,7 +90,7 @@ static int replay_segment(struct survey *v, size_t n, uint64_t limit, struct run
 
 	if (err)
 		return err;
-	scan_limit(scan, survey_next_base(v, n) < limit ? survey_next_base(v, n) : limit);
+	scan_limit(scan, survey_next_base(v, n) < limits->end ? survey_next_base(v, n) : limits->end);
 	scan_bodies(scan, false);
 	for (;;) {
 		enum scan_found found;
@@ -82,7 +106,7 @@ static int replay_segment(struct survey *v, size_t n, uint64_t limit, struct run
 			continue;
 		bool command = r.type != RECORD_MESSAGES;
 		bool valid = body && (!command || record_check_body(&r, s->id.secret, body) == 0);
-		err = replay_record(s, &r, body, valid, runs, to);
+		err = replay_record(s, &r, valid ? body : NULL, limits, runs, to);
 		if (err)
 			break;
 	}
@@ -90,7 +114,7 @@ static int replay_segment(struct survey *v, size_t n, uint64_t limit, struct run
 	return err;
 }
 
-static int add_segment(struct survey *v, size_t n, uint64_t limit, struct recovered *to)
+static int add_segment(struct survey *v, size_t n, const struct limits *limits, struct recovered *to)
 {
 	const struct found_segment *f = &v->segments[n];
 	bool last = n + 1 == v->count;
@@ -100,7 +124,7 @@ static int add_segment(struct survey *v, size_t n, uint64_t limit, struct recove
 	if (n >= v->from && !f->sealed)
 		err = runs_new(&runs);
 	if (!err && n >= v->from)
-		err = replay_segment(v, n, limit, runs, to);
+		err = replay_segment(v, n, limits, runs, to);
 	if (!err)
 		err = segments_add(v->store->segments, &f->head, last ? (f->sealed ? f->sealed_end : UINT64_MAX) : survey_next_base(v, n), runs, NULL);
 	if (err)
@@ -108,16 +132,22 @@ static int add_segment(struct survey *v, size_t n, uint64_t limit, struct recove
 	return err;
 }
 
-static int replay(struct survey *v, uint64_t limit, struct recovered *to)
+static int replay(struct survey *v, struct recovered *to)
 {
+	struct limits limits = {.applied = v->committed < v->tail ? v->committed : v->tail};
 	int err = 0;
 
-	to->start = (struct log_start){.pos = v->at.pos, .chain = v->at.chain, .epoch = v->at.epoch, .time = v->at.time};
+	limits.end = to->read_only ? limits.applied : v->tail;
+	to->start = to->applied = (struct log_start){.pos = v->at.pos, .chain = v->at.chain, .epoch = v->at.epoch, .time = v->at.time};
 	for (size_t n = 0; !err && n < v->count; n++)
-		if (v->segments[n].head.base < limit || n == 0 || !to->read_only)
-			err = add_segment(v, n, limit, to);
-	if (!err && to->start.pos < limit)
-		to->start.pos = limit;         /* the records before it are lost to damage; positions are never given twice */
+		if (v->segments[n].head.base < limits.end || n == 0 || !to->read_only)
+			err = add_segment(v, n, &limits, to);
+	if (to->start.pos < limits.end)
+		to->start.pos = limits.end;            /* the records before it are lost to damage; positions are never given twice */
+	if (to->applied.pos < limits.applied)
+		to->applied.pos = limits.applied;
+	v->store->applied_at = to->applied;
+	atomic_store(&v->store->applied, to->applied.pos);
 	return err;
 }
 
@@ -130,7 +160,7 @@ static int adopt(struct survey *v, struct recovered *to)
 	struct stat st;
 	int err;
 
-	if (!f || f->sealed || !f->head_valid || v->end < v->committed)
+	if (!f || f->sealed || !f->head_valid || v->end < v->durable)
 		return 0;
 	segment_name(name, f->head.base);
 	err = disk_stat(v->store->disk, name, &st);
@@ -178,7 +208,7 @@ int recover(struct store *s, struct recovered *r, char why[STORE_WHY])
 			r->read_only = true;
 		}
 	}
-	err = replay(&v, r->read_only ? v.committed : v.tail, r);
+	err = replay(&v, r);
 	if (!err && !r->read_only)
 		err = adopt(&v, r);
 done:

@@ -14,11 +14,12 @@
 #include "parts.h"
 
 struct recovered {
-	struct log_start start;        /* where the log ends */
+	struct log_start start;        /* where the log ends; what stands between what is applied and there is not known to be committed */
+	struct log_start applied;      /* up to here it is committed, and applied */
 	struct segment *active;        /* the segment it goes on in, held; NULL: a new one */
 	int active_fd;                 /* open for writing */
 	bool read_only;                /* the tail could not be made durable: show what is committed, take nothing */
-	uint64_t committed;            /* C */
+	uint64_t committed;            /* C, which may lie behind the end of a standby's log */
 	uint64_t replayed;             /* bytes of log */
 };
 

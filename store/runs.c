@@ -249,6 +249,21 @@ int runs_scan(struct disk *d, const uint8_t *secret, uint64_t base, uint64_t end
 	return err;
 }
 
+void runs_exchange(struct runs *a, struct runs *b)
+{
+	struct entry *queues;
+	size_t runs;
+
+	pthread_mutex_lock(&a->lock);
+	queues = a->queues;
+	runs = a->runs;
+	a->queues = b->queues;
+	a->runs = b->runs;
+	b->queues = queues;
+	b->runs = runs;
+	pthread_mutex_unlock(&a->lock);
+}
+
 size_t runs_memory(struct runs *r)
 {
 	size_t bytes;

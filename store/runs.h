@@ -65,6 +65,8 @@ int runs_sorted(struct runs *r, struct run_queue ***to, size_t *count);
 /* The runs of the segment of BASE from its file, whatever is damaged in it passed over, and the time of the last record before END. Reads
  * all of the file. */
 int runs_scan(struct disk *d, const uint8_t *secret, uint64_t base, uint64_t end, struct runs **r, int64_t *last_time);
+/* What one has, the other gets; nobody else knows B. Caches of runs_add() for either are void. */
+void runs_exchange(struct runs *a, struct runs *b);
 size_t runs_memory(struct runs *r);         /* bytes */
 
 #endif

@@ -428,6 +428,19 @@ struct segment *segments_take_first(struct segments *all)
 	return s;
 }
 
+struct segment *segments_take_last(struct segments *all)
+{
+	struct segment *s = NULL;
+
+	pthread_mutex_lock(&all->lock);
+	if (all->count)
+		s = all->at[--all->count];
+	if (all->count && !all->at[all->count - 1]->sealed)
+		all->at[all->count - 1]->end = UINT64_MAX;
+	pthread_mutex_unlock(&all->lock);
+	return s;
+}
+
 void segment_wait_unused(struct segment *s)
 {
 	struct segments *all = s->all;

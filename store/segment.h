@@ -25,7 +25,7 @@
 
 #define SEGMENT_HEADER 4096u
 #define SEGMENT_HEAD 72u               /* bytes of it that are not zeros */
-#define FORMAT_VERSION 1u
+#define FORMAT_VERSION 2u
 #define POSITION_MAX INT64_MAX         /* sums of positions and lengths never overflow */
 
 struct runs;
@@ -101,6 +101,8 @@ void segment_seal(struct segment *s);
 /* Takes the first segment out of the list, never the last one (NULL). Its files are the caller's to remove or recycle once
  * segment_wait_unused() has returned: it waits until nobody else holds S, and frees it. */
 struct segment *segments_take_first(struct segments *all);
+/* The same with the last one, whose records are cut from the log; NULL: there is none. */
+struct segment *segments_take_last(struct segments *all);
 void segment_wait_unused(struct segment *s);
 /* Unmaps what nobody has used for AGE_NS; returns how many are still mapped. */
 size_t segments_trim(struct segments *all, int64_t age_ns);

@@ -266,7 +266,7 @@ int state_apply(struct store *s, const struct record *r, const void *body)
 		return 0;
 	if (r->type == RECORD_MESSAGES)
 		err = replay_messages(s, r);
-	else if (r->type != RECORD_EPOCH)
+	else if (r->type != RECORD_EPOCH && r->type != RECORD_PAIR)      /* these count when they are in the log: annals.h */
 		err = change(s, r->type, &(struct change){.body = body, .length = r->length, .time = r->time});
 	if (err == -ENOMEM)
 		return err;
@@ -304,5 +304,12 @@ void state_command(struct store *s, struct command *command, const struct log_en
 		store_say(s, LOG_CRIT, "out of memory for a change that is in the log: appends are refused until mqfs is started again");
 		atomic_store(&s->read_only, true);
 	}
+	command_free(command);
+}
+
+void state_command_lost(struct store *s, struct command *command)
+{
+	if (command->type == RECORD_TOPIC_REMOVE)
+		open_again(s, &(struct change){.body = command->body});
 	command_free(command);
 }

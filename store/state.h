@@ -74,4 +74,7 @@ void state_messages(struct store *s, struct queue *q, uint64_t queue_end, uint32
  * store becomes read-only: its memory no more says what the log does, and the next start mends that. */
 void state_command(struct store *s, struct command *c, const struct log_entry *e);
 
+/* C's record was cut from the log before it was committed: it is given up. */
+void state_command_lost(struct store *s, struct command *c);
+
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store.h"
+#include "apply.h"
 #include "checkpoint.h"
 #include "keeper.h"
 #include "log.h"
@@ -31,6 +32,7 @@ void store_options_normal(struct store_options *o)
 	o->commit_timeout = 5000000000u;
 	o->segment_size = 64 * MiB;
 	o->checkpoint_every = 256 * MiB;
+	o->hold_bytes = 16384 * MiB;
 	o->owner = (struct owner){getuid(), getgid(), 0755};
 }
 
@@ -47,6 +49,22 @@ void store_say(struct store *s, int priority, const char *format, ...)
 }
 
 /* ---- what the committer calls ---- */
+
+static uint64_t allowed(void *ctx, uint64_t to)
+{
+	return member_allowed(ctx, to);
+}
+
+static int replay(void *ctx, uint64_t to)
+{
+	return apply_from_log(ctx, to);
+}
+
+static void synced(void *ctx, uint64_t to)
+{
+	(void)to;
+	member_synced(ctx);
+}
 
 static void applied(void *ctx, const struct log_entry *entries, size_t count)
 {
@@ -71,6 +89,8 @@ static void advanced(void *ctx, uint64_t committed)
 	struct store *s = ctx;
 
 	watch_deliver(s);
+	member_committed(s);
+	progress_moved(&s->progress);
 	if (s->keeper)
 		keeper_advanced(s->keeper, committed);
 }
@@ -82,6 +102,7 @@ static void failed(void *ctx, int err)
 	store_say(s, LOG_CRIT, "the log could not be written (%s): nothing more is accepted; find out what is wrong with the disk, then start mqfs again",
 		strerror(-err));
 	watch_fail(s, err);
+	progress_moved(&s->progress);
 }
 
 /* ---- opening ---- */
@@ -158,6 +179,15 @@ static int refuse_newer(struct store *s, char *why)
 	return identity_load(s->disk, &s->id) == -EPROTONOSUPPORT ? load_identity(s, why) : 0;
 }
 
+/* A store of an older format becomes one of this before anything is written to it that the older does not know. */
+static int upgrade(struct store *s)
+{
+	if (s->id.format == FORMAT_VERSION)
+		return 0;
+	s->id.format = FORMAT_VERSION;
+	return identity_save(s->disk, &s->id);
+}
+
 static int make_tables(struct store *s)
 {
 	int err = topics_new(&s->topics, s);
@@ -165,14 +195,16 @@ static int make_tables(struct store *s)
 	if (!err)
 		err = segments_new(&s->segments, s->disk, s->id.secret);
 	if (!err)
+		err = annals_new(&s->annals);
+	if (!err)
 		err = watch_start(&s->watch, s);
 	return err;
 }
 
 static int start_log(struct store *s, struct recovered *r)
 {
-	struct log_settings settings = {.segment_size = s->options.segment_size};
-	struct commit_calls calls = {applied, advanced, failed, s};
+	struct log_settings settings = {.segment_size = s->options.segment_size, .annals = s->annals, .progress = &s->progress};
+	struct commit_calls calls = {allowed, replay, synced, applied, advanced, failed, s};
 	int err = supply_new(&s->supply, s->disk, SEGMENT_HEADER + s->options.segment_size);
 
 	if (!err)
@@ -182,11 +214,11 @@ static int start_log(struct store *s, struct recovered *r)
 	if (!err)
 		r->active_fd = -1, r->active = NULL;
 	if (!err)
-		err = commit_start(&s->commit, s->log, r->start.pos, (int64_t)s->options.commit_timeout, &calls);
+		err = commit_start(&s->commit, s->log, s->applied, (int64_t)s->options.commit_timeout, &calls);
 	return err;
 }
 
-struct epoch_waiter {
+struct commit_waiter {
 	struct follower follow;
 	pthread_mutex_t lock;
 	pthread_cond_t told;
@@ -194,9 +226,9 @@ struct epoch_waiter {
 	int err;
 };
 
-static void epoch_done(struct follower *f, int err)
+static void commit_done(struct follower *f, int err)
 {
-	struct epoch_waiter *w = (struct epoch_waiter *)f;
+	struct commit_waiter *w = (struct commit_waiter *)f;
 
 	pthread_mutex_lock(&w->lock);
 	w->done = true;
@@ -205,20 +237,13 @@ static void epoch_done(struct follower *f, int err)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* A restart of the same node keeps its reign and raises `start`. Nothing is committed in an epoch before its first record is. */
-static int begin_epoch(struct store *s, const struct epoch *last)
+/* However long the disk takes: nobody waits for an answer yet. */
+static int wait_committed(struct store *s, uint64_t pos)
 {
-	struct epoch_waiter w = {.follow.done = epoch_done, .lock = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_COND_INITIALIZER};
-	struct append a = {.type = RECORD_EPOCH, .uid = getuid(), .pid = (uint32_t)getpid()};
+	struct commit_waiter w = {.follow = {.pos = pos, .done = commit_done}, .lock = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_COND_INITIALIZER};
 	int err;
 
-	s->epoch = (struct epoch){.reign = last->reign ? last->reign : 1, .start = last->start + 1, .node = s->id.node};
-	log_set_epoch(s->log, &s->epoch);
-	err = log_append(s->log, &a, commit_point(s->commit));
-	if (err)
-		return err;
-	w.follow.pos = a.end;
-	do {                           /* however long the disk takes: nobody waits for an answer yet */
+	do {
 		w.done = false;
 		err = commit_follow(s->commit, &w.follow);
 		pthread_mutex_lock(&w.lock);
@@ -227,6 +252,36 @@ static int begin_epoch(struct store *s, const struct epoch *last)
 		pthread_mutex_unlock(&w.lock);
 	} while (!err && w.err == -ETIMEDOUT);
 	return err ? err : w.err;
+}
+
+static int load_promise(struct store *s, const struct epoch *last, char *why)
+{
+	struct member *m = &s->member;
+	int err = promise_load(s->disk, &s->id, &m->promise);
+
+	m->promised = !err;
+	if (err == -ENOENT) {
+		m->promise = promise_of_log(&s->id, last);
+		err = 0;
+	}
+	if (err)
+		snprintf(why, STORE_WHY, "what it has promised to other nodes cannot be read (file \"%s\": %s): start it blank, as a standby",
+			PROMISE_FILE, err == -EBADMSG ? "damaged" : strerror(-err));
+	if (!err && !s->options.standby && !m->promise.own) {
+		snprintf(why, STORE_WHY, "has another primary, in reign %" PRIu32 ": start it as that one's standby, and promote it where needed",
+			m->promise.reign.number);
+		err = -EPERM;
+	}
+	return err;
+}
+
+/* A restart of the same primary keeps its reign and raises `start`. Nothing is committed in an epoch before its first record is; a node that
+ * needs no other one for that waits for it, so that all of its log is there when the store is open. */
+static int begin_epoch(struct store *s)
+{
+	int err = member_begin_epoch(s, 0, false);
+
+	return !err && !member_needs_others(s) ? wait_committed(s, log_tail(s->log).pos) : err;
 }
 
 /* The root's owner is state like any other: the log's first command says who made the store. */
@@ -238,11 +293,27 @@ static int own_root(struct store *s)
 	return err == -ETIMEDOUT ? 0 : err;    /* it is in the log, and takes effect when the disk has got round to it */
 }
 
+/* Before the log says whose the root is, it is the caller's. */
+static bool lend_root(struct store *s)
+{
+	bool ownerless = topics_root(s->topics)->uid == NOBODY;
+
+	if (ownerless)
+		*topics_root(s->topics) = s->options.owner;
+	return ownerless;
+}
+
+/* What it has, it shows once a primary announces it. */
+static int begin_as_standby(struct store *s)
+{
+	log_refuse(s->log, -EROFS);
+	return 0;
+}
+
 static int start(struct store *s, char *why)
 {
 	struct recovered r;
 	uint64_t newest = 0;
-	bool ownerless;
 	size_t count;
 	int err;
 
@@ -250,24 +321,26 @@ static int start(struct store *s, char *why)
 	err = recover(s, &r, why);
 	if (err)
 		return err;
-	ownerless = topics_root(s->topics)->uid == NOBODY;
-	if (ownerless)
-		*topics_root(s->topics) = s->options.owner;
-	s->applied_at = r.start;
-	s->applied = r.start.pos;
 	s->read_only = r.read_only;
 	s->base.recovered_bytes = r.replayed;
 	err = retain_heads_at_start(s);
-	if (!err && s->read_only)
+	if (!err && s->read_only) {
+		lend_root(s);
 		return 0;
+	}
+	if (!err)
+		err = load_promise(s, &r.start.epoch, why);
 	if (!err)
 		err = start_log(s, &r);
 	if (r.active)
 		segment_put(r.active);
 	disk_close(s->disk, r.active_fd);
-	if (!err)
-		err = begin_epoch(s, &r.start.epoch);
-	if (!err && ownerless)
+	s->member.known = r.committed;
+	if (!err && s->options.standby)
+		err = begin_as_standby(s);
+	else if (!err)
+		err = begin_epoch(s);
+	if (!err && lend_root(s) && !s->options.standby && !log_refusing(s->log))
 		err = own_root(s);
 	if (!err) {
 		checkpoint_list(s->disk, &newest, 1, &count);
@@ -275,7 +348,7 @@ static int start(struct store *s, char *why)
 	}
 	if (!err && s->options.scrub_rate)
 		err = scrub_start(&s->scrub, s);
-	if (err)
+	if (err && !why[0])
 		snprintf(why, STORE_WHY, "cannot be started: %s", strerror(-err));
 	return err;
 }
@@ -294,6 +367,8 @@ static int open_store(struct store *s, char *why)
 		err = store_make(s->disk, why);
 	if (!err)
 		err = load_identity(s, why);
+	if (!err && !s->options.read_only)
+		err = upgrade(s);
 	if (!err)
 		err = make_tables(s);
 	if (!err)
@@ -329,6 +404,11 @@ int store_open_disk(struct store **to, struct disk *d, const char *path, const s
 	s->options = *o;
 	s->lock_fd = -1;
 	pthread_mutex_init(&s->damage_lock, NULL);
+	pthread_mutex_init(&s->member.lock, NULL);
+	progress_init(&s->progress);
+	s->member.hold = UINT64_MAX;
+	s->member.role = o->standby ? ROLE_STANDBY : ROLE_PRIMARY;
+	s->member.quorum.first_end = UINT64_MAX;
 	clock_gettime(CLOCK_REALTIME, &t);
 	s->base.start_time = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 	snprintf(s->path, sizeof s->path, "%s", path);
@@ -381,12 +461,15 @@ void store_close(struct store *s)
 	log_free(s->log);
 	supply_free(s->supply);
 	segments_free(s->segments);
+	annals_free(s->annals);
 	topics_free(s->topics);
 	if (s->disk) {
 		disk_close(s->disk, s->lock_fd);
 		disk_free(s->disk);
 	}
 	pthread_mutex_destroy(&s->damage_lock);
+	pthread_mutex_destroy(&s->member.lock);
+	progress_destroy(&s->progress);
 	free(s);
 }
 

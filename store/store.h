@@ -13,7 +13,7 @@
  * Units    bytes; times in ns since 1970 unless they say CLOCK_MONOTONIC.
  * Errors   negative errno, passed on.
  * Threads  any, but for open and close.
- * Locks    in this order: apply > topics > log > segments > commit > watch > disk. No follower, watcher or command is called back
+ * Locks    in this order: apply > topics > member > log > annals > segments > commit > watch > disk > progress. No follower, watcher or command is called back
  *          under any of them.
  */
 #ifndef MQFS_STORE_H
@@ -32,12 +32,14 @@
 struct store_options {
 	bool read_only;          /* take no lock, change nothing, show what the files prove committed: for the tools */
 	bool create;             /* a missing or empty directory becomes a store */
+	bool standby;            /* begin no epoch: take another node's log, see member.h. Else the node must rule the reign it has promised */
 	struct settings settings;        /* the mount's values */
 	uint64_t commit_timeout;         /* ns */
 	uint64_t segment_size;           /* bytes of records a segment */
 	uint64_t checkpoint_every;       /* bytes of log */
 	uint64_t retention_free;         /* bytes of the file system to keep free, by dropping what retention allows */
 	uint64_t scrub_rate;             /* bytes a second that the scrub may read; 0: there is none */
+	uint64_t hold_bytes;             /* of log that is kept at most because the pair's other node has not got it yet */
 	uint64_t sync_delay;             /* ns added to each sync of the disk: for tests */
 	struct owner owner;              /* of the root, when the store is made */
 	const char *mountpoint;          /* written into the lock file, for whoever finds the store in use; may be NULL */

@@ -194,6 +194,8 @@ static int survey_record(struct survey *v, struct scan *scan, const struct recor
 		err = add_invalid(v, DAMAGE_RECORD, r->pos, "a record's body", false);
 	if (r->committed > v->committed)
 		v->committed = r->committed;
+	if (r->epoch.node == v->store->id.node && r->committed > v->durable)
+		v->durable = r->committed;
 	v->end = scan_pos(scan);
 	return err;
 }
@@ -212,6 +214,8 @@ static int survey_segment(struct survey *v, size_t n)
 		err = add_invalid(v, DAMAGE_HEADER, f->head.base, "a segment's header", false);
 	if (f->sealed && f->sealed_end > v->committed)
 		v->committed = f->sealed_end;
+	if (f->sealed && f->sealed_end > v->durable)
+		v->durable = f->sealed_end;
 	while (!err) {
 		enum scan_found found;
 		uint64_t at = scan_pos(scan);
@@ -235,12 +239,12 @@ static int survey_segment(struct survey *v, size_t n)
 	return err;
 }
 
-/* The first invalid place at or behind C, or the end. */
+/* The first invalid place at or behind D, or the end. */
 static void find_tail(struct survey *v)
 {
-	v->tail = v->end > v->committed ? v->end : v->committed;
+	v->tail = v->end > v->durable ? v->end : v->durable;
 	for (size_t i = 0; i < v->invalids; i++) {
-		if (v->invalid[i].begin >= v->committed && v->invalid[i].begin < v->tail) {
+		if (v->invalid[i].begin >= v->durable && v->invalid[i].begin < v->tail) {
 			v->tail = v->invalid[i].begin;
 			v->unreadable_tail = v->invalid[i].unreadable;
 		}
@@ -251,7 +255,7 @@ int survey(struct survey *v, char why[STORE_WHY])
 {
 	int err = find_files(v, why);
 
-	v->committed = v->end = v->at.pos;
+	v->committed = v->durable = v->end = v->at.pos;
 	for (size_t n = v->from; !err && n < v->count; n++) {
 		if (v->segments[n].head.base > v->end)
 			v->end = v->segments[n].head.base;
@@ -261,10 +265,10 @@ int survey(struct survey *v, char why[STORE_WHY])
 		return err;
 	find_tail(v);
 	for (size_t i = 0; i < v->invalids; i++)
-		if (v->invalid[i].begin < v->committed)
+		if (v->invalid[i].begin < v->durable)
 			store_damaged(v->store, v->invalid[i].kind, v->invalid[i].begin, v->invalid[i].what);
 	/* Behind a last record that has rotted nothing shows that it was there, but for C. */
-	if (v->count && v->reached < v->committed)
+	if (v->count && v->reached < v->durable)
 		store_damaged(v->store, DAMAGE_RECORD, v->reached, "the end of the log");
 	return 0;
 }

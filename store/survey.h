@@ -37,6 +37,7 @@ struct survey {
 	struct invalid *invalid;
 	size_t invalids;
 	uint64_t committed;            /* C */
+	uint64_t durable;              /* D: what this node is known to have synced; on a node that was alone all its life, C */
 	uint64_t end;                  /* behind the last valid record */
 	uint64_t reached;              /* where the walk of the last segment ended */
 	uint64_t tail;                 /* P */

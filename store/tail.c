@@ -97,11 +97,11 @@ int tail_make_durable(struct survey *v)
 {
 	int err = 0;
 
-	for (size_t n = survey_segment_of(v, v->committed); !err && n < v->count; n++) {
+	for (size_t n = survey_segment_of(v, v->durable); !err && n < v->count; n++) {
 		const struct found_segment *f = &v->segments[n];
-		uint64_t from = f->head.base > v->committed ? f->head.base : v->committed;
+		uint64_t from = f->head.base > v->durable ? f->head.base : v->durable;
 		uint64_t to = survey_next_base(v, n) < v->tail ? survey_next_base(v, n) : v->tail;
-		if (f->head.base >= v->committed)
+		if (f->head.base >= v->durable)
 			err = write_head_again(v->store, &f->head);
 		if (!err && !f->sealed && from < to)
 			err = write_again(v->store->disk, f->head.base, from, to);

@@ -11,7 +11,7 @@
 
 /* All from P on, durably; its segments leave the survey. */
 int tail_cut(struct survey *v);
-/* What stands between C and P is written again and synced, and the names of all files are. */
+/* What stands between D and P is written again and synced, and the names of all files are. */
 int tail_make_durable(struct survey *v);
 
 #endif

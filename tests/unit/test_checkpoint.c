@@ -26,7 +26,15 @@ static void prepare(struct store *s)
 	pthread_mutex_init(&s->damage_lock, NULL);
 	cr_assert_eq(topics_new(&s->topics, s), 0);
 	cr_assert_eq(segments_new(&s->segments, s->disk, s->id.secret), 0);
+	cr_assert_eq(annals_new(&s->annals), 0);
 }
+
+static const struct epoch_row first_epoch = {.epoch = {3, 1, 5}, .start = 0};
+static const struct epoch_row second_epoch = {.epoch = {3, 4, 5}, .start = 4096, .chain = 0xfeed, .accepted_loss = true};
+static const struct epoch_row later_epoch = {.epoch = {3, 5, 5}, .start = 8192, .chain = 0xabcdef};
+static const struct pair_row old_pair = {120, {.nodes = 2, .node = {5, 6}, .name = {"a", "b"}}};
+static const struct pair_row pair = {4300, {.nodes = 1, .stopped = 6, .node = {5}, .name = {"a"}}};
+static const struct pair_row later_pair = {8192, {.min_standbys = 1, .nodes = 2, .node = {5, 6}, .name = {"a", "b"}}};
 
 static void fill(struct store *s)
 {
@@ -54,6 +62,12 @@ static void fill(struct store *s)
 	cr_assert_eq(topic_grow(t, 1, &t->owner, 45), 0);
 	s->applied_at = (struct log_start){.pos = 8192, .chain = 0xabcdef, .epoch = {3, 4, 5}, .time = 77};
 	s->applied = 8192;
+	cr_assert_eq(annals_restore_epoch(s->annals, &first_epoch), 0);
+	cr_assert_eq(annals_restore_epoch(s->annals, &second_epoch), 0);
+	cr_assert_eq(annals_restore_epoch(s->annals, &later_epoch), 0);
+	cr_assert_eq(annals_restore_pair(s->annals, &old_pair), 0);
+	cr_assert_eq(annals_restore_pair(s->annals, &pair), 0);
+	cr_assert_eq(annals_restore_pair(s->annals, &later_pair), 0);
 }
 
 static void setup(void)
@@ -69,6 +83,7 @@ static void finish(struct store *s)
 {
 	topics_free(s->topics);
 	segments_free(s->segments);
+	annals_free(s->annals);
 }
 
 static void teardown(void)
@@ -152,6 +167,35 @@ Test(checkpoint, all_that_is_written_is_loaded)
 	cr_assert_eq(q->owner.mode, 0600);
 	cr_assert_eq(topic_queue(t, 3)->last_pos, UINT64_MAX);
 	cr_assert_not(topic_with_name(b.topics, "b", 1)->retired);
+}
+
+/* Of what the log says of itself, what stands before the checkpoint, and is not replaced. */
+Test(checkpoint, epochs_and_the_pair_are_in_it)
+{
+	struct checkpoint_info info;
+	struct epoch_row *rows;
+	struct pair_row in_force[4];
+	size_t count;
+
+	write_at(8192);
+	cr_assert_eq(checkpoint_load(&b, UINT64_MAX, &info), 0);
+	cr_assert_eq(annals_epochs(b.annals, &rows, &count), 0);
+	cr_assert_eq(count, 2);
+	cr_assert_eq(rows[0].epoch.start, 1);
+	cr_assert_eq(rows[1].epoch.start, 4);
+	cr_assert_eq(rows[1].epoch.reign, 3);
+	cr_assert_eq(rows[1].epoch.node, 5);
+	cr_assert_eq(rows[1].start, 4096);
+	cr_assert_eq(rows[1].chain, 0xfeed);
+	cr_assert(rows[1].accepted_loss);
+	cr_assert_not(rows[0].accepted_loss);
+	free(rows);
+	cr_assert_eq(annals_pairs(b.annals, 8192, in_force, 4, &count), 0);
+	cr_assert_eq(count, 1);
+	cr_assert_eq(in_force[0].pos, 4300);
+	cr_assert_eq(in_force[0].pair.nodes, 1);
+	cr_assert_eq(in_force[0].pair.stopped, 6);
+	cr_assert_str_eq(in_force[0].pair.name[0], "a");
 }
 
 Test(checkpoint, of_nothing_is_none)

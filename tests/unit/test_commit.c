@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commit.h"
+#include "annals.h"
 #include "log.h"
+#include "progress.h"
 #include "scratch.h"
 #include "supply.h"
 #include "topic.h"
@@ -12,6 +14,8 @@
 
 static struct segments *segments;
 static struct supply *supply;
+static struct annals *annals;
+static struct progress progress;
 static struct log *log_;
 static struct commit *commit;
 static struct topic topic;
@@ -32,6 +36,25 @@ static void applied(void *ctx, const struct log_entry *e, size_t n)
 	applied_to = e[n - 1].end;
 }
 
+static uint64_t allowed(void *ctx, uint64_t synced)
+{
+	(void)ctx;
+	return synced;
+}
+
+static int replay(void *ctx, uint64_t to)
+{
+	(void)ctx;
+	(void)to;
+	return 0;
+}
+
+static void synced(void *ctx, uint64_t to)
+{
+	(void)ctx;
+	(void)to;
+}
+
 static void advanced(void *ctx, uint64_t to)
 {
 	(void)ctx;
@@ -49,13 +72,17 @@ static void start(int64_t timeout)
 {
 	struct log_start at = {0};
 	struct log_settings settings = {.segment_size = 1 << 20};
-	struct commit_calls calls = {applied, advanced, failed, NULL};
+	struct commit_calls calls = {allowed, replay, synced, applied, advanced, failed, NULL};
 
 	scratch_init();
 	sem_init(&failed_called, 0, 0);
 	sem_init(&gate, 0, 0);
 	applied_to = 0;
 	cr_assert_eq(disk_mkdir(&scratch.disk, "log", 0700), 0);
+	cr_assert_eq(annals_new(&annals), 0);
+	progress_init(&progress);
+	settings.annals = annals;
+	settings.progress = &progress;
 	cr_assert_eq(segments_new(&segments, &scratch.disk, scratch_secret), 0);
 	cr_assert_eq(supply_new(&supply, &scratch.disk, (1 << 20) + SEGMENT_HEADER), 0);
 	cr_assert_eq(log_new(&log_, &scratch.disk, scratch_secret, 7, segments, supply, &at, &settings), 0);
@@ -79,6 +106,8 @@ static void end(void)
 	log_free(log_);
 	supply_free(supply);
 	segments_free(segments);
+	annals_free(annals);
+	progress_destroy(&progress);
 	scratch_end();
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bytes.h"
+#include "annals.h"
 #include "log.h"
+#include "progress.h"
 #include "scan.h"
 #include "scratch.h"
 #include "supply.h"
@@ -14,6 +16,8 @@
 
 static struct segments *segments;
 static struct supply *supply;
+static struct annals *annals;
+static struct progress progress;
 static struct log *log_;
 static struct topic topic;
 static struct queue queue;
@@ -25,6 +29,10 @@ static void begin(void)
 
 	scratch_init();
 	cr_assert_eq(disk_mkdir(&scratch.disk, "log", 0700), 0);
+	cr_assert_eq(annals_new(&annals), 0);
+	progress_init(&progress);
+	settings.annals = annals;
+	settings.progress = &progress;
 	cr_assert_eq(segments_new(&segments, &scratch.disk, scratch_secret), 0);
 	cr_assert_eq(supply_new(&supply, &scratch.disk, SEGMENT + SEGMENT_HEADER), 0);
 	cr_assert_eq(log_new(&log_, &scratch.disk, scratch_secret, 7, segments, supply, &start, &settings), 0);
@@ -40,6 +48,8 @@ static void end(void)
 	log_free(log_);
 	supply_free(supply);
 	segments_free(segments);
+	annals_free(annals);
+	progress_destroy(&progress);
 	scratch_end();
 }
 

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A log that parted from another one is cut where they part
+ *
+ * Backwards, as recovery cuts a torn tail: whole segments behind the place first, then the rest of the one that holds it. Each part is
+ * durable in lost/ before it goes, so a crash on the way leaves a log that ends somewhere between, and is cut again. What is left in
+ * memory afterwards is what a start would find: positions, chain, epochs, the runs of the segment that the log goes on in.
+ */
+#include "log_part.h"
+#include "annals.h"
+#include "lost.h"
+#include "runs.h"
+#include "scan.h"
+#include "topic.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* The record in front of POS in the segment of H, or what its header says; -EINVAL: no record ends at POS. */
+static int find_start(struct log *l, const struct segment_head *h, uint64_t pos, struct log_start *to)
+{
+	enum scan_found found = SCAN_RECORD;
+	const void *body;
+	struct scan *scan;
+	struct record r;
+	int err;
+
+	*to = (struct log_start){.pos = h->base, .chain = h->chain, .epoch = h->epoch, .time = h->time};
+	if (pos == h->base)
+		return 0;
+	err = scan_open(&scan, l->disk, l->secret, h->base);
+	if (err)
+		return err;
+	scan_limit(scan, pos);
+	scan_bodies(scan, false);
+	while (!err && found != SCAN_END) {
+		err = scan_next(scan, &r, &body, &found);
+		if (!err && (found == SCAN_RECORD || found == SCAN_BODY))
+			*to = (struct log_start){.pos = scan_pos(scan), .chain = r.sum, .epoch = r.epoch, .time = r.time};
+	}
+	scan_close(scan);
+	return !err && to->pos != pos ? -EINVAL : err;
+}
+
+/* Where the list has the file of the segment of BASE; what it points to is NULL when that is not open. */
+static struct open_segment **find_file(struct log *l, uint64_t base)
+{
+	struct open_segment **file = &l->files;
+
+	while (*file && (*file)->base != base)
+		file = &(*file)->next;
+	return file;
+}
+
+/* The last segment's file, whole. */
+static int cut_segment(struct log *l, uint64_t *bytes)
+{
+	struct segment *s = segments_take_last(l->segments);
+	uint64_t base = s->head.base, moved;
+	struct open_segment **file = find_file(l, base);
+	int err;
+
+	if (s == l->active) {
+		segment_put(l->active);
+		l->active = NULL;
+		l->file = NULL;
+	}
+	if (*file) {
+		struct open_segment *gone = *file;
+		*file = gone->next;
+		disk_close(l->disk, gone->fd);
+		free(gone);
+	}
+	segment_wait_unused(s);
+	err = lost_move(l->disk, base, &moved);
+	*bytes += err ? 0 : moved;
+	return err;
+}
+
+static int cut_rest(struct log *l, struct segment *s, uint64_t pos, uint64_t *bytes)
+{
+	struct runs *kept;
+	int64_t time;
+	uint64_t cut;
+	int err = runs_scan(l->disk, l->secret, s->head.base, pos, &kept, &time);
+
+	if (err)
+		return err;
+	err = lost_cut(l->disk, s->head.base, pos, &cut);
+	if (!err) {
+		*bytes += cut;
+		runs_exchange(s->runs, kept);
+	}
+	runs_free(kept);
+	return err;
+}
+
+/* Entries behind the log's new end are given up, and what they stood for is no more. */
+static void give_up_entries(struct log *l, uint64_t pos, const struct log_losses *losses)
+{
+	while (l->next > l->first && log_entry_at(l, l->next - 1)->end > pos) {
+		struct log_entry *e = log_entry_at(l, --l->next);
+
+		if (e->queue)
+			atomic_store(&e->queue->appended, atomic_load(&e->queue->committed));
+		if (e->command)
+			losses->command(losses->ctx, e->command);
+	}
+	for (uint64_t n = l->first; n < l->next; n++)
+		if (log_entry_at(l, n)->queue)
+			atomic_store(&log_entry_at(l, n)->queue->appended, log_entry_at(l, n)->queue_end);
+	l->marked = l->next;
+}
+
+/* The segment that the log goes on in: the one it went on in before, or the one before that, where it is still open as it was not synced, or
+ * none: then the next record begins a new one. */
+static void find_active(struct log *l)
+{
+	struct open_segment *last = l->files;
+
+	while (last && last->next)
+		last = last->next;
+	if (l->active)
+		return;
+	l->file = last;
+	l->active = last ? segments_last(l->segments) : NULL;
+	if (l->active && (l->active->head.base != last->base || l->active->sealed)) {
+		segment_put(l->active);
+		l->active = NULL;
+	}
+	if (l->active)
+		l->limit = l->active->head.base + l->settings.segment_size;
+}
+
+static int cut(struct log *l, uint64_t pos, const struct log_start *start, const struct log_losses *losses, uint64_t *bytes)
+{
+	struct segment *s;
+	int err = 0;
+
+	while (!err && (s = segments_last(l->segments))) {
+		bool behind = s->head.base > pos || (s->head.base == pos && !*find_file(l, pos));
+		if (!behind && !s->sealed)
+			err = cut_rest(l, s, pos, bytes);
+		segment_put(s);
+		if (!behind)
+			break;
+		err = cut_segment(l, bytes);
+	}
+	if (err)
+		return err;
+	give_up_entries(l, pos, losses);       /* outside of the lock: nobody else takes or adds any now */
+	pthread_mutex_lock(&l->lock);
+	annals_cut(l->settings.annals, pos);
+	l->end = l->written = pos;
+	l->chain = start->chain;
+	l->epoch = l->last_epoch = start->epoch;
+	l->time = start->time;
+	find_active(l);
+	pthread_mutex_unlock(&l->lock);
+	return 0;
+}
+
+int log_cut(struct log *l, uint64_t pos, const struct log_losses *losses, uint64_t *bytes)
+{
+	struct segment *s = segments_find(l->segments, pos);
+	struct log_start start;
+	int err;
+
+	*bytes = 0;
+	if (!s)
+		s = segments_last(l->segments);
+	if (!s || s->head.base > pos) {
+		if (s)
+			segment_put(s);
+		return -EINVAL;
+	}
+	err = find_start(l, &s->head, pos, &start);
+	segment_put(s);
+	if (err)
+		return err;
+	err = cut(l, pos, &start, losses, bytes);
+	if (err)
+		log_fail(l, -EIO);
+	return err;
+}
