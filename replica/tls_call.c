@@ -14,7 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GREETING (sizeof TLS_GREETING - 1)
+static const char greeting[] = TLS_GREETING;
+#define GREETING (sizeof greeting - 1)
 #define KEEPALIVE 2                      /* s of silence before the kernel asks, and between its questions */
 #define UNANSWERED 10000                 /* ms that bytes may go without the other kernel's word */
 
@@ -93,7 +94,7 @@ static int reach(const char *address, int stop, int64_t deadline, int *fd, char 
 /* The caller's side of one step: the handshake, then the greeting. *GOT counts its bytes. */
 static int call_step(struct tls_link *l, size_t *got, short *events)
 {
-	char greeting[GREETING];
+	char heard[GREETING];
 	size_t n = 0;
 	int done, err = 0;
 
@@ -103,10 +104,10 @@ static int call_step(struct tls_link *l, size_t *got, short *events)
 	if (done <= 0)
 		return tls_link_failed(l, done, events);
 	while (!err && *got < GREETING) {
-		done = SSL_read_ex(l->ssl, greeting, GREETING - *got, &n);
+		done = SSL_read_ex(l->ssl, heard, GREETING - *got, &n);
 		if (done <= 0) {
 			err = tls_link_failed(l, done, events);
-		} else if (memcmp(greeting, TLS_GREETING + *got, n) != 0) {
+		} else if (memcmp(heard, greeting + *got, n) != 0) {
 			snprintf(l->why, sizeof l->why, "the other side speaks another protocol, or version of it");
 			err = -EPROTO;
 		} else {
@@ -216,7 +217,7 @@ int tls_answer_step(struct tls_caller *c, short *events, struct link **to, char 
 	while (done > 0 && c->greeted < GREETING) {
 		size_t n = 0;
 
-		done = SSL_write_ex(l->ssl, TLS_GREETING + c->greeted, GREETING - c->greeted, &n);
+		done = SSL_write_ex(l->ssl, greeting + c->greeted, GREETING - c->greeted, &n);
 		c->greeted += n;
 	}
 	if (done > 0) {
