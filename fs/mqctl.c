@@ -15,6 +15,7 @@ static const struct verb verbs[] = {
 	}, verb_status},
 	{"check", "STORE", 1, 1, "verify every record, chain, index and checkpoint of a stopped store", {
 		{"quiet", 'q', NULL, "print findings only"},
+		{"repair", 'r', NULL, "make again what follows from the records; they are never changed"},
 	}, verb_check},
 	{"dump", "[STORE [TOPIC[/QUEUE]] | MNT/TOPIC[/QUEUE] | STORE/lost/FILE]", 0, 2, "print messages as JSON Lines", {
 		{"offset", 'o', "OFFSET", "begin with the message at OFFSET of the queue"},

@@ -20,6 +20,14 @@ static void found(void *ctx, bool damage, const char *where, const char *what)
 	printf("%s: %s: %s\n", damage ? "damage" : "note", where, what);
 }
 
+static void repaired(void *ctx, const char *where, const char *what)
+{
+	struct checking *k = ctx;
+
+	progress_clear(&k->progress);
+	printf("repaired: %s: %s\n", where, what);
+}
+
 static void progress(void *ctx, uint64_t done, uint64_t total)
 {
 	struct checking *k = ctx;
@@ -41,15 +49,17 @@ static void print_totals(const char *store, const struct check_totals *t)
 			print_size(t->lost_bytes, e), store);
 }
 
+typedef int check_function(const char *path, const struct check_calls *calls, struct check_totals *totals, char *why, size_t why_len);
+
 /* umount(8) returns before the daemon has left the store. */
-static int check_unmounted(const char *store, const struct check_calls *calls, struct check_totals *totals, char why[WHY])
+static int check_unmounted(check_function *check, const char *store, const struct check_calls *calls, struct check_totals *totals, char why[WHY])
 {
 	const struct timespec look = {.tv_nsec = 20000000};
-	int err = check_store(store, calls, totals, why, WHY);
+	int err = check(store, calls, totals, why, WHY);
 
 	for (int i = 0; err == -EBUSY && i < LEAVING_TRIES && !find_served(store); i++) {
 		nanosleep(&look, NULL);
-		err = check_store(store, calls, totals, why, WHY);
+		err = check(store, calls, totals, why, WHY);
 	}
 	return err;
 }
@@ -57,14 +67,14 @@ static int check_unmounted(const char *store, const struct check_calls *calls, s
 int verb_check(const struct call *c)
 {
 	struct checking k;
-	struct check_calls calls = {.found = found, .progress = progress, .ctx = &k};
+	struct check_calls calls = {.found = found, .repaired = repaired, .progress = progress, .ctx = &k};
 	struct check_totals totals;
 	const char *store = c->operand[0];
 	char why[WHY];
 	int err;
 
 	progress_start(&k.progress, store);
-	err = check_unmounted(store, &calls, &totals, why);
+	err = check_unmounted(call_option(c, "repair") ? repair_store : check_store, store, &calls, &totals, why);
 	progress_clear(&k.progress);
 	if (err)
 		return call_fail(c, "%s", why);
@@ -73,7 +83,7 @@ int verb_check(const struct call *c)
 		if (totals.damage)
 			printf("%s: DAMAGED in %" PRIu64 " place%s\n", store, totals.damage, totals.damage == 1 ? "" : "s");
 		else
-			printf("%s: fine\n", store);
+			printf("%s: %s\n", store, totals.repaired ? "repaired" : "fine");
 	}
 	return totals.damage ? EXIT_WRONG : EXIT_FINE;
 }

@@ -26,6 +26,29 @@ void check_tell(struct check *c, bool damage, const char *where, const char *for
 	c->calls->found(c->calls->ctx, damage, where, what);
 }
 
+void check_repaired(struct check *c, const char *where, const char *format, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof what, format, args);
+	va_end(args);
+	c->totals->repaired++;
+	c->calls->repaired(c->calls->ctx, where, what);
+}
+
+void check_index_fault(struct check *c, struct log_file *f, bool damage, const char *what)
+{
+	char path[40];
+
+	segment_index_name(path, f->base);
+	if (c->repair)
+		f->index_fault = what;
+	else
+		check_tell(c, damage, path, "%s", what);
+}
+
 int check_suspect(struct check *c, uint64_t base, uint64_t pos, const char *format, ...)
 {
 	struct suspect *s;
@@ -39,7 +62,8 @@ int check_suspect(struct check *c, uint64_t base, uint64_t pos, const char *form
 		c->suspects = s;
 		c->suspect_max = max;
 	}
-	s = &c->suspects[c->suspect_count++];
+	for (s = c->suspects + c->suspect_count++; s > c->suspects && s[-1].pos > pos; s--)
+		*s = s[-1];
 	s->pos = pos;
 	snprintf(s->where, sizeof s->where, "log/%016" PRIx64 " at position %" PRIu64 " (byte %" PRIu64 ")", base, pos,
 		pos - base + SEGMENT_HEADER);
@@ -132,7 +156,7 @@ static int note_lost(void *ctx, const char *name)
 	return 0;
 }
 
-static int note_checkpoint(struct check *c, uint64_t pos)
+static int note_checkpoint(struct check *c, uint64_t pos, bool tell)
 {
 	struct checkpoint_info info, *points;
 	char where[40];
@@ -142,7 +166,9 @@ static int note_checkpoint(struct check *c, uint64_t pos)
 	if (err == -ENOMEM)
 		return err;
 	if (err) {
-		check_tell(c, true, where, err == -EBADMSG ? "damaged" : "cannot be read: %s", strerror(-err));
+		c->bad_points++;
+		if (tell)
+			check_tell(c, true, where, err == -EBADMSG ? "damaged" : "cannot be read: %s", strerror(-err));
 		return 0;
 	}
 	points = realloc(c->points, (c->point_count + 1) * sizeof *points);
@@ -155,7 +181,7 @@ static int note_checkpoint(struct check *c, uint64_t pos)
 	return 0;
 }
 
-static int list_checkpoints(struct check *c)
+int check_points_there(struct check *c, bool tell)
 {
 	uint64_t pos[64];
 	size_t count;
@@ -165,8 +191,9 @@ static int list_checkpoints(struct check *c)
 		return 0;
 	if (err)
 		return err;
-	for (size_t i = 0; i < count; i++) {
-		err = note_checkpoint(c, pos[i]);
+	c->point_count = c->bad_points = c->totals->checkpoints = 0;
+	for (size_t i = count; i-- > 0;) {
+		err = note_checkpoint(c, pos[i], tell);
 		if (err)
 			return err;
 	}
@@ -181,9 +208,12 @@ static void judge_start(struct check *c)
 	if (newest && newest->unneeded < c->totals->start)
 		check_tell(c, true, "log", "begins at position %" PRIu64 ", but is needed from position %" PRIu64 " on: segments are missing",
 			c->totals->start, newest->unneeded);
-	if (c->totals->start && c->point_count < 2)
-		check_tell(c, true, "checkpoint", "the log begins at position %" PRIu64 ", and there %s", c->totals->start,
-			c->point_count ? "is only one valid checkpoint" : "is no valid checkpoint: topics and their queues' ends are lost");
+	if (c->totals->start && !c->point_count)
+		check_tell(c, true, "checkpoint", "the log begins at position %" PRIu64 ", and there is no valid checkpoint: topics and their"
+			" queues' ends are lost", c->totals->start);
+	else if (c->totals->start && c->point_count < 2)
+		check_tell(c, false, "checkpoint", "the log begins at position %" PRIu64 ", and there is only one valid checkpoint; mqfs makes"
+			" another", c->totals->start);
 }
 
 /* What is left of the suspects lies at or behind the commit point. */
@@ -204,14 +234,22 @@ static void judge_end(struct check *c)
 
 static int check_files(struct check *c)
 {
-	int err = list_segments(c);
+	int err = c->repair ? repair_leftovers(c) : 0;
 
+	if (!err)
+		err = list_segments(c);
 	if (!err)
 		err = disk_list(c->disk, "log", note_strange, c);
 	if (!err)
-		err = list_checkpoints(c);
+		err = check_points_there(c, !c->repair);
 	if (!err)
 		err = check_log(c);
+	if (!err && c->repair)
+		err = repair_heads(c);
+	if (!err && c->repair)
+		err = repair_indexes(c);
+	if (!err && c->repair)
+		err = repair_checkpoints(c);
 	if (!err) {
 		judge_start(c);
 		judge_end(c);
@@ -267,23 +305,32 @@ static int open_stopped(struct check *c, const char *path, int *lock, char *why,
 	return err ? err : lock_store(c, path, lock, why, why_len);
 }
 
-int check_store(const char *path, const struct check_calls *calls, struct check_totals *totals, char *why, size_t why_len)
+static int check(struct check *c, char *why, size_t why_len)
 {
-	struct check c = {.calls = calls, .totals = totals};
 	int lock = -1;
 	int err;
 
-	memset(totals, 0, sizeof *totals);
-	err = open_stopped(&c, path, &lock, why, why_len);
+	memset(c->totals, 0, sizeof *c->totals);
+	err = open_stopped(c, c->path, &lock, why, why_len);
 	if (!err) {
-		err = check_files(&c);
+		err = check_files(c);
 		if (err)
-			snprintf(why, why_len, "%s: %s", path, strerror(-err));
+			snprintf(why, why_len, "%s: %s", c->path, strerror(-err));
 	}
-	disk_close(c.disk, lock);
-	disk_free(c.disk);
-	free(c.files);
-	free(c.points);
-	free(c.suspects);
+	disk_close(c->disk, lock);
+	disk_free(c->disk);
+	free(c->files);
+	free(c->points);
+	free(c->suspects);
 	return err;
+}
+
+int check_store(const char *path, const struct check_calls *calls, struct check_totals *totals, char *why, size_t why_len)
+{
+	return check(&(struct check){.path = path, .calls = calls, .totals = totals}, why, why_len);
+}
+
+int repair_store(const char *path, const struct check_calls *calls, struct check_totals *totals, char *why, size_t why_len)
+{
+	return check(&(struct check){.path = path, .repair = true, .calls = calls, .totals = totals}, why, why_len);
 }

@@ -45,14 +45,12 @@ static int compare(struct index *index, struct runs *runs)
 	return err;
 }
 
-int check_index(struct check *c, uint64_t base, uint64_t end, int64_t last_time, struct runs *runs)
+int check_index(struct check *c, struct log_file *f, uint64_t end, int64_t last_time, struct runs *runs)
 {
 	struct index *index;
-	char path[40];
 	int differs = 0;
-	int err = index_open(c->disk, c->id.secret, base, &index);
+	int err = index_open(c->disk, c->id.secret, f->base, &index);
 
-	segment_index_name(path, base);
 	if (err == -ENOMEM)
 		return err;
 	if (!err) {
@@ -66,13 +64,13 @@ int check_index(struct check *c, uint64_t base, uint64_t end, int64_t last_time,
 		index_close(index);
 	}
 	if (differs == -EBADMSG)
-		check_tell(c, true, path, "does not say what is in its segment; remove it and mqfs makes it again");
+		check_index_fault(c, f, true, "does not say what is in its segment");
 	else if (differs)
 		return differs;
 	if (err == -ENOMEM)
 		return err;
 	c->totals->indexes++;
 	if (err)
-		check_tell(c, true, path, err == -EBADMSG ? "damaged; mqfs makes it again from its segment" : "cannot be read: %s", strerror(-err));
+		check_index_fault(c, f, true, err == -EBADMSG ? "damaged; mqfs makes it again from its segment" : "cannot be read");
 	return 0;
 }

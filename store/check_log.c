@@ -186,8 +186,13 @@ static int check_records(struct walk *w, struct scan *s, uint64_t limit)
 	return err;
 }
 
+int check_head_fault(struct check *c, const struct log_file *f, int err)
+{
+	return check_suspect(c, f->base, f->base, "the segment's header %s", err == -EBADMSG ? "is damaged" : strerror(-err));
+}
+
 /* The header against the name and against what is before it. */
-static int check_head(struct walk *w, const struct log_file *f, bool first)
+static int check_head(struct walk *w, struct log_file *f, bool first)
 {
 	struct check *c = w->c;
 	struct segment_head h;
@@ -202,8 +207,15 @@ static int check_head(struct walk *w, const struct log_file *f, bool first)
 	disk_close(c->disk, fd);
 	if (err == -ENOMEM)
 		return err;
+	if (err && c->repair) {
+		f->head_fault = err;
+		f->follows = first ? !f->base : w->chain_known && w->pos == f->base;
+		f->chain = w->chain;
+		f->time = w->time;
+		return 0;
+	}
 	if (err)
-		return check_suspect(c, f->base, f->base, "the segment's header %s", err == -EBADMSG ? "is damaged" : strerror(-err));
+		return check_head_fault(c, f, err);
 	if (h.base != f->base || h.cluster != c->id.cluster)
 		return check_suspect(c, f->base, f->base, "the segment's header is that of another %s", h.base != f->base ? "position" : "cluster");
 	if (!first && w->chain_known && w->pos == f->base && h.chain != w->chain)
@@ -220,13 +232,11 @@ static int check_head(struct walk *w, const struct log_file *f, bool first)
 static int check_segment(struct walk *w, size_t n)
 {
 	struct check *c = w->c;
-	const struct log_file *f = &c->files[n];
+	struct log_file *f = &c->files[n];
 	uint64_t limit = n + 1 < c->file_count ? f[1].base : UINT64_MAX;
 	struct scan *s = NULL;
-	char path[40];
 	int err;
 
-	segment_index_name(path, f->base);
 	w->base = f->base;
 	w->runs = NULL;
 	w->runs_whole = true;
@@ -242,9 +252,9 @@ static int check_segment(struct walk *w, size_t n)
 		err = check_records(w, s, limit);
 	}
 	if (!err && !f->index && c->point_count && limit <= c->points[c->point_count - 1].pos)
-		check_tell(c, false, path, "is missing; mqfs makes it again from its segment");
+		check_index_fault(c, f, false, "is missing; mqfs makes it again from its segment");
 	if (!err && f->index)
-		err = check_index(c, f->base, w->pos, w->time, w->runs_whole ? w->runs : NULL);
+		err = check_index(c, f, w->pos, w->time, w->runs_whole ? w->runs : NULL);
 	runs_free(w->runs);
 	scan_close(s);
 	return err;

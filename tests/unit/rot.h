@@ -91,6 +91,9 @@ void rot_judge(struct disk *d, enum rot_how how, struct rot_verdict *v);
 /* mqctl check of D. Its error. */
 int rot_check(struct disk *d, struct rot_verdict *v);
 
+/* mqctl check --repair of D, which is killed after CALLS calls that change the disk. Its error; *REPAIRED counts. */
+int rot_repair(struct disk *d, unsigned calls, struct rot_verdict *v, unsigned *repaired);
+
 bool rot_long(void);                   /* MQFS_TEST_LONG=1 */
 /* Adds V to the figures of NAME, a constant; rot_print() shows all of them below TITLE. */
 void rot_count(const char *name, const struct rot_verdict *v);

@@ -8,6 +8,8 @@
 #include "scrub.h"
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,18 +17,74 @@
 
 #define PIECE (64u << 10)
 
-/* check_store() opens the disk that the test has at hand. */
+/* check_store() opens the disk that the test has at hand, and does not free it. */
 static struct disk *opened;
-int __real_disk_open_directory(struct disk **d, const char *path);
 int __wrap_disk_open_directory(struct disk **d, const char *path);
 
 int __wrap_disk_open_directory(struct disk **d, const char *path)
 {
-	if (!opened)
-		return __real_disk_open_directory(d, path);
+	(void)path;
 	*d = opened;
-	opened = NULL;
 	return 0;
+}
+
+/* A disk that stays when it is freed, and takes no more changes after some. */
+static struct {
+	struct disk_ops ops;
+	const struct disk_ops *under;
+	unsigned left;
+} frail;
+
+static bool dead(void)
+{
+	if (!frail.left)
+		return true;
+	frail.left--;
+	return false;
+}
+
+static ssize_t frail_pwritev(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
+{
+	return dead() ? -EIO : frail.under->pwritev(d, fd, iov, n, at);
+}
+
+static int frail_rename(struct disk *d, const char *from, const char *to)
+{
+	return dead() ? -EIO : frail.under->rename(d, from, to);
+}
+
+static int frail_unlink(struct disk *d, const char *path)
+{
+	return dead() ? -EIO : frail.under->unlink(d, path);
+}
+
+static int frail_truncate(struct disk *d, int fd, uint64_t len)
+{
+	return dead() ? -EIO : frail.under->truncate(d, fd, len);
+}
+
+static int frail_open(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	return flags & O_CREAT && dead() ? -EIO : frail.under->open(d, path, flags, mode);
+}
+
+static void frail_free(struct disk *d)
+{
+	(void)d;
+}
+
+static void make_frail(struct disk *d, unsigned calls)
+{
+	frail.under = d->ops;
+	frail.ops = *d->ops;
+	frail.ops.pwritev = frail_pwritev;
+	frail.ops.rename = frail_rename;
+	frail.ops.unlink = frail_unlink;
+	frail.ops.truncate = frail_truncate;
+	frail.ops.open = frail_open;
+	frail.ops.free = frail_free;
+	frail.left = calls;
+	d->ops = &frail.ops;
 }
 
 static void wrong(struct rot_verdict *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -211,12 +269,37 @@ int rot_check(struct disk *d, struct rot_verdict *v)
 	char why[STORE_WHY] = "";
 	int err;
 
-	opened = memory_disk_copy(d);
+	opened = d;
+	make_frail(d, UINT_MAX);
 	v->by_check = v->noted = false;
 	err = check_store("rot", &calls, &totals, why, sizeof why);
+	d->ops = frail.under;
 	if (err && !why[0])
 		wrong(v, "check fails without a reason");
 	rot.committed = rot.committed ? rot.committed : totals.committed;
+	return err;
+}
+
+static void repaired(void *ctx, const char *where, const char *what)
+{
+	struct rot_verdict *v = ctx;
+
+	snprintf(v->what, sizeof v->what, "%.80s: %.150s", where, what);
+}
+
+int rot_repair(struct disk *d, unsigned calls, struct rot_verdict *v, unsigned *count)
+{
+	struct check_calls told = {.found = found, .repaired = repaired, .ctx = v};
+	struct check_totals totals;
+	char why[STORE_WHY];
+	int err;
+
+	memset(v, 0, sizeof *v);
+	opened = d;
+	make_frail(d, calls);
+	err = repair_store("rot", &told, &totals, why, sizeof why);
+	d->ops = frail.under;
+	*count = (unsigned)totals.repaired;
 	return err;
 }
 

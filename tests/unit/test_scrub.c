@@ -288,10 +288,12 @@ Test(scrub, a_store_scrubs_itself_when_it_has_not_for_a_week)
 static bool index_is_right(uint64_t base)
 {
 	struct index *x;
-	bool right = index_open(store->disk, store->id.secret, base, &x) == 0 && index_check(x) == 0;
+	bool right;
 
-	if (right)
-		index_close(x);
+	if (index_open(store->disk, store->id.secret, base, &x))
+		return false;
+	right = index_check(x) == 0;
+	index_close(x);
 	return right;
 }
 
