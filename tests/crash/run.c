@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run.h"
+#include "parts.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KiB ((uint64_t)1 << 10)
+#define LIVES 40                       /* of a run, at most */
+#define NAMES_MANY 100                 /* files with which a run ends: what is large is slow to look at */
+#define THINGS 60                      /* done in a life, at most */
+#define IMAGES 4                       /* looked at after a crash, at most, besides the one that goes on */
+#define DEPTH 4                        /* starts that are crashed in a row */
+#define START_CALLS 48                 /* of the disk, at a start: about */
+
+const char *const branch_names[BRANCHES] = {
+	[STORE_MADE] = "stores made", [STORE_ADOPTED] = "last segments gone on with", [STORE_ROLLED] = "new segments at start",
+	[CHECKPOINT_LOADED] = "checkpoints loaded", [LOG_REPLAYED] = "logs replayed", [TAIL_CUT] = "torn tails cut to lost/", [TAIL_ZEROED] = "tails zeroed",
+	[TAIL_WRITTEN_AGAIN] = "valid tails written again", [HEAD_WRITTEN_AGAIN] = "segment headers written again",
+	[SEGMENT_TO_LOST] = "segments moved to lost/ or dropped", [INDEX_MADE_AGAIN] = "indexes made again", [OPENED_READ_ONLY] = "starts for reading only",
+	[CRASHED_AT_START] = "crashes during a start", [KILLED] = "kills", [POWER_CUT] = "power cuts", [CACHE_DROPPED] = "caches dropped",
+	[SYNC_FAILED] = "failed syncs", [WRITE_FAILED] = "failed logs", [DISK_FULL] = "appends refused on a full disk", [CLOSED] = "clean ends",
+	[SEGMENT_SEALED] = "segments sealed", [SEGMENT_RECYCLED] = "segments recycled", [SEGMENT_PREPARED] = "prepared segments taken",
+	[SEGMENT_REMOVED] = "segments removed", [CHECKPOINT_MADE] = "checkpoints made", [RESERVE_RELEASED] = "reserves released",
+	[TIMED_OUT] = "followers timed out",
+};
+
+static void meet(struct run *r, enum branch b)
+{
+	r->counts->branches[b]++;
+}
+
+void run_say(struct run *r, const char *format, ...)
+{
+	char line[400];
+	va_list args;
+	int n;
+
+	if (!r->tell)
+		return;
+	n = snprintf(line, sizeof line, "%12.6f  ", (double)world_now(r->world) / 1e9);
+	va_start(args, format);
+	vsnprintf(line + n, sizeof line - (size_t)n, format, args);
+	va_end(args);
+	r->tell(r->ctx, line);
+}
+
+static void broken(void *ctx, const char *what)
+{
+	struct run *r = ctx;
+
+	run_say(r, "BROKEN: %s", what);
+	r->failed(r->ctx, r->seed, what);
+}
+
+static void stuck(void *ctx)
+{
+	broken(ctx, "nobody can go on any more");
+}
+
+/* ---- what is seen of the disk ---- */
+
+static bool is_segment(const char *path)
+{
+	return strlen(path) == 20 && !strncmp(path, "log/", 4) && strspn(path + 4, "0123456789abcdef") == 16;
+}
+
+static void saw_write(struct run *r, const char *path, uint64_t at, uint64_t len)
+{
+	if (!is_segment(path))
+		return;
+	if (r->phase == BEGINNING) {           /* the first record of the epoch */
+		meet(r, at ? STORE_ADOPTED : STORE_ROLLED);
+		r->phase = RUNNING;
+	}
+	if (r->phase != RECOVERY)
+		return;
+	if (at == 0)
+		meet(r, HEAD_WRITTEN_AGAIN);
+	else if (!strcmp(path, r->read_path) && at == r->read_at && len == r->read_len)
+		meet(r, TAIL_WRITTEN_AGAIN);
+	else
+		meet(r, TAIL_ZEROED);
+}
+
+static void saw_name(struct run *r, enum sim_call call, const char *path)
+{
+	if (!strcmp(path, "reserve") && call == SIM_UNLINK)
+		meet(r, RESERVE_RELEASED);
+	if (r->phase == RECOVERY && is_segment(path) && (call == SIM_UNLINK || call == SIM_RENAME))
+		meet(r, SEGMENT_TO_LOST);
+	if (r->phase != RECOVERY && is_segment(path) && call == SIM_RENAME)
+		meet(r, SEGMENT_RECYCLED);
+	if (r->phase != RECOVERY && is_segment(path) && call == SIM_UNLINK)
+		meet(r, SEGMENT_REMOVED);
+	if (!strncmp(path, "log/prepared.", 13) && call == SIM_RENAME)
+		meet(r, SEGMENT_PREPARED);
+	if (strstr(path, ".index.new") && call == SIM_RENAME)
+		meet(r, SEGMENT_SEALED);
+	if (!strncmp(path, "checkpoint/", 11) && call == SIM_RENAME)
+		meet(r, CHECKPOINT_MADE);
+	if (!strcmp(path, "id.new") && call == SIM_RENAME)
+		meet(r, STORE_MADE);
+}
+
+static void saw(void *ctx, enum sim_call call, const char *path, uint64_t at, uint64_t len)
+{
+	struct run *r = ctx;
+
+	if (call == SIM_WRITE) {
+		saw_write(r, path, at, len);
+	} else if (call == SIM_READ) {
+		strcpy(r->read_path, path);
+		r->read_at = at;
+		r->read_len = len;
+		return;
+	} else if (call == SIM_RENAME || call == SIM_UNLINK) {
+		saw_name(r, call, path);
+	} else if (call == SIM_SYNC_DIRECTORY && r->phase == RECOVERY && !strcmp(path, "checkpoint")) {
+		r->phase = BEGINNING;
+	}
+	if (call != SIM_CLOSE)
+		run_say(r, "    disk: %s %s %" PRIu64 " %" PRIu64, sim_call_names[call], path, at, len);
+}
+
+static void say(void *ctx, int priority, const char *text)
+{
+	struct run *r = ctx;
+
+	(void)priority;
+	run_say(r, "  store: %s", text);
+	if (strstr(text, "are in lost/"))
+		meet(r, TAIL_CUT);
+	if (strstr(text, "made the index"))
+		meet(r, INDEX_MADE_AGAIN);
+	/* A segment whose index went, and that did not go itself before the crash, is whole; its index is made again. */
+	if (strstr(text, "damage at log position") && !strstr(text, "index") && !r->disk->stopped)
+		model_fail(&r->model, "nothing has rotted, and the store finds %s", text);
+}
+
+/* ---- starting a store ---- */
+
+static void options(struct run *r, struct store_options *o)
+{
+	static const uint64_t sizes[4] = {8 * KiB, 16 * KiB, 16 * KiB, 32 * KiB};
+
+	store_options_normal(o);
+	o->segment_size = sizes[r->seed % 4];
+	o->checkpoint_every = 24 * KiB;
+	o->commit_timeout = 5 * (uint64_t)SECOND;
+	o->owner = (struct owner){0, 0, 0755};
+	o->retention_free = r->model.free_limit ? 256 * KiB : 0;
+	o->say = say;
+	o->say_ctx = r;
+}
+
+static void say_file(void *ctx, const char *path, uint64_t size)
+{
+	run_say(ctx, "    there is %s of %" PRIu64 " bytes", path, size);
+}
+
+/* NULL when it does not start; then the disk has stopped, or a fault is to blame. */
+static struct store *start(struct run *r, struct simdisk *d)
+{
+	struct store_options o;
+	char why[STORE_WHY];
+	struct store *s;
+	int err;
+
+	options(r, &o);
+	r->phase = RECOVERY;
+	r->read_path[0] = 0;
+	r->counts->starts++;
+	if (r->tell)
+		simdisk_each(d, say_file, r);
+	err = store_open_disk(&s, &d->disk, "simulated", &o, why);
+	r->phase = RUNNING;
+	if (err && !d->stopped) {
+		run_say(r, "the store does not start: %s (%s)", why, strerror(-err));
+		if (r->healthy)
+			model_fail(&r->model, "the store does not start: %s (%s)", why, strerror(-err));
+		simdisk_stop(d);
+	}
+	if (err)
+		return NULL;
+	if (s->read_only) {
+		meet(r, OPENED_READ_ONLY);
+		if (r->healthy && !d->stopped)
+			model_fail(&r->model, "the store opens for reading only");
+	} else {
+		meet(r, s->base.recovered_bytes ? LOG_REPLAYED : CHECKPOINT_LOADED);
+	}
+	return s;
+}
+
+/* ---- after a crash ---- */
+
+static void count_state(struct run *r, struct simdisk *d)
+{
+	r->counts->states++;
+	if (!r->is_new || r->is_new(r->ctx, simdisk_hash(d)))
+		r->counts->distinct++;
+}
+
+static void check(struct run *r, struct store *s, struct simdisk *d)
+{
+	uint64_t crash_at = d->crash_at;
+
+	if (d->stopped)
+		return;
+	d->crash_at = 0;                       /* nothing is read of a disk that has stopped */
+	model_check(&r->model, s, s->read_only);
+	d->crash_at = crash_at && crash_at <= d->calls ? d->calls + 1 : crash_at;
+	run_say(r, "all that has to be there is there");
+}
+
+static struct simdisk *copy_of(struct run *r, const struct simdisk *d)
+{
+	struct simdisk *c;
+
+	if (simdisk_clone(d, &c))
+		model_fail(&r->model, "out of memory");
+	simdisk_start(c);
+	return c;
+}
+
+static void power_cut(struct run *r, struct simdisk *d)
+{
+	run_say(r, "the power is cut");
+	meet(r, POWER_CUT);
+	if (simdisk_power_cut(d))
+		model_fail(&r->model, "out of memory");
+}
+
+/* What is left of D when its process is gone. */
+static struct simdisk *left_of(struct run *r, const struct simdisk *d)
+{
+	struct simdisk *left = copy_of(r, d);
+
+	if (!once_in(r->world, 5)) {
+		power_cut(r, left);
+		return left;
+	}
+	run_say(r, "the process is killed");
+	meet(r, KILLED);
+	if (once_in(r->world, 2)) {
+		run_say(r, "the cache is dropped");
+		meet(r, CACHE_DROPPED);
+		if (simdisk_drop_cache(left))
+			model_fail(&r->model, "out of memory");
+	}
+	return left;
+}
+
+static void end(struct run *r, struct store *s, struct simdisk *d)
+{
+	simdisk_stop(d);
+	if (s)
+		store_close(s);
+	(void)r;
+}
+
+/* Starts a store on an image until it is up, through crashes of the start, and checks it. At last the power goes once more: what was
+ * shown must be shown again. Takes the image. */
+static void look_at(struct run *r, struct simdisk *d)
+{
+	bool again = once_in(r->world, 2);
+
+	for (int depth = 0;; depth++) {
+		struct simdisk *left;
+		struct store *s;
+
+		count_state(r, d);
+		if (depth < DEPTH && once_in(r->world, 2))
+			d->crash_at = 1 + chance_of(r->world, START_CALLS);
+		s = start(r, d);
+		if (s && d->crash_at && !d->stopped && !again) {
+			end(r, s, d);                  /* it was too late for the crash */
+			s = NULL;
+		}
+		if (s && !d->stopped) {
+			check(r, s, d);
+			again = again && depth < DEPTH;
+			end(r, s, d);
+			if (!again)
+				break;
+			again = false;
+		} else {
+			meet(r, CRASHED_AT_START);
+			end(r, s, d);
+		}
+		left = left_of(r, d);
+		simdisk_free(d);
+		d = left;
+	}
+	simdisk_free(d);
+}
+
+static void look_at_images(struct run *r)
+{
+	int images = (int)chance_of(r->world, IMAGES + 1);
+
+	for (int n = 0; n < images; n++) {
+		struct model_save *save;
+		bool healthy = r->healthy;
+		struct simdisk *d;
+
+		run_say(r, "---- another image: what if");
+		if (model_save(&r->model, &save))
+			model_fail(&r->model, "out of memory");
+		d = left_of(r, r->disk);
+		d->sync_fails = d->sync_hangs = d->write_fails = d->write_short = 0;
+		d->budget = UINT64_MAX / 2;
+		r->healthy = true;
+		look_at(r, d);
+		r->healthy = healthy;
+		model_restore(&r->model, save);
+	}
+	run_say(r, "---- on with the run");
+}
+
+/* ---- lives ---- */
+
+static void make_trouble(struct run *r, struct simdisk *d)
+{
+	d->sync_fails = d->sync_hangs = d->write_fails = d->write_short = 0;
+	d->budget = (uint64_t)1 << 30;
+	r->healthy = true;
+	switch (chance_of(r->world, 8)) {
+	case 0:
+		d->sync_fails = 20 + (unsigned)chance_of(r->world, 100);
+		r->healthy = false;
+		break;
+	case 1:
+		d->write_fails = 100;
+		r->healthy = false;
+		break;
+	case 2:
+		d->sync_hangs = 30;
+		break;
+	case 3:
+		d->budget = d->used + chance_of(r->world, 96 * KiB);
+		r->healthy = false;
+		break;
+	case 4:
+		d->write_short = 10;
+		break;
+	}
+}
+
+static void forget_lost(void *ctx, const char *path, uint64_t size)
+{
+	struct sim_name *to = ctx;
+
+	(void)size;
+	if (!strncmp(path, "lost/", 5))
+		strcpy(to->path, path);
+}
+
+/* A person looks into lost/ and clears it up. */
+static void clear_lost(struct simdisk *d)
+{
+	for (;;) {
+		struct sim_name one = {0};
+		simdisk_each(d, forget_lost, &one);
+		if (!*one.path)
+			return;
+		simdisk_remove(d, one.path);
+	}
+}
+
+static void live(struct run *r)
+{
+	r->over = false;
+	r->left = 1 + (int)chance_of(r->world, THINGS);
+	programs_start(r);
+	programs_join(r);
+	if (r->disk->failed)
+		meet(r, SYNC_FAILED);
+	if (!r->disk->stopped && log_failed(r->store->log)) {
+		meet(r, WRITE_FAILED);
+		run_say(r, "the log has failed");
+	}
+}
+
+static void close_store(struct run *r)
+{
+	if (!r->disk->stopped && once_in(r->world, 3)) {
+		run_say(r, "the store is closed");
+	} else if (!r->disk->stopped && once_in(r->world, 2)) {
+		run_say(r, "a crash in the end");
+		r->disk->crash_at = r->disk->calls + 1 + chance_of(r->world, 24);
+	} else {
+		simdisk_stop(r->disk);
+	}
+	store_close(r->store);
+	r->store = NULL;
+	if (!r->disk->stopped)
+		meet(r, CLOSED);
+}
+
+static void one_life(struct run *r)
+{
+	struct simdisk *d = r->disk;
+
+	make_trouble(r, d);
+	d->crash_at = once_in(r->world, 5) ? 0 : 1 + chance_of(r->world, once_in(r->world, 4) ? START_CALLS : 400);
+	run_say(r, "======== a start");
+	r->store = start(r, d);
+	if (r->store && !d->stopped) {
+		check(r, r->store, d);
+		if (!r->store->read_only)
+			live(r);
+		close_store(r);
+	} else {
+		meet(r, CRASHED_AT_START);
+		end(r, r->store, d);
+		r->store = NULL;
+	}
+	r->counts->calls += d->calls;
+	if (d->stopped) {
+		r->counts->crashes++;
+		look_at_images(r);
+	}
+	r->disk = d->stopped ? left_of(r, d) : copy_of(r, d);
+	simdisk_free(d);
+	if (once_in(r->world, 4))
+		clear_lost(r->disk);
+	count_state(r, r->disk);
+}
+
+int run_seed(struct run *r)
+{
+	int err = world_new(&r->world, r->seed, stuck, r);
+
+	if (!err)
+		err = simdisk_new(&r->disk, r->world);
+	if (!err)
+		err = model_init(&r->model, r->world, broken, r);
+	if (err)
+		return err;
+	world_enter(r->world);
+	r->disk->saw = saw;
+	r->disk->ctx = r;
+	r->disk->ordered = once_in(r->world, 2);
+	r->sized = once_in(r->world, 2);
+	r->model.free_limit = once_in(r->world, 3);
+	r->model.state.root = (struct owner){0, 0, 0755};
+	for (int life = 0; life < LIVES && r->disk->now.count < NAMES_MANY; life++)
+		one_life(r);
+	r->counts->runs++;
+	world_leave(r->world);
+	model_end(&r->model);
+	simdisk_free(r->disk);
+	world_free(r->world);
+	return 0;
+}
