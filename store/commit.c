@@ -99,8 +99,9 @@ static int apply(struct commit *c, uint64_t to)
 		if (n)
 			c->calls.applied(c->calls.ctx, entries, n);
 	} while (n);
-	c->committed = to;
+	/* What comes of it for the log comes first: who finds his position committed may append at once. */
 	c->calls.advanced(c->calls.ctx, to);
+	c->committed = to;
 	return 0;
 }
 

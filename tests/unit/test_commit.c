@@ -55,10 +55,13 @@ static void synced(void *ctx, uint64_t to)
 	(void)to;
 }
 
+static _Atomic bool known_before;      /* the commit point was there before advanced() was called */
+
 static void advanced(void *ctx, uint64_t to)
 {
 	(void)ctx;
-	(void)to;
+	if (commit && commit_point(commit) >= to)
+		known_before = true;
 }
 
 static void failed(void *ctx, int err)
@@ -154,6 +157,16 @@ Test(commit, a_follower_is_told_after_what_it_waits_for_is_applied)
 	cr_assert_eq(w.err, 0);
 	cr_assert_geq(w.applied, end_);
 	cr_assert_geq(commit_point(commit), end_);
+}
+
+/* Else who comes late for an epoch's first record would find appends still refused. */
+Test(commit, the_commit_point_moves_after_all_that_comes_of_it)
+{
+	struct waiter w;
+
+	follow(&w, append());
+	sem_wait(&w.told);
+	cr_assert_not(known_before);
 }
 
 Test(commit, one_sync_serves_all_who_wait)
