@@ -148,7 +148,7 @@ void model_read(struct model *m, struct cursor *c, const uint8_t *bytes, size_t 
 /* The cursor at OFFSET of a queue; false: nobody knows yet what is there. */
 bool model_cursor(struct model *m, uint64_t topic, uint32_t queue, uint64_t offset, struct cursor *c);
 
-/* After a start. What was open is settled, unless the store is read-only. */
+/* After a start. What was open is settled; a read-only store may show less than will be there, and settles nothing. */
 void model_check(struct model *m, struct store *s, bool read_only);
 
 /* What model_check() changes, to take it back. */
