@@ -37,7 +37,7 @@
  *   12 SWITCHOVER   either       its own        end of its log                      order u8, reason
  *   13 ERROR        either       its own        0                                   error u32, reason; the link ends
  *
- * An epoch is u32 reign, u32 start, u64 node; a promise is one whose start is 0. Texts are a u16 length and so many bytes, without control
+ * An epoch is u32 reign, u32 start, u64 node; a promise is a reign: u32 number, u64 node. Texts are a u16 length and so many bytes, without control
  * characters: they go to logs and terminals. `epochs` is a u16 count, then for each, oldest first: epoch, position u64 of its first
  * record, chain u64 there, u8 whether it was begun with an accepted loss; of a longer table the newest FRAME_EPOCHS are said. A chain at a
  * position is the header checksum of the record before it, 0 at 0. `secret` is u8 0, or u8 1 and RECORD_SECRET bytes.
@@ -52,7 +52,8 @@
 #ifndef MQFS_REPLICA_FRAME_H
 #define MQFS_REPLICA_FRAME_H
 
-#include "record.h"
+#include "annals.h"
+#include "promise.h"
 
 #define FRAME_HEADER 64u
 #define FRAME_BODY (1u << 20)             /* bytes of a body, at most */
@@ -112,19 +113,14 @@ const char *frame_type_name(uint8_t type);          /* "HELLO"; "?" for none */
 
 struct frame_epochs {
 	uint32_t count;
-	struct frame_epoch {
-		struct epoch epoch;
-		uint64_t start;        /* position of its first record */
-		uint64_t chain;        /* there */
-		bool accepted_loss;
-	} of[FRAME_EPOCHS];
+	struct epoch_row of[FRAME_EPOCHS];
 };
 
 struct frame_hello {
 	uint16_t version;
 	uint64_t cluster;          /* 0: blank, and joins any */
 	uint64_t node;
-	struct epoch promise;
+	struct reign promise;
 	uint64_t checkpoint;       /* position of the one that a blank start has begun with */
 	uint64_t checkpoint_has;   /* bytes of its file that are here; 0: none */
 	char name[FRAME_NAME];
@@ -138,7 +134,7 @@ struct frame_hello_ack {
 	uint8_t answer;            /* enum frame_answer */
 	uint64_t cluster;
 	uint64_t node;
-	struct epoch promise;
+	struct reign promise;
 	uint64_t chain;            /* at the position: header checksum of the record before it */
 	uint64_t end;              /* of the primary's log, to show progress */
 	uint64_t checkpoint;       /* blank start: position of the one that comes */

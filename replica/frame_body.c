@@ -129,10 +129,10 @@ static void epoch(struct pass *p, struct epoch *v)
 	u64(p, &v->node);
 }
 
-static void promise(struct pass *p, struct epoch *v)
+static void reign(struct pass *p, struct reign *v)
 {
-	epoch(p, v);
-	require(p, !v->start);
+	u32(p, &v->number);
+	u64(p, &v->node);
 }
 
 /* No control characters (C0, and C1 in UTF-8), so no NUL either: what is shown to people does not speak to their terminals. */
@@ -212,7 +212,7 @@ static void hello(struct pass *p, struct frame_hello *h)
 	version(p, &h->version);
 	u64(p, &h->cluster);
 	u64(p, &h->node);
-	promise(p, &h->promise);
+	reign(p, &h->promise);
 	u64(p, &h->checkpoint);
 	u64(p, &h->checkpoint_has);
 	name(p, h->name);
@@ -226,7 +226,7 @@ static void hello_ack(struct pass *p, struct frame_hello_ack *a)
 	require(p, a->answer >= FRAME_ACCEPTED && a->answer <= FRAME_BLANK_START);
 	u64(p, &a->cluster);
 	u64(p, &a->node);
-	promise(p, &a->promise);
+	reign(p, &a->promise);
 	u64(p, &a->chain);
 	u64(p, &a->end);
 	u64(p, &a->checkpoint);
