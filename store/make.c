@@ -45,7 +45,8 @@ int store_make_directory(const char *path, char why[STORE_WHY])
 
 static int only_ours(void *ctx, const char *name)
 {
-	static const char *const ours[] = {"log", "checkpoint", "lost", "lock", "reserve", "scrub", "scrub.new", "id.new", "lost+found"};
+	static const char *const ours[] = {"log", "checkpoint", "lost", "lock", "reserve", "scrub", "scrub.new", "id.new", JOINING_FILE, JOINING_FILE ".new", PROMISE_FILE, PROMISE_FILE ".new",
+		"lost+found"};
 
 	(void)ctx;
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
@@ -68,6 +69,10 @@ int store_check_foreign(struct disk *d, char why[STORE_WHY])
 
 	if (err != -ENOENT)
 		return err;
+	if (disk_stat(d, JOINING_FILE, &st) == 0) {
+		snprintf(why, STORE_WHY, "was to become a standby and has not got all yet: start it as that again");
+		return -EINPROGRESS;
+	}
 	err = disk_list(d, ".", only_ours, NULL);
 	if (err) {
 		snprintf(why, STORE_WHY, err == -ENOTEMPTY ? "is not empty and not a store" : "cannot be read: %s", strerror(-err));
@@ -82,6 +87,17 @@ int store_check_foreign(struct disk *d, char why[STORE_WHY])
 	return err;
 }
 
+int store_make_directories(struct disk *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < sizeof directories / sizeof *directories; i++) {
+		err = disk_mkdir(d, directories[i], 0700);
+		err = err == -EEXIST ? 0 : err;
+	}
+	return err;
+}
+
 int store_make(struct disk *d, char why[STORE_WHY])
 {
 	struct identity id;
@@ -90,11 +106,7 @@ int store_make(struct disk *d, char why[STORE_WHY])
 
 	if (err != -ENOENT)
 		return err;
-	err = 0;
-	for (size_t i = 0; !err && i < sizeof directories / sizeof *directories; i++) {
-		err = disk_mkdir(d, directories[i], 0700);
-		err = err == -EEXIST ? 0 : err;
-	}
+	err = store_make_directories(d);
 	if (!err)
 		err = identity_make(&id);
 	if (!err)

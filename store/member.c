@@ -432,13 +432,14 @@ int member_begin_epoch(struct store *s, uint8_t flags, bool current)
 int store_begin_reign(struct store *s, struct reign r, uint8_t flags, bool current)
 {
 	struct member *m = &s->member;
-	struct promise p = {.reign = r, .own = r.number};
+	struct promise p = m->promise;
 	int err;
 
 	if (!is_standby(s))
 		return -EROFS;
-	if (r.node != s->id.node || reign_compare(r, m->promise.reign) != 0)
+	if (r.node != s->id.node || reign_compare(r, p.reign) != 0)
 		return -EPERM;
+	p.own = r.number;
 	err = promise_save(s->disk, &s->id, &p);
 	if (err)
 		return err;

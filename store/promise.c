@@ -8,7 +8,7 @@
 #include <xxhash.h>
 
 #define MAGIC "MQFS-PRM"
-#define SIZE 48u
+#define SIZE 56u
 
 int reign_compare(struct reign a, struct reign b)
 {
@@ -40,10 +40,10 @@ int promise_load(struct disk *d, const struct identity *id, struct promise *p)
 		return err == -EFBIG ? -EBADMSG : err;
 	bytes = file;
 	if (len != SIZE || memcmp(bytes, MAGIC, 8) != 0 || get32(bytes + 8) > FORMAT_VERSION || get64(bytes + 32) != id->cluster ||
-		get64(bytes + 40) != XXH3_64bits_withSecret(bytes, 40, id->secret, RECORD_SECRET))
+		get64(bytes + 48) != XXH3_64bits_withSecret(bytes, 48, id->secret, RECORD_SECRET))
 		err = -EBADMSG;
 	if (!err)
-		*p = (struct promise){.reign = {get32(bytes + 16), get64(bytes + 24)}, .own = get32(bytes + 20)};
+		*p = (struct promise){.reign = {get32(bytes + 16), get64(bytes + 24)}, .own = get32(bytes + 20), .received = get64(bytes + 40)};
 	free(file);
 	return err;
 }
@@ -57,7 +57,8 @@ int promise_save(struct disk *d, const struct identity *id, const struct promise
 	put32(bytes + 20, p->own);
 	put64(bytes + 24, p->reign.node);
 	put64(bytes + 32, id->cluster);
-	put64(bytes + 40, XXH3_64bits_withSecret(bytes, 40, id->secret, RECORD_SECRET));
+	put64(bytes + 40, p->received);
+	put64(bytes + 48, XXH3_64bits_withSecret(bytes, 48, id->secret, RECORD_SECRET));
 	return disk_replace(d, PROMISE_FILE, bytes, sizeof bytes, 0600);
 }
 

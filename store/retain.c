@@ -8,6 +8,7 @@
  *    no head that it finds lies before the start of the log.
  *    When checkpoints are all that keeps a segment, the keeper is asked for one. Two in a row need two log positions: where nothing is
  *    appended, an empty command moves the log on.
+ *    What the pair's other node has not got yet stays as well, up to a bound (hold_bytes): past it that node starts blank again.
  * 3. With less than retention_free left on the file system:
  *      prepared segments go first, nobody has written to them;
  *      then what has had its time, which is rules 1 and 2;
@@ -154,15 +155,26 @@ static int remove_before(struct store *s, uint64_t before, bool recycle)
 /* Something new in the log, so that a new checkpoint is another one than the last. */
 static int move_log(struct store *s)
 {
-	struct command *c = command_new_waited();
+	struct command *c;
 
+	if (log_refusing(s->log))              /* not this node's to move now */
+		return 0;
+	c = command_new_waited();
 	return c ? command_wait(c, store_set_heads(s, c, NULL, 0)) : -ENOMEM;
+}
+
+/* What may go once two checkpoints say so. */
+static uint64_t may_go(struct store *s)
+{
+	uint64_t unneeded = retain_unneeded(s), needed = member_needed(s);
+
+	return unneeded < needed ? unneeded : needed;
 }
 
 /* Rules 1 and 2. */
 static int remove_unneeded(struct store *s, bool *need_checkpoint)
 {
-	uint64_t unneeded = retain_unneeded(s), before, newest, start;
+	uint64_t unneeded = may_go(s), before, newest, start;
 	int gone = 0, err;
 
 	if (segments_start(s->segments) >= unneeded)
@@ -255,7 +267,7 @@ static void make_checkpoints(struct store *s, uint64_t unneeded)
 /* Rule 3. */
 static int make_space(struct store *s)
 {
-	uint64_t missing, before, newest;
+	uint64_t missing, before, newest, unneeded;
 	int passed, gone, err;
 
 	if (!short_of_space(s, &missing))
@@ -266,13 +278,14 @@ static int make_space(struct store *s)
 	passed = pass_enough(s, missing);
 	if (passed < 0)
 		return passed;
-	if (segments_start(s->segments) >= retain_unneeded(s))
+	unneeded = may_go(s);
+	if (segments_start(s->segments) >= unneeded)
 		return 0;
-	make_checkpoints(s, s->unneeded);
+	make_checkpoints(s, unneeded);
 	err = allowed(s, &before, &newest);
 	if (err)
 		return err;
-	gone = remove_before(s, before < s->unneeded ? before : s->unneeded, false);
+	gone = remove_before(s, before < unneeded ? before : unneeded, false);
 	if (gone > 0 && passed > 0)
 		store_say(s, LOG_WARNING, "less than %" PRIu64 " MiB are free: %d segments went, %d of them before their time",
 			s->options.retention_free >> 20, gone, passed < gone ? passed : gone);
@@ -287,7 +300,7 @@ int retain_run(struct store *s, int64_t now_ns, bool *need_checkpoint)
 	if (atomic_load(&s->read_only) || log_failed(s->log))
 		return 0;
 	/* On a full disk a head may fail to move, and still there be segments to remove. */
-	err = retain_heads(s, now_ns);
+	err = log_refusing(s->log) ? 0 : retain_heads(s, now_ns);
 	gone = remove_unneeded(s, need_checkpoint);
 	more = gone < 0 ? 0 : make_space(s);
 	err = gone < 0 ? gone : more < 0 ? more : err;

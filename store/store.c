@@ -254,25 +254,30 @@ static int wait_committed(struct store *s, uint64_t pos)
 	return err ? err : w.err;
 }
 
-static int load_promise(struct store *s, const struct epoch *last, char *why)
+static int load_promise(struct store *s, char *why)
 {
-	struct member *m = &s->member;
-	int err = promise_load(s->disk, &s->id, &m->promise);
+	int err = promise_load(s->disk, &s->id, &s->member.promise);
 
-	m->promised = !err;
-	if (err == -ENOENT) {
-		m->promise = promise_of_log(&s->id, last);
-		err = 0;
-	}
-	if (err)
+	s->member.promised = !err;
+	if (err && err != -ENOENT)
 		snprintf(why, STORE_WHY, "what it has promised to other nodes cannot be read (file \"%s\": %s): start it blank, as a standby",
 			PROMISE_FILE, err == -EBADMSG ? "damaged" : strerror(-err));
-	if (!err && !s->options.standby && !m->promise.own) {
+	return err == -ENOENT ? 0 : err;
+}
+
+/* LAST is the epoch that the log ends with. */
+static int keep_promise(struct store *s, const struct epoch *last, char *why)
+{
+	struct member *m = &s->member;
+
+	if (!m->promised)
+		m->promise = promise_of_log(&s->id, last);
+	if (!s->options.standby && !m->promise.own) {
 		snprintf(why, STORE_WHY, "has another primary, in reign %" PRIu32 ": start it as that one's standby, and promote it where needed",
 			m->promise.reign.number);
-		err = -EPERM;
+		return -EPERM;
 	}
-	return err;
+	return 0;
 }
 
 /* A restart of the same primary keeps its reign and raises `start`. Nothing is committed in an epoch before its first record is; a node that
@@ -318,7 +323,9 @@ static int start(struct store *s, char *why)
 	int err;
 
 	topics_root(s->topics)->uid = NOBODY;
-	err = recover(s, &r, why);
+	err = load_promise(s, why);
+	if (!err)
+		err = recover(s, &r, why);
 	if (err)
 		return err;
 	s->read_only = r.read_only;
@@ -329,7 +336,7 @@ static int start(struct store *s, char *why)
 		return 0;
 	}
 	if (!err)
-		err = load_promise(s, &r.start.epoch, why);
+		err = keep_promise(s, &r.start.epoch, why);
 	if (!err)
 		err = start_log(s, &r);
 	if (r.active)

@@ -194,7 +194,7 @@ static int survey_record(struct survey *v, struct scan *scan, const struct recor
 		err = add_invalid(v, DAMAGE_RECORD, r->pos, "a record's body", false);
 	if (r->committed > v->committed)
 		v->committed = r->committed;
-	if (r->epoch.node == v->store->id.node && r->committed > v->durable)
+	if (r->epoch.node == v->store->id.node && r->pos >= v->store->member.promise.received && r->committed > v->durable)
 		v->durable = r->committed;
 	v->end = scan_pos(scan);
 	return err;

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "install.h"
+#include "bytes.h"
+#include "checkpoint.h"
+#include "make.h"
+#include "supply.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct install {
+	struct disk *disk;
+	int lock;
+	struct identity id;
+	uint64_t received;
+	uint64_t checkpoint_pos;
+	int checkpoint;                /* its file, on its way */
+	uint64_t checkpoint_len;
+	struct segments *segments;
+	struct supply *supply;
+	struct annals *annals;
+	struct progress progress;
+	struct log *log;
+};
+
+/* ---- making room ---- */
+
+/* The node's id, where the directory had one; whether it may be made a store. */
+static int look(struct install *i, bool again, char *why)
+{
+	struct identity old;
+	void *joining;
+	size_t len;
+	int err = identity_load(i->disk, &old);
+
+	if (!err && old.cluster != i->id.cluster) {
+		snprintf(why, STORE_WHY, "is a store of another cluster");
+		return -EXDEV;
+	}
+	if (!err && !again)
+		return -EEXIST;
+	if (!err) {
+		i->id.node = old.node;
+		return 0;
+	}
+	if (err != -ENOENT)
+		return err;
+	err = disk_load(i->disk, JOINING_FILE, 64, &joining, &len);
+	if (err == -ENOENT)
+		return store_check_foreign(i->disk, why);
+	if (!err && len == 8)
+		i->id.node = get64(joining);
+	if (!err)
+		free(joining);
+	return err;
+}
+
+struct wipe {
+	struct disk *disk;
+	const char *directory;
+};
+
+static int wipe_one(void *ctx, const char *name)
+{
+	struct wipe *w = ctx;
+	char path[300];
+
+	snprintf(path, sizeof path, "%s/%s", w->directory, name);
+	return disk_unlink(w->disk, path);
+}
+
+/* Whatever is there of a log. With its mark durable and its identity gone it is no store any more, whenever that ends. */
+static int wipe(struct install *i)
+{
+	static const char *const gone[] = {IDENTITY_FILE, PROMISE_FILE};
+	static const char *const directories[] = {"log", "checkpoint"};
+	uint8_t node[8];
+	int err;
+
+	put64(node, i->id.node);
+	err = disk_replace(i->disk, JOINING_FILE, node, sizeof node, 0600);
+	for (size_t n = 0; !err && n < 2; n++) {
+		err = disk_unlink(i->disk, gone[n]);
+		err = err == -ENOENT ? 0 : err;
+	}
+	if (!err)
+		err = disk_sync_directory(i->disk, ".");
+	for (size_t n = 0; !err && n < 2; n++) {
+		struct wipe w = {i->disk, directories[n]};
+		err = disk_list(i->disk, directories[n], wipe_one, &w);
+		if (!err)
+			err = disk_sync_directory(i->disk, directories[n]);
+	}
+	return err;
+}
+
+static int open_parts(struct install *i, const struct log_start *start, uint64_t segment_size)
+{
+	struct log_settings settings = {.segment_size = segment_size, .progress = &i->progress};
+	char name[40];
+	int err = segments_new(&i->segments, i->disk, i->id.secret);
+
+	if (!err)
+		err = supply_new(&i->supply, i->disk, SEGMENT_HEADER + segment_size);
+	if (!err)
+		err = annals_new(&i->annals);
+	settings.annals = i->annals;
+	if (!err)
+		err = log_new(&i->log, i->disk, i->id.secret, i->id.cluster, i->segments, i->supply, start, &settings);
+	if (err || !i->checkpoint_pos)
+		return err;
+	snprintf(name, sizeof name, "checkpoint/%016" PRIx64 ".new", i->checkpoint_pos);
+	i->checkpoint = disk_open(i->disk, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	return i->checkpoint < 0 ? i->checkpoint : 0;
+}
+
+static int begin(struct install *i, const char *path, bool again, char *why)
+{
+	int err = store_make_directory(path, why);
+
+	if (!err)
+		err = disk_open_directory(&i->disk, path);
+	if (!err) {
+		i->lock = disk_open(i->disk, "lock", O_RDWR | O_CREAT, 0644);
+		err = i->lock < 0 ? i->lock : disk_lock(i->disk, i->lock);
+	}
+	if (!err)
+		err = look(i, again, why);
+	if (!err)
+		err = store_make_directories(i->disk);
+	return err ? err : wipe(i);
+}
+
+int install_begin(struct install **to, const char *path, bool again, const struct identity *cluster, const struct log_start *start,
+	uint64_t checkpoint_pos, uint64_t received, uint64_t segment_size, char why[STORE_WHY])
+{
+	struct install *i = calloc(1, sizeof *i);
+	int err = i ? identity_make(&i->id) : -ENOMEM;
+
+	why[0] = 0;
+	if (!err) {
+		i->lock = i->checkpoint = -1;
+		i->id.cluster = cluster->cluster;
+		memcpy(i->id.secret, cluster->secret, RECORD_SECRET);
+		i->checkpoint_pos = checkpoint_pos;
+		i->received = received;
+		progress_init(&i->progress);
+		err = begin(i, path, again, why);
+		if (!err)
+			err = open_parts(i, start, segment_size);
+		if (err)
+			install_free(i);
+	} else {
+		free(i);
+	}
+	if (err && !why[0])
+		snprintf(why, STORE_WHY, "cannot be made a standby: %s", strerror(-err));
+	if (!err)
+		*to = i;
+	return err;
+}
+
+void install_free(struct install *i)
+{
+	if (!i)
+		return;
+	log_free(i->log);
+	supply_free(i->supply);
+	segments_free(i->segments);
+	annals_free(i->annals);
+	progress_destroy(&i->progress);
+	if (i->disk) {
+		disk_close(i->disk, i->checkpoint);
+		disk_close(i->disk, i->lock);
+		disk_free(i->disk);
+	}
+	free(i);
+}
+
+/* ---- what comes ---- */
+
+int install_checkpoint(struct install *i, const void *bytes, size_t len)
+{
+	int err = i->checkpoint < 0 ? -EINVAL : disk_write(i->disk, i->checkpoint, bytes, len, i->checkpoint_len);
+
+	i->checkpoint_len += err ? 0 : len;
+	return err;
+}
+
+int install_records(struct install *i, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, size_t *took)
+{
+	return log_receive(i->log, bytes, len, base, upto, took);
+}
+
+uint64_t install_end(const struct install *i)
+{
+	return log_end(i->log);
+}
+
+static int finish_checkpoint(struct install *i)
+{
+	struct checkpoint_info info;
+	char aside[40], name[32];
+	int err;
+
+	snprintf(name, sizeof name, "checkpoint/%016" PRIx64, i->checkpoint_pos);
+	snprintf(aside, sizeof aside, "%s.new", name);
+	err = disk_sync(i->disk, i->checkpoint);
+	if (!err)
+		err = disk_rename(i->disk, aside, name);
+	if (!err)
+		err = disk_sync_directory(i->disk, "checkpoint");
+	return err ? err : checkpoint_check(i->disk, i->id.secret, i->checkpoint_pos, &info);
+}
+
+int install_finish(struct install *i, struct reign reign)
+{
+	struct promise promise = {.reign = reign, .received = i->received};
+	uint64_t synced;
+	int err;
+
+	if (install_end(i) < i->checkpoint_pos)
+		return -EAGAIN;
+	err = log_sync(i->log, &synced);
+	if (!err && i->checkpoint_pos)
+		err = finish_checkpoint(i);
+	if (!err)
+		err = promise_save(i->disk, &i->id, &promise);
+	if (!err)
+		err = identity_save(i->disk, &i->id);
+	if (!err)
+		err = disk_unlink(i->disk, JOINING_FILE);
+	return err ? err : disk_sync_directory(i->disk, ".");
+}

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two stores as a pair, with this test as what carries the bytes between them. */
+#include "checkpoint.h"
+#include "install.h"
+#include "parts.h"
+#include "scratch.h"
+#include "committed.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char path_a[128], path_b[128];
+static struct store_options options;
+
+static struct store *open_as(const char *path, bool standby)
+{
+	char why[STORE_WHY];
+	struct store *s = NULL;
+
+	options.standby = standby;
+	cr_assert_eq(store_open(&s, path, &options, why), 0, "%s", why);
+	return s;
+}
+
+static void begin(void)
+{
+	scratch_init();
+	store_options_normal(&options);
+	options.segment_size = 1 << 20;
+	options.commit_timeout = 100000000;
+	snprintf(path_a, sizeof path_a, "%s/a", scratch_path);
+	snprintf(path_b, sizeof path_b, "%s/b", scratch_path);
+}
+
+static void end(void)
+{
+	scratch_end();
+}
+
+TestSuite(member, .init = begin, .fini = end);
+
+static struct topic *make_topic(struct store *s, const char *name)
+{
+	struct command *c = command_new_waited();
+
+	cr_assert_eq(command_wait(c, store_mkdir(s, c, name, &(struct owner){1, 2, 0777})), 0);
+	return topic_find(s, name);
+}
+
+static int append(struct topic *t, const char *text, uint64_t *pos)
+{
+	struct iovec iov = {(void *)text, strlen(text)};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1};
+	struct place to;
+	int err = store_append(topic_queue(t, 0), &b, &to);
+
+	*pos = to.end;
+	return err;
+}
+
+static void put(struct topic *t, const char *text)
+{
+	uint64_t pos;
+
+	cr_assert_eq(append(t, text, &pos), 0);
+	cr_assert_eq(wait_committed(t->store, pos), 0);
+}
+
+static struct member_view view(struct store *s)
+{
+	struct member_view v;
+
+	store_view(s, &v);
+	return v;
+}
+
+/* What S shows in queue 0 of NAME. */
+static const char *shown(struct store *s, const char *name)
+{
+	static char text[65536];
+	struct topic *t = topic_find(s, name);
+	struct reader *r;
+	struct slice slice;
+	ssize_t n;
+
+	if (!t)
+		return "no topic";
+	slice_init(&slice);
+	cr_assert_eq(reader_new(&r, s, topic_queue(t, 0)), 0);
+	n = reader_read(r, 0, sizeof text - 1, &slice);
+	cr_assert_geq(n, 0);
+	cr_assert_eq(slice_copy(&slice, text), 0);
+	text[n] = 0;
+	slice_free(&slice);
+	reader_free(r);
+	topic_put(t);
+	return text;
+}
+
+static void synced(struct store *s)
+{
+	while (view(s).synced < view(s).written)
+		;
+}
+
+/* FROM's log to TO, from TO's end to FROM's. */
+static void send(struct store *from, struct store *to)
+{
+	struct member_view v = view(from);
+	const uint8_t *bytes;
+	struct raw *raw;
+	uint64_t base;
+	size_t took;
+	ssize_t n;
+
+	cr_assert_eq(store_raw(from, view(to).end, &raw), 0);
+	while ((n = raw_read(raw, store_sendable(from), &bytes, &base)) > 0) {
+		cr_assert_eq(store_receive(to, bytes, (size_t)n, base, &v.epoch, &took), 0);
+		cr_assert_eq(took, n);
+	}
+	cr_assert_eq(n, 0);
+	raw_close(raw);
+	synced(to);
+}
+
+static void acknowledge(struct store *standby, struct store *primary)
+{
+	struct member_view v = view(standby);
+
+	store_acknowledged(primary, v.node, v.synced, v.current);
+}
+
+static void announce(struct store *primary, struct store *standby)
+{
+	struct member_view v = view(primary);
+
+	store_announce(standby, v.committed, v.current && pair_has(&v.pair, view(standby).node));
+}
+
+/* B as a blank standby of A, from the beginning of its log. */
+static struct store *join(struct store *a)
+{
+	struct member_view v = view(a);
+	struct install *i;
+	char why[STORE_WHY];
+
+	cr_assert_eq(install_begin(&i, path_b, false, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), 0, "%s", why);
+	cr_assert_eq(install_finish(i, v.promise.reign), 0);
+	install_free(i);
+	return open_as(path_b, true);
+}
+
+static void make_pair(struct store *a, struct store *b, uint8_t min_standbys)
+{
+	struct pair p = {.min_standbys = min_standbys, .nodes = 2, .node = {view(a).node, view(b).node}, .name = {"a", "b"}};
+	uint64_t pos;
+
+	store_linked(a, view(b).node, true);
+	cr_assert_eq(store_set_pair(a, &p, &pos), 0);
+	synced(a);
+	send(a, b);
+	acknowledge(b, a);
+	cr_assert_eq(wait_committed(a, pos), 0);
+	announce(a, b);
+}
+
+static void close_both(struct store *a, struct store *b)
+{
+	store_stop(a);
+	store_close(a);
+	store_stop(b);
+	store_close(b);
+}
+
+Test(member, a_standby_shows_what_is_announced_and_synced)
+{
+	struct store *a = open_as(path_a, false), *b;
+	struct topic *t = make_topic(a, "orders");
+	uint64_t pos;
+
+	put(t, "one\n");
+	b = join(a);
+	send(a, b);
+	cr_assert_eq(view(a).end, view(b).end);
+	cr_assert_eq(view(a).chain, view(b).chain);
+	cr_assert_str_eq(shown(b, "orders"), "no topic");
+	announce(a, b);
+	cr_assert_str_eq(shown(b, "orders"), "one\n");
+	put(t, "two\n");
+	announce(a, b);
+	cr_assert_str_eq(shown(b, "orders"), "one\n");
+	send(a, b);
+	cr_assert_str_eq(shown(b, "orders"), "one\ntwo\n");
+	struct topic *there = topic_find(b, "orders");
+	cr_assert_eq(append(there, "three\n", &pos), -EROFS);
+	topic_put(there);
+	topic_put(t);
+	close_both(a, b);
+}
+
+Test(member, a_standby_has_the_same_segments_and_goes_on_after_a_restart)
+{
+	struct store *a = open_as(path_a, false), *b;
+	struct topic *t = make_topic(a, "orders");
+	char *line = malloc(100001);
+	struct segment *of_a, *of_b;
+
+	memset(line, 'x', 100000);
+	strcpy(line + 99999, "\n");
+	b = join(a);
+	for (int i = 0; i < 25; i++)
+		put(t, line);
+	send(a, b);
+	announce(a, b);
+	store_close(b);
+	for (int i = 0; i < 25; i++)
+		put(t, line);
+	b = open_as(path_b, true);
+	cr_assert_eq(store_cut(b, view(b).end), 0);
+	send(a, b);
+	announce(a, b);
+	cr_assert_eq(view(a).chain, view(b).chain);
+	cr_assert_eq(view(b).committed, view(a).committed);
+	of_a = segments_first(a->segments);
+	of_b = segments_first(b->segments);
+	for (; of_a && of_b; of_a = segment_next(of_a), of_b = segment_next(of_b))
+		cr_assert_eq(of_a->head.base, of_b->head.base);
+	cr_assert(!of_a && !of_b);
+	free(line);
+	topic_put(t);
+	close_both(a, b);
+}
+
+Test(member, with_min_standbys_a_commit_waits_for_the_other_node)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	uint64_t pos;
+
+	make_pair(a, b, 1);
+	cr_assert_eq(append(t, "one\n", &pos), 0);
+	cr_assert_eq(wait_committed(a, pos), -ETIMEDOUT);
+	cr_assert_str_eq(shown(a, "orders"), "");
+	send(a, b);
+	acknowledge(b, a);
+	cr_assert_eq(wait_committed(a, pos), 0);
+	cr_assert_str_eq(shown(a, "orders"), "one\n");
+	store_linked(a, view(b).node, false);
+	cr_assert_eq(append(t, "two\n", &pos), -EHOSTDOWN);
+	store_linked(a, view(b).node, true);
+	cr_assert_eq(append(t, "two\n", &pos), 0);
+	topic_put(t);
+	close_both(a, b);
+}
+
+Test(member, alone_the_primary_goes_on_without_the_one_that_is_said_to_be_stopped)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	struct pair alone = {.nodes = 1, .stopped = view(b).node, .node = {view(a).node}, .name = {"a"}};
+	uint64_t pos;
+
+	make_pair(a, b, 1);
+	store_linked(a, view(b).node, false);
+	cr_assert_eq(append(t, "one\n", &pos), -EHOSTDOWN);
+	cr_assert_eq(store_set_pair(a, &alone, &pos), 0);
+	cr_assert_eq(wait_committed(a, pos), 0);
+	put(t, "one\n");
+	cr_assert_str_eq(shown(a, "orders"), "one\n");
+	topic_put(t);
+	close_both(a, b);
+}
+
+Test(member, a_restarted_primary_shows_what_is_proved_and_the_rest_when_the_other_node_confirms_it)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	uint64_t pos;
+
+	make_pair(a, b, 1);
+	cr_assert_eq(append(t, "one\n", &pos), 0);
+	send(a, b);
+	acknowledge(b, a);
+	cr_assert_eq(append(t, "two\n", &pos), 0);       /* its record proves the one before it */
+	synced(a);
+	topic_put(t);
+	store_stop(a);
+	store_close(a);
+	a = open_as(path_a, false);
+	cr_assert_str_eq(shown(a, "orders"), "one\n");
+	t = topic_find(a, "orders");
+	cr_assert_eq(append(t, "three\n", &pos), -EHOSTDOWN);
+	cr_assert_eq(view(a).epoch.reign, 1);
+	cr_assert_eq(view(a).epoch.start, 2);
+	store_linked(a, view(b).node, true);
+	send(a, b);
+	acknowledge(b, a);
+	cr_assert_str_eq(shown(a, "orders"), "one\ntwo\n");
+	cr_assert_eq(append(t, "three\n", &pos), 0);
+	topic_put(t);
+	close_both(a, b);
+}
+
+/* B is promoted; what A had not sent goes to lost/ when A comes back as its standby. */
+Test(member, after_a_promotion_the_old_primary_is_cut_where_the_logs_part)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders"), *of_b;
+	struct reign r = {2, view(b).node};
+	uint64_t pos, parted;
+
+	make_pair(a, b, 1);
+	cr_assert_eq(append(t, "one\n", &pos), 0);
+	send(a, b);
+	acknowledge(b, a);
+	announce(a, b);
+	parted = view(a).end;
+	cr_assert_eq(append(t, "only here\n", &pos), 0);
+	cr_assert(view(b).current);
+
+	cr_assert_eq(store_promise(b, r), 0);
+	cr_assert_eq(store_begin_reign(b, r, 0, true), 0);
+	cr_assert_eq(view(b).role, ROLE_PRIMARY);
+	of_b = topic_find(b, "orders");
+	cr_assert_eq(append(of_b, "two\n", &pos), -EHOSTDOWN);
+
+	cr_assert_eq(store_promise(a, r), -EBUSY);
+	cr_assert_eq(store_step_down(a), 0);
+	cr_assert_eq(store_promise(a, r), 0);
+	cr_assert_eq(append(t, "refused\n", &pos), -EROFS);
+	cr_assert_eq(store_cut(a, parted), 0);
+	store_linked(b, view(a).node, true);
+	send(b, a);
+	acknowledge(a, b);
+	cr_assert_eq(append(of_b, "two\n", &pos), 0);
+	send(b, a);
+	acknowledge(a, b);
+	cr_assert_eq(wait_committed(b, pos), 0);
+	announce(b, a);
+	cr_assert_str_eq(shown(a, "orders"), "one\ntwo\n");
+	cr_assert_str_eq(shown(b, "orders"), "one\ntwo\n");
+	cr_assert_eq(view(a).chain, view(b).chain);
+	topic_put(t);
+	topic_put(of_b);
+	close_both(a, b);
+
+	char lost[200];
+	struct stat st;
+	snprintf(lost, sizeof lost, "%s/lost/%016" PRIx64 ".0", path_a, parted);
+	cr_assert_eq(stat(lost, &st), 0);
+	b = open_as(path_b, false);
+	cr_assert_eq(view(b).epoch.reign, 2);
+	a = open_as(path_a, true);
+	cr_assert_eq(view(a).known, view(b).committed);
+	close_both(a, b);
+	options.standby = false;
+	char why[STORE_WHY];
+	cr_assert_eq(store_open(&a, path_a, &options, why), -EPERM, "it has promised another's reign");
+}
+
+Test(member, what_is_known_to_be_committed_is_never_cut)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	uint64_t before = view(a).end;
+
+	put(t, "one\n");
+	send(a, b);
+	announce(a, b);
+	cr_assert_eq(store_cut(b, before), -EPERM);
+	cr_assert_str_eq(shown(b, "orders"), "one\n");
+	cr_assert_eq(store_cut(b, view(b).end), 0);
+	topic_put(t);
+	close_both(a, b);
+}
+
+Test(member, bytes_that_do_not_follow_are_not_taken)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	struct epoch old = {.reign = 0}, epoch = view(a).epoch;
+	const uint8_t *bytes;
+	uint8_t *copy;
+	struct raw *raw;
+	uint64_t base, start = view(b).end;
+	size_t took;
+	ssize_t n;
+
+	put(t, "one\n");
+	put(t, "two\n");
+	cr_assert_eq(store_raw(a, 0, &raw), 0);
+	n = raw_read(raw, store_sendable(a), &bytes, &base);
+	cr_assert_gt(n, 0);
+	copy = malloc((size_t)n);
+	memcpy(copy, bytes, (size_t)n);
+	cr_assert_eq(store_receive(b, copy, (size_t)n, base, &old, &took), -EBADMSG, "of an epoch above the sender's");
+	cr_assert_eq(store_receive(b, copy + 8, (size_t)n - 8, base, &epoch, &took), -EBADMSG);
+	copy[n - 8] ^= 1;
+	cr_assert_eq(store_receive(b, copy, (size_t)n, base, &epoch, &took), -EBADMSG);
+	cr_assert_lt(took, n);
+	cr_assert_eq(view(b).end, start + took);
+	copy[n - 8] ^= 1;
+	cr_assert_eq(store_receive(b, copy + took, (size_t)n - took, base, &epoch, &took), 0);
+	cr_assert_eq(view(a).chain, view(b).chain);
+	raw_close(raw);
+	free(copy);
+	topic_put(t);
+	close_both(a, b);
+}
+
+/* A's log without its beginning: B gets a checkpoint, and the log from the oldest segment on. */
+Test(member, a_blank_standby_starts_from_a_checkpoint_and_the_oldest_segment)
+{
+	struct store *a = open_as(path_a, false), *b;
+	struct topic *t = make_topic(a, "orders");
+	struct checkpoint_info info;
+	struct install *i;
+	struct member_view v;
+	char why[STORE_WHY], *line = malloc(100001), name[64];
+	const uint8_t *bytes;
+	struct raw *raw;
+	uint64_t base, start;
+	size_t took, len;
+	ssize_t n;
+	void *file;
+
+	memset(line, 'x', 100000);
+	strcpy(line + 99999, "\n");
+	for (int k = 0; k < 25; k++)
+		put(t, line);
+	cr_assert_eq(checkpoint_write(a, &info), 0);
+	put(t, "last\n");
+	v = view(a);
+	struct segment *first = segments_first(a->segments), *second = segment_next(first);
+	start = second->head.base;                       /* as if the first one had gone */
+	cr_assert_eq(install_begin(&i, path_b, false, store_identity(a), &(struct log_start){start, second->head.chain, second->head.epoch, second->head.time},
+		info.pos, v.end, options.segment_size, why), 0, "%s", why);
+	segment_put(second);
+	snprintf(name, sizeof name, "checkpoint/%016" PRIx64, info.pos);
+	cr_assert_eq(disk_load(a->disk, name, 1 << 20, &file, &len), 0);
+	cr_assert_eq(install_checkpoint(i, file, len / 2), 0);
+	cr_assert_eq(install_checkpoint(i, (char *)file + len / 2, len - len / 2), 0);
+	free(file);
+	cr_assert_eq(install_finish(i, v.promise.reign), -EAGAIN);
+	cr_assert_eq(store_raw(a, start, &raw), 0);
+	while ((n = raw_read(raw, info.pos, &bytes, &base)) > 0)
+		cr_assert_eq(install_records(i, bytes, (size_t)n, base, &v.epoch, &took), 0);
+	raw_close(raw);
+	cr_assert_eq(install_end(i), info.pos);
+	cr_assert_eq(install_finish(i, v.promise.reign), 0);
+	install_free(i);
+
+	b = open_as(path_b, true);
+	cr_assert_eq(view(b).committed, info.pos);
+	cr_assert_neq(view(b).node, view(a).node);
+	cr_assert_eq(view(b).cluster, view(a).cluster);
+	send(a, b);
+	announce(a, b);
+	cr_assert_eq(view(b).chain, view(a).chain);
+	struct topic *there = topic_find(b, "orders");
+	cr_assert_eq(topic_queue(there, 0)->committed, topic_queue(t, 0)->committed);
+	topic_put(there);
+	free(line);
+	topic_put(t);
+	close_both(a, b);
+}
+
+Test(member, one_that_was_interrupted_is_no_store_and_is_begun_again)
+{
+	struct store *a = open_as(path_a, false), *b;
+	struct member_view v = view(a);
+	char why[STORE_WHY];
+	struct install *i;
+
+	cr_assert_eq(install_begin(&i, path_b, false, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), 0);
+	install_free(i);
+	options.standby = true;
+	cr_assert_neq(store_open(&b, path_b, &options, why), 0);
+	b = join(a);
+	send(a, b);
+	cr_assert_eq(view(b).chain, view(a).chain);
+	cr_assert_eq(install_begin(&i, path_b, true, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), -EBUSY);
+	close_both(a, b);
+}
+
+/* The log that the other node has not got yet stays, up to the bound. */
+Test(member, what_the_other_node_needs_is_held)
+{
+	struct store *a = open_as(path_a, false);
+
+	cr_assert_eq(member_needed(a), UINT64_MAX);
+	store_hold(a, 100);
+	cr_assert_eq(member_needed(a), 100);
+	a->options.hold_bytes = 100;
+	cr_assert_eq(member_needed(a), view(a).end - 100);
+	store_hold(a, UINT64_MAX);
+	cr_assert_eq(member_needed(a), UINT64_MAX);
+	store_stop(a);
+	store_close(a);
+}
