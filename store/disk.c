@@ -97,6 +97,11 @@ int disk_sync(struct disk *d, int fd)
 	return d->ops->sync(d, fd);
 }
 
+int disk_forget(struct disk *d, int fd)
+{
+	return d->ops->forget ? d->ops->forget(d, fd) : 0;
+}
+
 int disk_allocate(struct disk *d, int fd, uint64_t len)
 {
 	int err;

@@ -37,6 +37,8 @@ struct disk_ops {
 	ssize_t (*pread_once)(struct disk *d, int fd, void *to, size_t len, uint64_t at);
 	ssize_t (*pwritev)(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at);
 	int (*sync)(struct disk *d, int fd);
+	/* may be NULL: nothing is cached */
+	int (*forget)(struct disk *d, int fd);
 	int (*allocate)(struct disk *d, int fd, uint64_t len);
 	int (*truncate)(struct disk *d, int fd, uint64_t len);
 	int (*stat)(struct disk *d, const char *path, struct stat *st);
@@ -77,6 +79,8 @@ int disk_write(struct disk *d, int fd, const void *from, size_t len, uint64_t at
 int disk_writev(struct disk *d, int fd, struct iovec *iov, int n, uint64_t at);
 /* fdatasync(2) */
 int disk_sync(struct disk *d, int fd);
+/* What the system has in memory of the file and does not take for unsynced goes from there: it is read from the disk again. */
+int disk_forget(struct disk *d, int fd);
 /* Blocks for the first LEN bytes; the size becomes at least LEN. */
 int disk_allocate(struct disk *d, int fd, uint64_t len);
 int disk_truncate(struct disk *d, int fd, uint64_t len);

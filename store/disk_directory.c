@@ -106,6 +106,12 @@ static int real_sync(struct disk *d, int fd)
 	return result(fdatasync(fd));
 }
 
+static int real_forget(struct disk *d, int fd)
+{
+	(void)d;
+	return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 static int real_allocate(struct disk *d, int fd, uint64_t len)
 {
 	(void)d;
@@ -255,6 +261,7 @@ static const struct disk_ops real_ops = {
 	.pread_once = real_pread_once,
 	.pwritev = real_pwritev,
 	.sync = real_sync,
+	.forget = real_forget,
 	.allocate = real_allocate,
 	.truncate = real_truncate,
 	.stat = real_stat,

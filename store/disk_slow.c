@@ -47,6 +47,11 @@ static int slow_sync(struct disk *d, int fd)
 	return UNDER(d)->ops->sync(UNDER(d), fd);
 }
 
+static int slow_forget(struct disk *d, int fd)
+{
+	return disk_forget(UNDER(d), fd);
+}
+
 static int slow_allocate(struct disk *d, int fd, uint64_t len)
 {
 	return UNDER(d)->ops->allocate(UNDER(d), fd, len);
@@ -120,6 +125,7 @@ static const struct disk_ops slow_ops = {
 	.pread = slow_pread,
 	.pwritev = slow_pwritev,
 	.sync = slow_sync,
+	.forget = slow_forget,
 	.allocate = slow_allocate,
 	.truncate = slow_truncate,
 	.stat = slow_stat,

@@ -14,8 +14,8 @@
  *    The tail is copied to lost/, then zeroed, then synced, before anything is appended: no record of the old end can
  *    be taken for the new end's.
  * 4. What stands between C and P may be in the page cache only, and may have failed to reach the disk without anybody knowing: the error
- *    went to a process that is gone. So it is written again, the same bytes, and synced, before it is shown. When that fails, the store
- *    opens for reading, up to C. The same holds for the header and the name of a segment that begins at C or behind: nothing in it was
+ *    went to a process that is gone. So it is written again, the same bytes, and synced, before it is shown; not to the same pages, for
+ *    their word is not to be trusted either (tail.c). When that fails, the store opens for reading, up to C. The same holds for the header and the name of a segment that begins at C or behind: nothing in it was
  *    committed, so nobody has synced them yet, and the log would go on in a file that a power cut takes away. So they are made durable even
  *    when C and P are the same. And so are all names: whoever was killed between a rename and the sync of its directory has left an identity file
  *    or a checkpoint that we see, build on (segments go because of it), and would not find again.

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <syslog.h>
 
-#define PIECE (1u << 20)               /* bytes written again at a time */
-
 int tail_cut(struct survey *v)
 {
 	uint64_t bytes = 0, all = 0;
@@ -40,46 +38,39 @@ static int lengthen(struct disk *d, const char *name, int fd, uint64_t size)
 	return !err && (uint64_t)st.st_size < size ? disk_truncate(d, fd, size) : err;
 }
 
-/* The same bytes from FROM to TO of the file of segment BASE. */
-static int write_again(struct disk *d, uint64_t base, uint64_t from, uint64_t to)
+/*
+ * What recovery took for valid in segment F, its header where HEAD and its bytes from FROM to TO, is made what the disk has.
+ *
+ * The system may have it in memory without having it on the disk. Then writing to that memory is not enough: where ext4 has failed to write to an
+ * allocated block, it takes the block for written from then on as long as its page is in memory; the same bytes written again are
+ * synced without an error, and are zeros once the page is gone. So the pages go first, those behind TO too, to which the log will append.
+ */
+static int write_again(struct store *s, const struct found_segment *f, bool head, uint64_t from, uint64_t to)
 {
-	uint8_t *piece = malloc(PIECE);
+	size_t len = from < to ? (size_t)(to - from) : 0;
+	uint8_t *bytes = malloc(len + 1);
+	uint64_t at = SEGMENT_HEADER + from - f->head.base;
 	char name[32];
-	int err = piece ? 0 : -ENOMEM, fd;
+	int err = bytes ? 0 : -ENOMEM, fd;
 
-	segment_name(name, base);
-	fd = err ? err : disk_open(d, name, O_RDWR, 0);
+	segment_name(name, f->head.base);
+	fd = err ? err : disk_open(s->disk, name, O_RDWR, 0);
 	if (fd < 0)
 		err = fd;
+	if (!err && len)
+		err = lengthen(s->disk, name, fd, at + len);
 	if (!err)
-		err = lengthen(d, name, fd, SEGMENT_HEADER + to - base);
-	while (!err && from < to) {
-		size_t n = to - from < PIECE ? (size_t)(to - from) : PIECE;
-		err = disk_read(d, fd, piece, n, SEGMENT_HEADER + from - base);
-		if (!err)
-			err = disk_write(d, fd, piece, n, SEGMENT_HEADER + from - base);
-		from += n;
-	}
+		err = disk_read(s->disk, fd, bytes, len, at);
 	if (!err)
-		err = disk_sync(d, fd);
-	disk_close(d, fd);
-	free(piece);
-	return err;
-}
-
-static int write_head_again(struct store *s, const struct segment_head *h)
-{
-	char name[32];
-	int fd, err;
-
-	segment_name(name, h->base);
-	fd = disk_open(s->disk, name, O_RDWR, 0);
-	if (fd < 0)
-		return fd;
-	err = segment_head_write(s->disk, fd, h, s->id.secret);
-	if (!err)
+		err = disk_forget(s->disk, fd);
+	if (!err && head)
+		err = segment_head_write(s->disk, fd, &f->head, s->id.secret);
+	if (!err && len)
+		err = disk_write(s->disk, fd, bytes, len, at);
+	if (!err && (head || len))
 		err = disk_sync(s->disk, fd);
 	disk_close(s->disk, fd);
+	free(bytes);
 	return err;
 }
 
@@ -101,10 +92,7 @@ int tail_make_durable(struct survey *v)
 		const struct found_segment *f = &v->segments[n];
 		uint64_t from = f->head.base > v->durable ? f->head.base : v->durable;
 		uint64_t to = survey_next_base(v, n) < v->tail ? survey_next_base(v, n) : v->tail;
-		if (f->head.base >= v->durable)
-			err = write_head_again(v->store, &f->head);
-		if (!err && !f->sealed && from < to)
-			err = write_again(v->store->disk, f->head.base, from, to);
+		err = write_again(v->store, f, f->head.base >= v->durable, from, f->sealed ? from : to);
 	}
 	return err ? err : make_names_durable(v->store);
 }
