@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Does a mounted store hold what it said? real_check.py MOUNTPOINT HISTORY ROUND, after a fault in ROUND and a new start.
+"""Does a mounted store hold what it said? real_check.py MOUNTPOINT HISTORY ROUND [--peek], after a fault in ROUND and a new start.
 
 Every acknowledged message is there, byte for byte, once, in its writer's order; nothing is there that nobody wrote, or that was refused;
 what is missing is a suffix of the log; nothing that a reader was given is gone; commands that were answered are done. What an
 earlier check saw is still there, and nothing came before it: HISTORY/seen keeps that, so a second check after one more start shows
-that unknown outcomes stay as they are. Exit status 0: all of it holds; 1: the first thing that does not is on standard error; 3:
+that unknown outcomes stay as they are. With --peek it does not: a store that is only read yet may show more later. Exit status 0: all of it holds; 1: the first thing that does not is on standard error; 3:
 the same, and what does not hold is that something acknowledged or seen is gone.
 """
 import json
@@ -92,8 +92,8 @@ class Queue:
 
 
 class Check:
-    def __init__(self, mountpoint, history, number):
-        self.mnt, self.history, self.round = mountpoint, history, number
+    def __init__(self, mountpoint, history, number, peek=False):
+        self.mnt, self.history, self.round, self.peek = mountpoint, history, number, peek
         self.seen = os.path.join(history, "seen")
         os.makedirs(self.seen, exist_ok=True)
         mine = "r%d." % number
@@ -249,6 +249,14 @@ class Check:
                 gone("topic %s was %s, is %s", topic, was.get(topic), now.get(topic))
         return now
 
+    def remember(self, made):
+        for queue in self.queues.values():
+            with open(os.path.join(self.seen, queue.name.replace("/", ".")), "wb") as f:
+                f.write(b"%d\n" % queue.head + queue.data)
+        with open(os.path.join(self.seen, "made"), "w") as f:
+            json.dump(made, f)
+        open(os.path.join(self.seen, "round.%d" % self.round), "w").close()
+
     def run(self):
         self.read()
         for queue in self.queues.values():
@@ -268,18 +276,14 @@ class Check:
             counted += ", %d commands" % self.commands()
         self.all_of_topic()
         made = self.made()
-        for queue in self.queues.values():
-            with open(os.path.join(self.seen, queue.name.replace("/", ".")), "wb") as f:
-                f.write(b"%d\n" % queue.head + queue.data)
-        with open(os.path.join(self.seen, "made"), "w") as f:
-            json.dump(made, f)
-        open(os.path.join(self.seen, "round.%d" % self.round), "w").close()
+        if not self.peek:
+            self.remember(made)
         return counted
 
 
 if __name__ == "__main__":
     try:
-        print(Check(sys.argv[1], sys.argv[2], int(sys.argv[3])).run())
+        print(Check(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:] == ["--peek"]).run())
     except Gone as e:
         print("gone:", e, file=sys.stderr)
         sys.exit(3)

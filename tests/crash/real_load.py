@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Load on a mounted store that meets a fault: real_load.py MOUNTPOINT HISTORY ROUND early|later MS COMMAND...
+"""Load on a mounted store that meets a fault: real_load.py MOUNTPOINT HISTORY ROUND [--early] [--heard] MS COMMAND...
 
 Writers in each commit mode and framing, some sharing a queue; readers that note what they are given; one who makes, changes and
 removes topics. All that they intend and hear goes to HISTORY (real_history.py), reads to HISTORY/reads. It ends when the store does.
 
-COMMAND is the fault. It comes after MS milliseconds, "later": counted from when each writer has been acknowledged something. From then on
+COMMAND is the fault. It comes MS milliseconds after each writer has been acknowledged something, or --early: after the start. From then on
 answers do not count: a power cut would leave nobody to hear them. And they may be wrong: ext4 that is being shut down has
-been seen to return 0 from fdatasync(2) for what it drops, with one program and one file on it and no mqfs.
-HISTORY/fault says that it has happened.
+been seen to return 0 from fdatasync(2) for what it drops, with one program and one file on it and no mqfs. --heard: they do count,
+as the fault is none that ends the machine. HISTORY/fault says that it has happened.
 """
+import argparse
 import errno
 import os
 import subprocess
-import sys
 import threading
 import time
 
@@ -40,7 +40,7 @@ class Load:
         self.waiting = len(WRITERS)
         self.lock = threading.Lock()
         self.ready = threading.Event()
-        self.over = threading.Event()               # the fault is there, or the load has come to its end before it
+        self.over = threading.Event()               # answers do not count any more
 
     def is_ready(self):
         with self.lock:
@@ -48,11 +48,12 @@ class Load:
             if self.waiting == 0:
                 self.ready.set()
 
-    def fault(self, early, delay, command):
+    def fault(self, early, heard, delay, command):
         if not early:
             self.ready.wait()
         time.sleep(delay)
-        self.over.set()
+        if not heard:
+            self.over.set()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         open(os.path.join(self.history, "fault"), "w").close()
 
@@ -193,9 +194,9 @@ class Load:
             if not os.path.exists("%s/%d" % (topic, queues - 1)):
                 self.set(topic, "queues", queues)
 
-    def run(self, early, delay, command):
+    def run(self, *fault):
         os.makedirs(os.path.join(self.history, "reads"), exist_ok=True)
-        fault = threading.Thread(target=self.fault, args=(early, delay, command))
+        fault = threading.Thread(target=self.fault, args=fault)
         fault.start()
         try:
             self.prepare()
@@ -214,7 +215,14 @@ class Load:
             t.join()
 
 
-mountpoint, history, number, early, delay, *command = sys.argv[1:]
-history = os.path.abspath(history)
-os.chdir(mountpoint)                                # from here on nothing goes to what is under the mountpoint when the mount is gone
-Load(history, int(number)).run(early == "early", int(delay) / 1000, command)
+parser = argparse.ArgumentParser()
+parser.add_argument("mountpoint")
+parser.add_argument("history", type=os.path.abspath)
+parser.add_argument("round", type=int)
+parser.add_argument("--early", action="store_true")
+parser.add_argument("--heard", action="store_true")
+parser.add_argument("delay", type=int)
+parser.add_argument("command", nargs=argparse.REMAINDER)
+given = parser.parse_args()
+os.chdir(given.mountpoint)                          # from here on nothing goes to what is under the mountpoint when the mount is gone
+Load(given.history, given.round).run(given.early, given.heard, given.delay / 1000, given.command)

@@ -6,7 +6,7 @@
 #
 # MQFS_CUTS=N     cuts on each file system; 5 by default, 100 in long runs
 # MQFS_SEED=N     of the moments and kinds of cuts; the load's own timing is what it is
-. "$(dirname "$0")/../crash/real_disk.sh"
+. "$(dirname "$0")/../crash/real.sh"
 . "$(dirname "$0")/lib.sh"
 need_root
 need python3 xfs_io mkfs.xfs mkfs.ext4
@@ -22,43 +22,30 @@ CONTROL_CUTS=20                      # one of them must show a loss; the first o
 new_store()
 {
 	rm -rf "$STORE"
-	HISTORY=$DIR/history.$1
-	mkdir "$HISTORY"
-}
-
-start() { mqfs_start -o segment_size=1M,checkpoint_every=1M; }
-
-# kill -9, if it has not ended by itself
-end()
-{
-	kill -9 "$PID" 2> /dev/null || true
-	wait "$PID" 2> /dev/null || true
-	_forget "$PID"
+	new_history "$1"
 }
 
 # cut_under_load ROUND: the daemon that meets the cut is then killed, or told to stop, which it must do on a broken disk too.
 cut_under_load()
 {
-	local load when=later
-	[ $((RANDOM % 5)) -ne 0 ] || when=early
-	rm -f "$HISTORY/fault"
+	local when=()
+	[ $((RANDOM % 5)) -ne 0 ] || when=(--early)
 	disk_cut_command
-	python3 "$SOURCE/tests/crash/real_load.py" "$MNT" "$HISTORY" "$1" $when $((RANDOM % 400)) "${CUT[@]}" 2>> "$DIR/load.log" &
-	load=$!
-	wait_for -t 100 'the cut' test -e "$HISTORY/fault"
+	load_start "$1" "${when[@]}" $((RANDOM % 400)) "${CUT[@]}"
+	load_fault
 	if [ $((RANDOM % 3)) -eq 0 ]; then
 		kill -TERM "$PID"
 		wait_for -t 60 'the end of mqfs on a broken disk' _gone "$PID"
 	fi
 	end
-	wait $load || die "the load ended with status $?"
+	load_end
 	disk_again
 }
 
 # A cut while the store starts.
 cut_start()
 {
-	"$MQFS" -f -o segment_size=1M,checkpoint_every=1M "$STORE" "$MNT" >> "$DIR/mqfs.log" 2>&1 < /dev/null &
+	"$MQFS" -f -o $SMALL "$STORE" "$MNT" >> "$DIR/mqfs.log" 2>&1 < /dev/null &
 	PID=$!
 	DAEMONS+=("$PID")
 	sleep "0.0$((RANDOM % 10))"
@@ -67,14 +54,6 @@ cut_start()
 	end
 	disk_again
 }
-
-# check ROUND: exit status as real_check.py's
-check()
-{
-	timeout -k 1 120 python3 "$SOURCE/tests/crash/real_check.py" "$MNT" "$HISTORY" "$1" >> "$DIR/checks" 2> "$DIR/check.err"
-}
-
-must_hold() { check "$1" || die "round $1: $(tail -n 1 "$DIR/check.err")"; }
 
 for fs in ext4 xfs; do
 	disk_make $fs
@@ -96,8 +75,9 @@ for fs in ext4 xfs; do
 	done
 	mqfs_stop
 	succeeds "mqctl check on $fs" "$MQCTL" check "$STORE"
-	disk_gone
-	say "$fs: $cuts cuts, $(awk '/acknowledged/ { n += $1 } END { print n }' "$DIR/checks") acknowledged messages, none lost"
+	umount "$DIR/disk"
+	rm "$DIR/image"
+	say "$fs: $cuts cuts, $(checked) acknowledged messages, none lost"
 done
 
 # --- the same, with syncs that do nothing
