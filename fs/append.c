@@ -287,10 +287,11 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 /* What is unfinished now gets no newline any more, if the mount stops or the file is released. */
 static void end_all(struct handle *h)
 {
-	struct writer w = {.uid = h->uid, .pid = h->pid};
+	struct writer w;
 	struct line *line;
 
 	pthread_mutex_lock(&h->appending);
+	w = (struct writer){.uid = h->uid, .pid = h->pid};
 	end_lines(h, &w);
 	while ((line = lines_first(&h->lines))) {
 		h->queue->lost++;
