@@ -157,19 +157,33 @@ static void write_committed(
 	answer_write(req, h, at, taken);
 }
 
+/* It survives kill -9 when it is answered, not before. */
+static void write_logged(
+	fuse_req_t req, struct handle *h, const char *from, size_t size, off_t at, uint64_t owner, const struct writer *w)
+{
+	uint64_t pos = 0;
+	ssize_t taken = append(h, owner, from, size, w, &pos);
+	int err = 0;
+
+	if (taken > 0 && pos)
+		err = store_wait_written(handle_mount(h)->store, pos);
+	if (err)
+		taken = write_failed(h, pos, err);
+	answer_write(req, h, at, taken);
+}
+
 static void queue_write(
 	fuse_req_t req, struct node *n, const char *from, size_t size, off_t at, struct fuse_file_info *fi)
 {
 	struct handle *h = handle_of(fi);
 	struct writer w = writer_of(req);
-	uint64_t pos;
 
 	if (!meant_to_append(h, (uint64_t)at, fi->flags))
 		fuse_reply_err(req, EPERM);
 	else if (topic_setting(n->topic, SETTING_COMMIT) == COMMIT_WRITE || fi->flags & O_DSYNC)
 		write_committed(req, h, from, size, at, fi->lock_owner, &w);
 	else
-		answer_write(req, h, at, append(h, fi->lock_owner, from, size, &w, &pos));
+		write_logged(req, h, from, size, at, fi->lock_owner, &w);
 }
 
 /* A line that its writer leaves without a newline; under h->appending. When it cannot be appended now, it is still there. */
@@ -263,16 +277,19 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	struct writer w = writer_of(req);
 	struct parked *p;
 	struct line *line;
-	uint64_t pos;
+	uint64_t before, pos;
 	int err = 0;
 
 	pthread_mutex_lock(&h->appending);
+	before = h->last_pos;
 	line = line_of(&h->lines, fi->lock_owner);
 	if (line)
 		err = end_line(h, line, &w);
 	lines_leave(&h->lines, fi->lock_owner);
 	pos = h->last_pos;
 	pthread_mutex_unlock(&h->appending);
+	if (!err && pos != before)
+		err = store_wait_written(handle_mount(h)->store, pos);
 	if (err || topic_setting(n->topic, SETTING_COMMIT) == COMMIT_FSYNC || pos <= store_committed(handle_mount(h)->store)) {
 		fuse_reply_err(req, -err);
 		return;

@@ -170,6 +170,7 @@ int log_new(struct log **to, struct disk *d, const uint8_t *secret, uint64_t clu
 	l->epoch = l->last_epoch = start->epoch;
 	l->time = start->time;
 	pthread_mutex_init(&l->lock, NULL);
+	pthread_cond_init(&l->prefix, NULL);
 	*to = l;
 	return 0;
 }
@@ -200,6 +201,7 @@ void log_free(struct log *l)
 		command_free(log_entry_at(l, l->first)->command);
 	if (l->active)
 		segment_put(l->active);
+	pthread_cond_destroy(&l->prefix);
 	pthread_mutex_destroy(&l->lock);
 	free(l->ring);
 	free(l);
@@ -342,8 +344,25 @@ int log_append(struct log *l, struct append *a, uint64_t committed)
 		log_fail(l, -EIO);
 		err = -EIO;
 	}
+	if (l->waiting)
+		pthread_cond_broadcast(&l->prefix);
 	pthread_mutex_unlock(&l->lock);
 	progress_moved(l->settings.progress);
+	return err;
+}
+
+/* Those in front are in their own write, and wait for nothing but the disk. */
+int log_wait_written(struct log *l, uint64_t end)
+{
+	int err;
+
+	pthread_mutex_lock(&l->lock);
+	l->waiting++;
+	while (l->written < end && l->end >= end && !l->failed)
+		pthread_cond_wait(&l->prefix, &l->lock);
+	l->waiting--;
+	err = l->written < end ? -EIO : 0;
+	pthread_mutex_unlock(&l->lock);
 	return err;
 }
 

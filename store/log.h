@@ -81,6 +81,9 @@ void log_free(struct log *log);
  * -ENOSPC: no room, nothing taken. -EROFS: the queue's topic is closed to appends. -EIO: the log has failed.
  * -ENOBUFS, -ENOMEM: nothing taken either. */
 int log_append(struct log *log, struct append *a, uint64_t committed);
+/* Until all before END, which an append was given, is written: recovery would cut what stands behind a hole off, so that only then does
+ * the append survive kill -9. A follower of END needs no such wait. -EIO: the log has failed, or was cut before END. */
+int log_wait_written(struct log *log, uint64_t end);
 /* From now on appends are refused with ERR, 0: taken. When it returns nothing is being given a position any more but what is taken. */
 void log_refuse(struct log *log, int err);
 int log_refusing(struct log *log);           /* the error, or 0. Takes no lock */

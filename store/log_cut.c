@@ -151,6 +151,7 @@ static int cut(struct log *l, uint64_t pos, const struct log_start *start, const
 	pthread_mutex_lock(&l->lock);
 	annals_cut(l->settings.annals, pos);
 	l->end = l->written = pos;
+	pthread_cond_broadcast(&l->prefix);
 	l->chain = start->chain;
 	l->epoch = l->last_epoch = start->epoch;
 	l->time = start->time;

@@ -37,6 +37,8 @@ struct log {
 	size_t ring_size;              /* a power of two */
 	uint64_t first, marked, next;  /* counts: entries taken out, behind the written prefix, and given */
 	uint64_t written;
+	pthread_cond_t prefix;         /* `written` has moved, or the log has failed; told while somebody waits */
+	unsigned waiting;
 	_Atomic int refuse;            /* what appends get, 0: they are taken */
 	struct log_stats stats;
 	bool full;                     /* the last append was refused for want of space */

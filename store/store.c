@@ -506,6 +506,11 @@ int store_append(struct queue *q, const struct batch *b, struct place *to)
 	return 0;
 }
 
+int store_wait_written(struct store *s, uint64_t end)
+{
+	return log_wait_written(s->log, end);
+}
+
 int store_follow(struct store *s, struct follower *f)
 {
 	return s->commit ? commit_follow(s->commit, f) : -EROFS;

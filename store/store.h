@@ -71,9 +71,11 @@ struct place {
 	uint64_t offset;                 /* queue offset of its first byte */
 	uint64_t end;                    /* log position behind it: follow this to know it committed */
 };
-/* 0: in the log file, so it survives kill -9. -EROFS (retired, removed, read-only), -ENOSPC (heals), -EMSGSIZE: not there. -EIO
+/* 0: in the log file; it survives kill -9 once all in front of it is there, too: store_wait_written(). -EROFS (retired, removed, read-only), -ENOSPC (heals), -EMSGSIZE: not there. -EIO
  * (the log has failed), -ENOTCONN (stopping). */
 int store_append(struct queue *q, const struct batch *b, struct place *to);
+/* For who does not follow END: waits no longer than the appends in front take to write. -EIO: the log has failed. */
+int store_wait_written(struct store *s, uint64_t end);
 
 int store_follow(struct store *s, struct follower *f);           /* commit_follow() */
 bool store_unfollow(struct store *s, struct follower *f);

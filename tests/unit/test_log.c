@@ -10,6 +10,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <string.h>
 
 #define SEGMENT (1u << 20)
@@ -271,4 +272,67 @@ Test(log, appends_of_many_threads_leave_no_hole)
 		all += n;
 	}
 	cr_assert_eq(all, 8000);
+}
+
+/* The first write in front of which SLOW is not yet posted waits for that; the others go by it. */
+static sem_t held, slow;
+static _Atomic bool holding;
+
+static void hold_first(void *ctx)
+{
+	(void)ctx;
+	if (holding && atomic_exchange(&holding, false)) {
+		sem_post(&held);
+		sem_wait(&slow);
+	}
+}
+
+static void *append_slowly(void *arg)
+{
+	struct append a;
+
+	(void)arg;
+	return append("in front\n", 9, &a) ? (void *)1 : NULL;
+}
+
+static void *let_go(void *arg)
+{
+	struct append *a = arg;
+
+	/* While it waits it is behind a hole, which recovery would take for the log's end. */
+	cr_expect_lt(log_written(log_), a->end);
+	sem_post(&slow);
+	return NULL;
+}
+
+Test(log, what_stands_behind_a_hole_is_waited_for)
+{
+	pthread_t first, second;
+	struct append a;
+	void *failed;
+
+	cr_assert_eq(append("so that there is a segment\n", 27, &a), 0);
+	sem_init(&held, 0, 0);
+	sem_init(&slow, 0, 0);
+	scratch.before_call = hold_first;
+	holding = true;
+	pthread_create(&first, NULL, append_slowly, NULL);
+	sem_wait(&held);
+	cr_assert_eq(append("behind\n", 7, &a), 0);
+	pthread_create(&second, NULL, let_go, &a);
+	cr_assert_eq(log_wait_written(log_, a.end), 0);
+	cr_expect_eq(log_written(log_), a.end, "it has returned with a hole in front");
+	pthread_join(first, &failed);
+	cr_expect_null(failed);
+	pthread_join(second, &failed);
+}
+
+Test(log, nobody_waits_for_a_log_that_has_failed)
+{
+	struct append a;
+
+	cr_assert_eq(append("a\n", 2, &a), 0);
+	scratch.fail[CALL_PWRITEV] = 1;
+	cr_assert_eq(append("b\n", 2, &a), -EIO);
+	cr_expect_eq(log_wait_written(log_, a.end), -EIO);
 }
