@@ -22,6 +22,7 @@ void store_view(struct store *s, struct member_view *to)
 	pthread_mutex_lock(&m->lock);
 	to->role = m->role;
 	to->promise = m->promise;
+	to->settled = m->role == ROLE_PRIMARY && s->applied >= m->quorum.first_end;
 	to->known = m->known > s->applied ? m->known : s->applied;
 	to->current = m->role == ROLE_PRIMARY ? m->quorum.current : m->current;
 	pthread_mutex_unlock(&m->lock);

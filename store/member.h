@@ -51,6 +51,7 @@ struct member_view {
 	struct epoch last;             /* its epoch */
 	uint64_t written, synced;      /* the written prefix; on this disk */
 	uint64_t committed;            /* applied and shown */
+	bool settled;                  /* primary: its epoch's first record is committed */
 	uint64_t known;                /* the greatest commit point known of, here or elsewhere: may lie behind the log's end */
 	bool current;                  /* see mqfs-replication(7) */
 	bool paired;                   /* a pair is in the log */

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hello.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+static bool same_row(const struct epoch_row *a, const struct epoch_row *b)
+{
+	return epoch_compare(&a->epoch, &b->epoch) == 0 && a->start == b->start && a->chain == b->chain;
+}
+
+static uint64_t end_of(const struct epoch_row *rows, size_t count, size_t n, uint64_t end)
+{
+	return n + 1 < count ? rows[n + 1].start : end;
+}
+
+/* Epochs only go up in a log, so both tables are walked from their ends. */
+uint64_t hello_common(const struct epoch_row *a, size_t a_count, uint64_t a_end, const struct epoch_row *b, size_t b_count, uint64_t b_end)
+{
+	size_t i = a_count, j = b_count;
+
+	while (i > 0 && j > 0) {
+		int than = epoch_compare(&a[i - 1].epoch, &b[j - 1].epoch);
+
+		if (than == 0 && same_row(&a[i - 1], &b[j - 1])) {
+			uint64_t x = end_of(a, a_count, i - 1, a_end), y = end_of(b, b_count, j - 1, b_end);
+			return x < y ? x : y;
+		}
+		i -= than >= 0;
+		j -= than <= 0;
+	}
+	return 0;
+}
+
+bool hello_obeys(const struct member_view *view, uint64_t node, struct reign r)
+{
+	int than = reign_compare(r, view->promise.reign);
+
+	return than == 0 || (than > 0 && (!view->paired || pair_has(&view->pair, node)));
+}
+
+static bool of_pair(const struct member_view *view, uint64_t node)
+{
+	return view->paired && pair_has(&view->pair, node);
+}
+
+enum hello_answer hello_answer(const struct hello_self *self, const struct frame_hello *h, bool blank, uint64_t end, uint64_t *pos,
+	char reason[FRAME_REASON])
+{
+	const struct member_view *me = &self->view;
+
+	*pos = me->start;
+	reason[0] = 0;
+	if (h->cluster && h->cluster != me->cluster) {
+		snprintf(reason, FRAME_REASON, "the store is of another cluster");
+		return HELLO_REFUSED;
+	}
+	if (h->node == me->node) {
+		snprintf(reason, FRAME_REASON, "the store is a copy of this node's own, with the same id");
+		return HELLO_REFUSED;
+	}
+	if (me->role != ROLE_PRIMARY) {
+		snprintf(reason, FRAME_REASON, "this node is a standby");
+		return HELLO_REFUSED;
+	}
+	if (h->cluster && reign_compare(h->promise, epoch_reign(&me->epoch)) > 0) {
+		snprintf(reason, FRAME_REASON, "the store has promised reign %" PRIu32 ", which is above this primary's %" PRIu32,
+			h->promise.number, me->epoch.reign);
+		return of_pair(me, h->node) ? HELLO_DEPOSED : HELLO_REFUSED;
+	}
+	if (blank || !h->cluster)
+		return HELLO_BLANK;
+	*pos = hello_common(self->epochs, self->count, me->end, h->epochs.of, h->epochs.count, end);
+	if (*pos < me->start) {
+		snprintf(reason, FRAME_REASON, "the log begins at position %" PRIu64 " and is the same only up to %" PRIu64, me->start, *pos);
+		*pos = me->start;
+		return HELLO_BLANK;
+	}
+	return HELLO_ACCEPTED;
+}
+
+/* Has the log of these epochs one behind POS that was begun with an accepted loss? */
+static bool loss_accepted(const struct frame_epochs *epochs, uint64_t pos)
+{
+	for (uint32_t n = 0; n < epochs->count; n++)
+		if (epochs->of[n].accepted_loss && epochs->of[n].start >= pos)
+			return true;
+	return false;
+}
+
+int hello_accept(const struct hello_self *self, const struct frame_hello_ack *a, const struct epoch *e, uint64_t pos, char reason[FRAME_REASON])
+{
+	const struct member_view *me = &self->view;
+	uint64_t known = me->known < me->end ? me->known : me->end;
+
+	reason[0] = 0;
+	if (a->cluster != me->cluster || pos > me->end || (pos == me->end && a->chain != me->chain) ||
+		(a->epochs.count && pos != hello_common(self->epochs, self->count, me->end, a->epochs.of, a->epochs.count, a->end))) {
+		snprintf(reason, FRAME_REASON, "its answer contradicts this node's log");
+		return -EBADMSG;
+	}
+	if (!hello_obeys(me, a->node, epoch_reign(e))) {
+		snprintf(reason, FRAME_REASON, "its reign %" PRIu32 " is not one that this node may follow", e->reign);
+		return -ESTALE;
+	}
+	if (pos >= known)
+		return 0;
+	snprintf(reason, FRAME_REASON, "the logs part at position %" PRIu64 ", and up to %" PRIu64 " is committed here", pos, known);
+	return loss_accepted(&a->epochs, pos) ? -ECANCELED : -EPERM;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * receiver.h - the standby's side of one link: says HELLO, takes the primary's log, acknowledges what is on its disk.
+ *
+ * Steps without threads, clocks and links, as sender.h.
+ *
+ * Calling
+ *	receiver_new(&r, store, name)                            its first frame is the HELLO
+ *	one thread:   receiver_next(r, now, &f, iov, &n)         1: send it; 0: until the store's progress moves, or receiver_due(r)
+ *	another one:  receiver_hear(r, now, &f, body)
+ *	receiver_free(r)
+ *
+ *	state     hears                                  does
+ *	HELLO     HELLO_ACK accepted                     hello_accept(), store_promise(), store_cut() in this order, each durable; then LOG, with an
+ *	                                                 ACK of what is there, which says to the primary that it was accepted
+ *	          HELLO_ACK blank start                  -ENODATA: the store is given up and made anew, see join.h
+ *	LOG       SEGMENT                                where the next segment begins
+ *	          RECORDS                                store_receive() of the whole records; what is left of the last one waits for the next frame
+ *	          COMMIT                                 store_announce()
+ *	any       frames of another epoch than HELLO_ACK's, or out of order: -EPROTO
+ *
+ * It sends ACK when view.synced has moved, and as an answer to each COMMIT. Position: what is synced; never what is merely written.
+ * A disk that is full (-ENOSPC of store_receive()) stops the receiving, not the link: it is tried again when due.
+ *
+ * Memory   the longest record.
+ * Errors   negative errno: the link must end; receiver_why() says it for people. -EPERM: refused by the cut guard, so not tried again but after a
+ *          while. -ECANCELED, -ENODATA: start blank.
+ * Threads  next and hear may run at the same time, each in one thread.
+ */
+#ifndef MQFS_REPLICA_RECEIVER_H
+#define MQFS_REPLICA_RECEIVER_H
+
+#include "hello.h"
+#include "link.h"
+
+struct receiver;
+
+struct receiver_status {
+	uint64_t node;                   /* the primary */
+	char name[FRAME_NAME];
+	bool accepted;
+	struct epoch epoch;
+	uint64_t received, synced, committed, primary_end;
+	int64_t heard;                   /* CLOCK_MONOTONIC ns of the last frame */
+	char why[FRAME_REASON];
+};
+
+/* NAME is this node's, PEER the primary's, as its certificate says. */
+int receiver_new(struct receiver **r, struct store *store, const char *name, const char *peer);
+void receiver_free(struct receiver *r);
+int receiver_next(struct receiver *r, int64_t now, struct frame *f, struct iovec *iov, int *n);
+int64_t receiver_due(struct receiver *r);
+int receiver_hear(struct receiver *r, int64_t now, const struct frame *f, const void *body);
+void receiver_status(struct receiver *r, struct receiver_status *to);
+const char *receiver_why(struct receiver *r);
+
+#endif

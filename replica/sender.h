@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sender.h - the primary's side of one link: answers a HELLO, then sends the log and the commit point, and hears acknowledgements.
+ *
+ * A machine of steps without threads, clocks and links: it says which frame comes next, and is told which frame came. The two threads of a link
+ * (node.h) run it, and so may a simulator.
+ *
+ * Calling
+ *	sender_new(&s, store, name, &hello, blank, end)          of the HELLO that came; its first frame is the HELLO_ACK
+ *	one thread:   while ((err = sender_next(s, now, &f, iov, &n)) == 1) link_send(...)
+ *	              0: nothing to say until the store's progress moves (progress_arm() before the call) or sender_due(s)
+ *	another one:  sender_hear(s, now, &f, body) for each frame that comes
+ *	sender_free(s)                                           the node is not linked any more
+ *
+ *	state        sends                                        goes on when
+ *	ANSWER       HELLO_ACK, its bodies in frame.h             accepted: LOG; blank: CHECKPOINT; refused: the link ends
+ *	CHECKPOINT   CHECKPOINT, the newest valid one in pieces   it is sent: LOG, from the oldest segment on
+ *	LOG          SEGMENT where one begins, RECORDS up to      for ever
+ *	             store_sendable(), COMMIT with the commit
+ *	             point and as heartbeat
+ *	any          FETCHED for each FETCH, ERROR at the end
+ *
+ * The node counts (store_linked()) from its first ACK on, so that nobody waits for one that is still far behind: while it catches up it is
+ * linked as soon as its ACK is within SENDER_NEAR of the log's end. What it acknowledges is told to store_acknowledged(), held by store_hold().
+ *
+ * Memory   RAW_CHUNK, or the longest record, whatever the lag.
+ * Errors   negative errno: the link must end; sender_why() says it for people. -ESTALE: hello_answer() said HELLO_DEPOSED, *and* this node
+ *          must step down.
+ * Threads  next and hear may run at the same time, each in one thread.
+ * Owns     what iov points to is the sender's until the next sender_next().
+ */
+#ifndef MQFS_REPLICA_SENDER_H
+#define MQFS_REPLICA_SENDER_H
+
+#include "hello.h"
+#include "link.h"
+
+#define SENDER_NEAR (1u << 20)           /* bytes */
+#define SENDER_PARTS 2                   /* of a body, at most */
+
+struct sender;
+
+/* What a link is at, for status. */
+struct sender_status {
+	uint64_t node;
+	char name[FRAME_NAME];
+	enum sender_state { SENDER_ANSWER, SENDER_CHECKPOINT, SENDER_LOG } state;
+	bool member, linked, current;
+	uint64_t sent, acknowledged;     /* positions */
+	uint64_t end;                    /* of the log now: lag is end - acknowledged */
+	uint64_t messages;               /* that it lacks */
+	int64_t heard;                   /* CLOCK_MONOTONIC ns of the last frame */
+	int64_t round_trip;              /* ns, of the last COMMIT and its ACK; 0: none yet */
+	uint64_t blank_end;              /* while it starts blank: where that ends */
+};
+
+/* NAME is this node's, PEER the other's, as its certificate says. */
+int sender_new(struct sender **s, struct store *store, const char *name, const char *peer, const struct frame_hello *h, bool blank, uint64_t end);
+void sender_free(struct sender *s);
+/* NOW is CLOCK_MONOTONIC ns, as everywhere here. */
+int sender_next(struct sender *s, int64_t now, struct frame *f, struct iovec iov[SENDER_PARTS], int *n);
+int64_t sender_due(struct sender *s);        /* when the heartbeat is to be sent */
+int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void *body);
+void sender_status(struct sender *s, struct sender_status *to);
+const char *sender_why(struct sender *s);
+
+#endif

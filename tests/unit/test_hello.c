@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What two nodes make of each other, rule by rule. */
+#include "hello.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define A 7
+#define B 8
+
+static const struct epoch_row rows[] = {
+	{{1, 1, A}, 0, 0, false},
+	{{1, 2, A}, 1000, 11, false},
+	{{2, 1, B}, 2000, 22, false},
+	{{2, 2, B}, 3000, 33, false},
+};
+
+static const struct pair pair = {.min_standbys = 1, .nodes = 2, .node = {A, B}, .name = {"a", "b"}};
+
+static struct frame_hello *hello;
+static struct frame_hello_ack *ack;
+static char reason[FRAME_REASON];
+
+static void begin(void)
+{
+	hello = calloc(1, sizeof *hello);
+	ack = calloc(1, sizeof *ack);
+}
+
+static void end(void)
+{
+	free(hello);
+	free(ack);
+}
+
+TestSuite(hello, .init = begin, .fini = end);
+
+/* B, primary of the epoch of ROWS[3], whose log begins at START and ends at 4000. */
+static struct hello_self primary(uint64_t start)
+{
+	return (struct hello_self){.epochs = rows, .count = 4, .view = {.role = ROLE_PRIMARY, .cluster = 5, .node = B, .promise = {{2, B}, 0, 2},
+		.epoch = {2, 2, B}, .start = start, .end = 4000, .chain = 44, .paired = true, .pair = pair}};
+}
+
+/* A, as it was: COUNT epochs, its log's end at END, KNOWN committed. */
+static struct hello_self standby(size_t count, uint64_t at, uint64_t known)
+{
+	return (struct hello_self){.epochs = rows, .count = count, .view = {.role = ROLE_STANDBY, .cluster = 5, .node = A, .promise = {{1, A}, 0, 1},
+		.end = at, .chain = 99, .known = known, .paired = true, .pair = pair}};
+}
+
+static void says(const struct hello_self *s)
+{
+	hello->cluster = s->view.cluster;
+	hello->node = s->view.node;
+	hello->promise = s->view.promise.reign;
+	hello->epochs.count = (uint32_t)s->count;
+	memcpy(hello->epochs.of, s->epochs, s->count * sizeof *s->epochs);
+}
+
+static void answers(const struct hello_self *p)
+{
+	ack->cluster = p->view.cluster;
+	ack->node = p->view.node;
+	ack->end = p->view.end;
+	ack->epochs.count = (uint32_t)p->count;
+	memcpy(ack->epochs.of, p->epochs, p->count * sizeof *p->epochs);
+}
+
+Test(hello, epoch_table_logs_part_at_the_smaller_end_of_the_last_epoch_they_share)
+{
+	struct epoch_row other[4];
+
+	cr_assert_eq(hello_common(rows, 4, 4000, rows, 4, 3500), 3500);
+	cr_assert_eq(hello_common(rows, 4, 4000, rows, 2, 1700), 1700);
+	cr_assert_eq(hello_common(rows, 4, 4000, rows, 2, 2500), 2000, "it went on in an epoch that the other one left");
+	cr_assert_eq(hello_common(rows, 2, 2500, rows, 4, 4000), 2000);
+	cr_assert_eq(hello_common(rows, 4, 4000, NULL, 0, 0), 0);
+	memcpy(other, rows, sizeof other);
+	other[2].epoch = (struct epoch){1, 3, A};
+	cr_assert_eq(hello_common(rows, 4, 4000, other, 3, 5000), 2000);
+	memcpy(other, rows, sizeof other);
+	other[3].chain = 34;
+	cr_assert_eq(hello_common(rows, 4, 4000, other, 4, 4000), 3000, "the same epoch behind another record is none they share");
+}
+
+Test(hello, a_standby_goes_on_where_its_log_ends_or_parts)
+{
+	struct hello_self p = primary(0), s = standby(2, 1700, 1500);
+	uint64_t pos;
+
+	says(&s);
+	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_ACCEPTED);
+	cr_assert_eq(pos, 1700);
+	cr_assert_eq(hello_answer(&p, hello, false, 2500, &pos, reason), HELLO_ACCEPTED);
+	cr_assert_eq(pos, 2000);
+}
+
+Test(hello, who_lacks_more_than_there_is_starts_blank)
+{
+	struct hello_self p = primary(1800), s = standby(2, 1700, 1500);
+	uint64_t pos;
+
+	says(&s);
+	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_BLANK);
+	cr_assert_eq(pos, 1800);
+	cr_assert_neq(reason[0], 0);
+	hello->cluster = 0;
+	cr_assert_eq(hello_answer(&p, hello, false, 0, &pos, reason), HELLO_BLANK);
+}
+
+Test(hello, another_cluster_a_copy_and_a_standby_are_refused)
+{
+	struct hello_self p = primary(0), s = standby(2, 1700, 1500);
+	uint64_t pos;
+
+	says(&s);
+	hello->cluster = 6;
+	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_REFUSED);
+	says(&s);
+	hello->node = B;
+	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_REFUSED);
+	says(&s);
+	p.view.role = ROLE_STANDBY;
+	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_REFUSED);
+}
+
+Test(hello, members_only_a_higher_promise_deposes_when_it_is_one_of_the_pair)
+{
+	struct hello_self p = primary(0), s = standby(2, 1700, 1500);
+	uint64_t pos;
+
+	says(&s);
+	hello->promise = (struct reign){3, A};
+	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_DEPOSED);
+	hello->node = 9;
+	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_REFUSED);
+}
+
+Test(hello, members_only_a_higher_reign_is_followed_only_of_the_pair)
+{
+	struct hello_self s = standby(2, 1700, 1500);
+
+	cr_assert(hello_obeys(&s.view, B, (struct reign){2, B}));
+	cr_assert_not(hello_obeys(&s.view, 9, (struct reign){2, 9}));
+	cr_assert(hello_obeys(&s.view, 9, (struct reign){1, A}), "it has promised that one");
+	cr_assert_not(hello_obeys(&s.view, B, (struct reign){0, B}));
+	s.view.paired = false;
+	cr_assert(hello_obeys(&s.view, 9, (struct reign){2, 9}));
+}
+
+Test(hello, cut_guard_what_is_known_to_be_committed_stays)
+{
+	struct hello_self p = primary(0), s = standby(2, 2500, 2000);
+
+	answers(&p);
+	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 2000, reason), 0);
+	s.view.known = 2100;
+	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 2000, reason), -EPERM);
+	cr_assert_neq(reason[0], 0);
+	ack->epochs.of[1].accepted_loss = true;
+	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 2000, reason), -EPERM, "the loss was accepted before");
+	ack->epochs.of[2].accepted_loss = true;
+	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 2000, reason), -ECANCELED);
+}
+
+/* It has not got all that it knows to be committed: nothing of what it has is cut. */
+Test(hello, a_commit_point_behind_the_end_cuts_nothing)
+{
+	struct hello_self p = primary(0), s = standby(2, 1700, 3900);
+
+	answers(&p);
+	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 1700, reason), -EBADMSG, "another chain at the end");
+	ack->chain = 99;
+	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 1700, reason), 0);
+}
+
+Test(hello, an_answer_that_contradicts_the_log_or_an_old_reign_is_not_followed)
+{
+	struct hello_self p = primary(0), s = standby(2, 2500, 1500);
+	struct epoch old = {0, 1, B};
+
+	answers(&p);
+	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 1900, reason), -EBADMSG);
+	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 2600, reason), -EBADMSG);
+	cr_assert_eq(hello_accept(&s, ack, &old, 2000, reason), -ESTALE);
+	ack->cluster = 6;
+	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 2000, reason), -EBADMSG);
+}
