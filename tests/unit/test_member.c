@@ -407,6 +407,22 @@ Test(member, bytes_that_do_not_follow_are_not_taken)
 	cr_assert_eq(view(a).chain, view(b).chain);
 	raw_close(raw);
 	free(copy);
+
+	/* Right in itself, but behind another record than this log's last one; then of a new epoch without its first record; then a right one. */
+	struct member_view v = view(b);
+	struct record r = {.type = RECORD_HEADS, .pos = v.end, .epoch = v.last, .prev = v.chain + 1, .time = INT64_MAX,
+		.body_sum = record_body_sum(store_identity(b)->secret, &(struct iovec){NULL, 0}, 1)};
+	uint8_t header[RECORD_HEADER];
+
+	record_encode(&r, store_identity(b)->secret, header);
+	cr_assert_eq(store_receive(b, header, sizeof header, base, &epoch, &took), -EBADMSG);
+	r.prev = v.chain;
+	r.epoch.start++;
+	record_encode(&r, store_identity(b)->secret, header);
+	cr_assert_eq(store_receive(b, header, sizeof header, base, &r.epoch, &took), -EBADMSG);
+	r.epoch.start--;
+	record_encode(&r, store_identity(b)->secret, header);
+	cr_assert_eq(store_receive(b, header, sizeof header, base, &epoch, &took), 0);
 	topic_put(t);
 	close_both(a, b);
 }
