@@ -26,19 +26,22 @@ static void made_free(struct made *m)
 	X509_free(m->crt);
 }
 
+/* Whatever it is that the library refused, it may have been for want of memory: the oldest of its errors says so. */
 static int fail(int err, char why[KEYS_WHY], const char *path, const char *what)
 {
+	if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE) {
+		err = -ENOMEM;
+		what = strerror(ENOMEM);
+	}
 	snprintf(why, KEYS_WHY, "%s: %s", path, what);
 	return err;
 }
 
 static int library_failed(char why[KEYS_WHY], const char *path)
 {
-	unsigned long e = ERR_get_error();
-	const char *reason = e ? ERR_reason_error_string(e) : NULL;
+	const char *reason = ERR_reason_error_string(ERR_peek_error());
 
-	ERR_clear_error();
-	return fail(-ENOMEM, why, path, reason ? reason : "the library for certificates failed");
+	return fail(-EIO, why, path, reason ? reason : "the library for certificates failed");
 }
 
 bool keys_name_valid(const char *name)
@@ -258,6 +261,7 @@ int keys_init(const char *dir, char why[KEYS_WHY])
 	bool made = mkdir(dir, 0700) == 0;
 	int err = 0;
 
+	ERR_clear_error();
 	if (!made && errno != EEXIST)
 		return fail(-errno, why, dir, strerror(errno));
 	if (!make_ca(&ca))
@@ -276,6 +280,7 @@ int keys_node(const char *dir, const char *name, time_t until, char why[KEYS_WHY
 	struct made ca = {0}, node = {0};
 	int err;
 
+	ERR_clear_error();
 	if (!keys_name_valid(name)) {
 		snprintf(why, KEYS_WHY, "\"%.100s\": a node's name is 1 to 63 letters, digits, '.', '_' or '-', begins with a letter or digit, and is not \"ca\"",
 			name);

@@ -11,8 +11,13 @@
 
 #define READ_AHEAD (64 << 10)            /* bytes that one recv(2) may bring */
 
+/* Whatever it is that the library refused, it may have been for want of memory. */
 static int fail(char why[TLS_WHY], int err, const char *path, const char *what)
 {
+	if (tls_no_memory()) {
+		err = -ENOMEM;
+		what = strerror(ENOMEM);
+	}
 	snprintf(why, TLS_WHY, "%.200s: %.300s", path, what);
 	return err;
 }

@@ -39,6 +39,11 @@ static int note(struct tls_link *l, int err, const char *why)
 	return err;
 }
 
+bool tls_no_memory(void)
+{
+	return ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
+}
+
 /* Alerts that are about this side's certificate. */
 static const char *refused_for(int reason)
 {
@@ -69,11 +74,13 @@ static int protocol_failed(struct tls_link *l)
 	const char *refused = refused_for(ERR_GET_REASON(e)), *text = ERR_reason_error_string(e);
 	char why[LINK_WHY];
 
+	if (tls_no_memory())
+		return note(l, -ENOMEM, strerror(ENOMEM));
 	switch (ERR_GET_REASON(e)) {
 	case SSL_R_UNEXPECTED_EOF_WHILE_READING:
 		return note(l, -ECONNRESET, l->down ? "it was shut down" : "the other side broke off");
 	case SSL_R_CERTIFICATE_VERIFY_FAILED:
-		return note(l, -EACCES, l->refusal);
+		return note(l, -EACCES, *l->refusal ? l->refusal : "the certificate could not be verified");
 	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
 		return note(l, -EACCES, "the other side shows no certificate");
 	case SSL_R_WRONG_VERSION_NUMBER:

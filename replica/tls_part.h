@@ -41,6 +41,9 @@ int tls_link_failed(struct tls_link *l, int result, short *events);
 /* Waits for EVENTS on FD, or for STOP to become readable. 0, -ETIMEDOUT, -ECANCELED. */
 int tls_wait(int fd, short events, int stop, int64_t deadline);
 
+/* What the library has just failed at, it failed at for want of memory: the oldest of its errors says so. */
+bool tls_no_memory(void);
+
 /* ---- tls_verify.c ---- */
 
 /* Callback of SSL_CTX_set_verify(): the other side's certificate is of a node, and of the one that was called. */

@@ -33,7 +33,7 @@ static struct {
 	struct link *link;               /* the last accepted one that nobody took */
 	uint64_t refusals;
 	char why[TLS_WHY];
-} us = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} us = {.lock = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_COND_INITIALIZER};
 
 static char why[TLS_WHY];
 
@@ -63,11 +63,7 @@ static int64_t handshake;                /* ns that one may take, set before sta
 static inline void start(void)
 {
 	const struct listen_handlers handlers = {accepted, refused, NULL, handshake};
-	pthread_condattr_t attr;
 
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&us.told, &attr);
 	cluster_keys_init();
 	us.tls = tls_of("us", "a");
 	cr_assert_eq(listen_start(&us.listener, us.tls, "127.0.0.1:0", &handlers, why), 0, "%s", why);
@@ -88,7 +84,7 @@ static inline void await(void)
 	int64_t until = link_in(PATIENCE);
 	struct timespec t = {until / 1000000000, until % 1000000000};
 
-	cr_assert_eq(pthread_cond_timedwait(&us.told, &us.lock, &t), 0, "nothing is told");
+	cr_assert_eq(pthread_cond_clockwait(&us.told, &us.lock, CLOCK_MONOTONIC, &t), 0, "nothing is told");
 }
 
 /* The link that the listener accepted. */
