@@ -386,7 +386,8 @@ static int read_annals(struct rest *r, const uint8_t *header, struct store *s)
 	uint32_t epochs = get32(header + 112), length = get32(header + 116);
 	uint64_t pos = get64(header + 24), start = 0;
 	const uint8_t *body = take(r, length);
-	int err = !body || (length && pair_decode(&pair.pair, body, length)) || pair.pos > pos ? -EBADMSG : 0;
+	int err = !body || (length && pair_decode(&pair.pair, body, length)) || !length != !pair.pos || (length && pair.pos >= pos) ?
+		-EBADMSG : 0;
 
 	if (!err && s && length)
 		err = annals_restore_pair(s->annals, &pair);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bare_store.h"
+#include "annals.h"
 #include "checkpoint.h"
 #include "fuzz.h"
 #include <stdlib.h>
@@ -12,6 +13,7 @@ void bare_store_init(struct store *s)
 	settings_normal(&s->options.settings);
 	pthread_mutex_init(&s->damage_lock, NULL);
 	must(topics_new(&s->topics, s) == 0);
+	must(annals_new(&s->annals) == 0);
 	must(segments_new(&s->segments, NULL, s->id.secret) == 0);
 }
 
@@ -19,6 +21,7 @@ void bare_store_end(struct store *s)
 {
 	topics_free(s->topics);
 	segments_free(s->segments);
+	annals_free(s->annals);
 	pthread_mutex_destroy(&s->damage_lock);
 }
 
