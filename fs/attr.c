@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attr.h"
 #include "change.h"
+#include "control.h"
 #include "handle.h"
 #include "path.h"
 #include <errno.h>
@@ -80,7 +81,7 @@ static void set_control(struct mount *m, struct node *n, struct stat *st)
 	struct owner o;
 
 	owner_get(m->store, n->topic, NULL, &o);
-	set_owner(st, S_IFREG, &o, n->kind == NODE_CONFIG ? 0644 : 0444);
+	set_owner(st, S_IFREG, &o, n->control->set ? 0644 : 0444);
 	set_times(st, n->topic ? n->topic->ctime : m->started);
 	st->st_size = (off_t)n->size;
 }

@@ -6,6 +6,7 @@
  *   pid           of the daemon
  *   role          primary
  *   metrics.prom  see metrics.c
+ *   scrub         how far the verification in the background is: "idle", or a share as "40 %"; "off" without one. Writing "now" begins a pass
  *   status.json   one object. Its keys stay; new ones may come. Bytes, log positions and counts are numbers, times RFC 3339 texts in UTC,
  *                 ids 16 hexadecimal digits.
  *
@@ -239,14 +240,43 @@ static int status_print(struct mount *m, struct node *n, FILE *to)
 	return err;
 }
 
+static int scrub_print(struct mount *m, struct node *n, FILE *to)
+{
+	struct store_status s;
+	uint64_t all, done;
+
+	(void)n;
+	store_status(m->store, &s);
+	all = s.scrub.end - s.log_start;
+	done = s.scrub.pos > s.log_start ? s.scrub.pos - s.log_start : 0;
+	if (!s.scrub.rate)
+		fputs("off\n", to);
+	else if (!s.scrub.under_way)
+		fputs("idle\n", to);
+	else
+		fprintf(to, "%.0f %%\n", s.scrub.end > s.log_start ? 100.0 * (double)done / (double)all : 100.0);
+	return 0;
+}
+
+/* Nothing is logged for it, so it is done at once. */
+static int scrub_set(struct mount *m, struct node *n, const char *text, struct command *c)
+{
+	(void)n;
+	if (strcmp(text, "now") != 0 || !store_scrub(m->store))
+		return -EINVAL;
+	c->done(c, 0);
+	return 0;
+}
+
 static const struct control controls[] = {
 	{.print = version_print},
 	{.print = pid_print},
 	{.print = role_print},
 	{.print = status_print},
 	{.print = metrics_print},
+	{.print = scrub_print, .set = scrub_set},
 };
-static const char *const names[] = {"version", "pid", "role", "status.json", "metrics.prom"};
+static const char *const names[] = {"version", "pid", "role", "status.json", "metrics.prom", "scrub"};
 
 bool status_entry(uint32_t index, struct control_entry *e)
 {

@@ -40,6 +40,7 @@ struct scrub {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool stopping;                 /* guarded by the lock */
+	_Atomic bool asked;            /* for a pass now */
 	bool running;                  /* the thread is */
 	/* the pass; changed by who steps only */
 	_Atomic bool under_way;
@@ -148,6 +149,7 @@ static int begin_pass(struct scrub *c, uint64_t *read)
 {
 	int err;
 
+	c->asked = false;
 	c->found = 0;
 	err = check_checkpoints(c, read);
 	if (err)
@@ -356,7 +358,7 @@ static int64_t before_pass(const struct scrub *c)
 {
 	int64_t now = wall_clock(), due = c->began + PASS_EVERY;
 
-	if (c->under_way || !c->ended || c->began > now || due <= now)
+	if (c->under_way || c->asked || !c->ended || c->began > now || due <= now)
 		return 0;
 	return due - now < LONGEST_SLEEP ? due - now : LONGEST_SLEEP;
 }
@@ -388,7 +390,7 @@ static void *scrub(void *arg)
 		int64_t until = work(c, &log_seen);
 		struct timespec t = {until / SECOND, until % SECOND};
 		pthread_mutex_lock(&c->lock);
-		while (!c->stopping && commit_clock() < until)
+		while (!c->stopping && commit_clock() < until && !(c->asked && !c->under_way))
 			pthread_cond_timedwait(&c->wake, &c->lock, &t);
 		stop = c->stopping;
 		pthread_mutex_unlock(&c->lock);
@@ -424,6 +426,14 @@ int scrub_start(struct scrub **to, struct store *s)
 	err = -pthread_create(&(*to)->thread, NULL, scrub, *to);
 	(*to)->running = !err;
 	return err;
+}
+
+void scrub_now(struct scrub *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->asked = !c->under_way;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
 }
 
 void scrub_stop(struct scrub *c)

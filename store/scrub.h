@@ -17,7 +17,7 @@
  * Calling  scrub_start(&c, store); ...; scrub_stop(c); scrub_free(c). Or scrub_new(), and scrub_step() until it returns 0.
  * Units    bytes, log positions, ns since 1970.
  * Errors   negative errno.
- * Threads  any for scrub_status() and scrub_stop(); one at a time for scrub_step().
+ * Threads  any for scrub_status(), scrub_now() and scrub_stop(); one at a time for scrub_step().
  */
 #ifndef MQFS_STORE_SCRUB_H
 #define MQFS_STORE_SCRUB_H
@@ -35,6 +35,8 @@ void scrub_stop(struct scrub *c);
 /* Verifies some MAX bytes more, or a pass's beginning: 1; 0: the pass is over. -ENOMEM and the like: go on later. For the thread, or
  * for who has none. */
 int scrub_step(struct scrub *c, uint64_t max);
+/* The next pass is due now. */
+void scrub_now(struct scrub *c);
 void scrub_status(struct scrub *c, struct scrub_status *to);
 
 #endif

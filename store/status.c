@@ -64,6 +64,13 @@ static void judge(struct store *s, struct store_status *to)
 	}
 }
 
+bool store_scrub(struct store *s)
+{
+	if (s->scrub)
+		scrub_now(s->scrub);
+	return s->scrub;
+}
+
 void store_status(struct store *s, struct store_status *to)
 {
 	struct disk_space space = {0};

@@ -125,6 +125,9 @@ struct store_status {
 };
 void store_status(struct store *s, struct store_status *to);
 
+/* A pass of the scrub begins now, if none is under way. False: there is no scrub. */
+bool store_scrub(struct store *s);
+
 /* Who keeps the oldest segments from going: the topics with the lowest heads, most bytes first. */
 struct pin {
 	char topic[TOPIC_NAME_MAX + 1];

@@ -9,11 +9,11 @@ lines line 1 10 >> "$MNT/orders/0"
 lines line 1 5 >> "$MNT/orders/2"
 printf 'no newline' >> "$MNT/orders/1"
 
-equal 'the files' 'metrics.prom pid role status.json version' "$(ls "$MNT/.mqfs" | paste -sd ' ')"
+equal 'the files' 'metrics.prom pid role scrub status.json version' "$(ls "$MNT/.mqfs" | paste -sd ' ')"
 equal 'pid' "$PID" "$(cat "$MNT/.mqfs/pid")"
 equal 'role' primary "$(cat "$MNT/.mqfs/role")"
 match 'version' '^[0-9]+\.[0-9]+\.[0-9]+$' "$(cat "$MNT/.mqfs/version")"
-equal 'modes' '555 444 444 444 444 444' "$(stat -c %a "$MNT/.mqfs" "$MNT"/.mqfs/* | paste -sd ' ')"
+equal 'modes' '555 444 444 444 644 444 444' "$(stat -c %a "$MNT/.mqfs" "$MNT"/.mqfs/* | paste -sd ' ')"
 for f in pid role version; do
 	equal "size of $f" "$(cat "$MNT/.mqfs/$f" | wc -c)" "$(stat -c %s "$MNT/.mqfs/$f")"
 done
