@@ -197,3 +197,59 @@ Test(rot, a_damaged_record_is_kept_as_it_is, .timeout = 600)
 	}
 	rot_free();
 }
+
+/* An index proves that its segment is committed to the end, which nobody knows of the last one. */
+Test(rot, an_index_beside_the_last_segment_is_removed_and_not_made)
+{
+	char path[40] = "";
+	struct disk *d;
+	size_t len;
+
+	rot_make(ROT_APPENDS, true, 0, NULL);
+	d = memory_disk_copy(rot.sound);
+	for (int n = 0; n < rot.files; n++)
+		if (is_segment(rot.file[n]) && strcmp(rot.file[n], path) > 0)
+			strcpy(path, rot.file[n]);
+	strcat(path, ".index");
+	memory_disk_put(d, path, "no index", 8);
+	repair_killed(d, path);
+	repair(d, path);
+	cr_assert_null(memory_disk_get(d, path, &len));
+	disk_free(d);
+	rot_free();
+}
+
+static void flip_second(struct disk *d, const struct rot_region *g)
+{
+	size_t len;
+
+	memory_disk_get(d, rot.file[g->file], &len)[g->from + 1] ^= 1;
+}
+
+/* A checkpoint made without a record would hide it when it comes back. */
+Test(rot, no_checkpoint_is_made_from_a_damaged_log)
+{
+	const struct rot_region *record = NULL;
+	unsigned count;
+	struct disk *d;
+	size_t len;
+
+	rot_make(ROT_APPENDS, false, 0, NULL);
+	d = memory_disk_copy(rot.sound);
+	for (int n = 0; n < rot.regions; n++) {
+		if (rot.region[n].kind == ROT_CHECKPOINT)
+			flip_second(d, &rot.region[n]);
+		else if (rot.region[n].kind == ROT_RECORD && !rot.record[rot.region[n].record].messages && rot.record[rot.region[n].record].pos > 1000)
+			record = &rot.region[n];
+	}
+	flip_second(d, record);
+	cr_assert_eq(rot_repair(d, UINT_MAX, &v, &count), 0);
+	cr_assert(v.by_check);
+	for (int n = 0; n < rot.files; n++)
+		if (!strncmp(rot.file[n], "checkpoint/", 11))
+			cr_assert(memory_disk_get(d, rot.file[n], &len), "%s is gone", rot.file[n]);
+	flip_second(d, record);
+	repair(d, "a record that came back");
+	disk_free(d);
+	rot_free();
+}
