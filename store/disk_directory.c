@@ -148,9 +148,20 @@ static int real_mkdir(struct disk *d, const char *path, mode_t mode)
 	return result(mkdirat(root_of(d), path, mode));
 }
 
+/* For calls of ours that are more than one of the system's: only the opening may be begun anew. */
+static int open_directory(struct disk *d, const char *path)
+{
+	int fd;
+
+	do {
+		fd = real_open(d, path, O_RDONLY | O_DIRECTORY, 0);
+	} while (fd == -EINTR);
+	return fd;
+}
+
 static int real_list(struct disk *d, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
 {
-	int fd = real_open(d, path, O_RDONLY | O_DIRECTORY, 0), stop = 0;
+	int fd = open_directory(d, path), stop = 0;
 	struct dirent *e;
 	DIR *dir;
 
@@ -183,7 +194,7 @@ static int directory_fd(struct directory *dir, const char *path, bool *kept)
 		fd = dir->kept[i].fd;
 	}
 	if (!*kept) {
-		fd = real_open(&dir->disk, path, O_RDONLY | O_DIRECTORY, 0);
+		fd = open_directory(&dir->disk, path);
 		*kept = fd >= 0 && dir->kept_count < KEPT && strlen(path) < sizeof dir->kept->path;
 		if (*kept) {
 			strcpy(dir->kept[dir->kept_count].path, path);
