@@ -164,6 +164,13 @@ bool scan_chained(const struct scan *s)
 	return s->chained;
 }
 
+static int read_window(struct scan *s, uint64_t pos, size_t len)
+{
+	uint64_t at = s->skip + (pos - s->base);
+
+	return s->once ? disk_read_once(s->disk, s->fd, s->window, len, at) : disk_read(s->disk, s->fd, s->window, len, at);
+}
+
 /* *AT is the bytes from POS on, *LEN how many of them the window holds: at least WANT, or all that the file has. */
 static int look(struct scan *s, uint64_t pos, size_t want, const uint8_t **at, size_t *len)
 {
@@ -184,7 +191,11 @@ static int look(struct scan *s, uint64_t pos, size_t want, const uint8_t **at, s
 			s->window_max = take;
 		}
 		s->window_len = 0;
-		int err = (s->once ? disk_read_once : disk_read)(s->disk, s->fd, s->window, take, s->skip + (pos - s->base));
+		int err = read_window(s, pos, take);
+		if (err == -EIO && take > want) {        /* a bad place further on takes nothing before it along */
+			take = want;
+			err = read_window(s, pos, take);
+		}
 		if (err < 0)
 			return err;
 		s->window_pos = pos;
@@ -270,9 +281,9 @@ int scan_next(struct scan *s, struct record *r, const void **body, enum scan_fou
 	const uint8_t *at;
 	size_t len;
 	err = look(s, s->pos, RECORD_HEADER + (size_t)r->length, &at, &len);
-	if (err < 0)
+	if (err < 0 && err != -EIO)
 		return err;
-	bool whole = len >= RECORD_HEADER + (size_t)r->length;
+	bool whole = !err && len >= RECORD_HEADER + (size_t)r->length;       /* what does not read is as good as rotten */
 	if (whole)
 		*body = at + RECORD_HEADER;
 	*found = whole && (!s->verify || record_check_body(r, s->secret, *body) == 0) ? SCAN_RECORD : SCAN_BODY;

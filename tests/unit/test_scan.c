@@ -157,6 +157,35 @@ Test(scan, damaged_header_is_skipped_to_the_next_valid_one)
 	scan_close(s);
 }
 
+/* A disk on which one block of 512 bytes does not read. */
+static uint64_t bad_block;
+static const struct disk_ops *sound_ops;
+
+static ssize_t bad_pread(struct disk *d, int from, void *to, size_t len, uint64_t at)
+{
+	return at < bad_block + 512 && at + len > bad_block ? -EIO : sound_ops->pread(d, from, to, len, at);
+}
+
+Test(scan, a_block_that_does_not_read_takes_one_record_only)
+{
+	static char body[4096];
+	struct disk_ops ops = *disk->ops;
+	uint64_t at[5];
+	struct scan *s;
+
+	for (size_t i = 0; i < 5; i++)
+		at[i] = add(body, sizeof body);
+	bad_block = SKIP + at[3] - BASE + 1024;
+	sound_ops = disk->ops;
+	ops.pread = bad_pread;
+	disk->ops = &ops;
+	s = scan();
+	for (size_t i = 0; i < 5; i++)
+		expect(s, i == 3 ? SCAN_BODY : SCAN_RECORD, at[i], i < 4 ? at[i + 1] : end);
+	scan_close(s);
+	disk->ops = sound_ops;
+}
+
 Test(scan, record_at_another_position_is_none)
 {
 	add("one\n", 4);
