@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The log's part of a check: the segments one behind the other, each record in them, and what runs on from record to record. */
+#define HASH_NONFATAL_OOM 1              /* before uthash.h: an entry that could not be added has no table */
 #include "check_part.h"
 #include "promise.h"
 #include "runs.h"
@@ -53,6 +54,10 @@ static int check_offset(struct walk *w, const struct record *r)
 		q->gap = w->gap;
 		q->end = c->totals->start || w->gap ? r->offset : 0;
 		HASH_ADD(hh, w->queues, queue, sizeof q->queue, q);
+		if (!q->hh.tbl) {
+			free(q);
+			return -ENOMEM;
+		}
 		c->totals->queues++;
 	}
 	if (q->end != r->offset && q->gap == w->gap)
