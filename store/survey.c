@@ -159,6 +159,14 @@ uint64_t survey_next_base(const struct survey *v, size_t n)
 	return n + 1 < v->count ? v->segments[n + 1].head.base : UINT64_MAX;
 }
 
+bool survey_unreadable(const struct survey *v, uint64_t pos)
+{
+	for (size_t i = 0; i < v->invalids; i++)
+		if (v->invalid[i].begin == pos && v->invalid[i].unreadable)
+			return true;
+	return false;
+}
+
 /* Where the walk of segment N begins: at K in a sealed one, whose runs its index has. */
 static uint64_t walk_from(const struct survey *v, size_t n)
 {

@@ -52,6 +52,8 @@ void survey_free(struct survey *v);
 size_t survey_segment_of(const struct survey *v, uint64_t pos);
 /* The base of the one behind segment N; UINT64_MAX for the last. */
 uint64_t survey_next_base(const struct survey *v, size_t n);
+/* The disk did not read at POS. Where it did then and does not now, recovery must not go on without what is there. */
+bool survey_unreadable(const struct survey *v, uint64_t pos);
 /* A walk over segment N from where recovery needs it, with the chain known there. */
 int survey_walk(const struct survey *v, size_t n, struct scan **scan);
 
