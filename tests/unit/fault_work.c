@@ -55,6 +55,8 @@ static void say(void *ctx, int priority, const char *text)
 {
 	(void)ctx;
 	(void)priority;
+	if (getenv("MQFS_TEST_TELL"))
+		fprintf(stderr, "%s\n", text);
 	snprintf(work_said, sizeof work_said, "%s", text);
 }
 
@@ -277,6 +279,7 @@ bool work_begin(void)
 	if (!store->read_only)
 		return true;
 	/* It could not make durable what it found. */
+	did.read_only = true;
 	cr_assert_eq(WORK_DO(store_mkdir(store, c, "new", &(struct owner){0, 0, 0755})), -EROFS);
 	work_close();
 	return false;
@@ -289,8 +292,9 @@ void work_finish(void)
 	if (!t)
 		did.made[KEEP] = WORK_DO(store_mkdir(store, c, work_names[KEEP], &(struct owner){0, 0, 0755})) == 0;
 	topic_put(t);
-	did.went_on = work_append_wait(KEEP) == 0;
+	did.went_on = work_append_wait(KEEP) == 0 || work_append_wait(KEEP) == 0;       /* the first may be the one that fails */
 	did.failed = log_failed(store->log);
+	did.read_only = store->read_only;
 	if (did.failed)
 		work_check_failed();
 	work_close();

@@ -29,10 +29,14 @@ struct done {
 	_Atomic bool made[TOPICS];
 	_Atomic bool limited;
 	_Atomic bool other_made, other_removing, other_removed;
+	_Atomic bool large;            /* a record longer than a segment */
+	_Atomic bool many;             /* MANY_EACH messages in each of MANY queues */
+	bool rotten;                   /* something was, before it all, that costs no message: one place of damage */
 	bool again;                    /* the topic that was made after the next start */
 	bool opened;
 	bool failed;                   /* the log had failed in the end */
 	bool late;                     /* somebody waited in vain */
+	bool read_only;                /* it was, in the end */
 	bool went_on;                  /* the last append was committed */
 };
 extern struct done did;
@@ -49,6 +53,12 @@ void work_end(void);
 /* Whole workloads: open, work, close. */
 void work_life(void);
 void work_restart(void);               /* of what is in the directory */
+void work_large(void);
+void work_many(void);
+#define LARGE 130000                   /* bytes */
+#define MANY 300
+#define MANY_EACH 4
+#define MANY_BYTES 8u
 
 /* Parts of them. work_begin() is false when there is no store to write to. */
 bool work_begin(void);
@@ -67,6 +77,8 @@ void work_keep(void);                  /* what the keeper would do */
 /* Of what ran in the directory: all that was acknowledged is there, in order, and nothing that nobody wrote: for whoever opens what is left after a
  * power cut; for whoever opens what the last process saw, which never got to the disk as well; and after a power cut in that one. */
 void work_check(const char *when);
+/* For the next process only. */
+void work_check_start(const char *when);
 /* The same of the store in LEFT alone, on a sound disk; takes it away. */
 void work_check_left(const char *left, const char *when);
 /* Of the open store, whose log has failed: it says so wherever it is asked, and reads go on. */

@@ -3,6 +3,7 @@
  * is made to fail is the store's, not ours. */
 #include "powercut.h"
 #include "scratch.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -44,6 +45,38 @@ static struct {
 	int name_count;
 } cut = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* What is there, asked of the system itself: that is no call of the store's. */
+static int look_at(const char *name, struct stat *st)
+{
+	char path[PATH_MAX + 65];
+
+	snprintf(path, sizeof path, "%s/%s", cut.path, name);
+	return stat(path, st);
+}
+
+static void each_name(const char *directory, void (*each)(const char *directory, const char *name))
+{
+	char path[PATH_MAX + 65];
+	struct dirent *e;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "%s/%s", cut.path, directory);
+	dir = opendir(path);
+	while (dir && (e = readdir(dir)))
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			each(directory, e->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+static int open_file(const char *name)
+{
+	char path[PATH_MAX + 65];
+
+	snprintf(path, sizeof path, "%s/%s", cut.path, name);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 static struct file *file_of(ino_t ino)
 {
 	for (int i = cut.file_count; i > 0; i--)
@@ -75,7 +108,7 @@ static int c_open(struct disk *d, const char *path, int flags, mode_t mode)
 
 	(void)d;
 	pthread_mutex_lock(&cut.lock);
-	there = cut.under->ops->stat(cut.under, path, &st) == 0;
+	there = look_at(path, &st) == 0;
 	if ((flags & O_ACCMODE) == O_WRONLY)           /* its sync reads what was written */
 		flags ^= O_WRONLY ^ O_RDWR;
 	fd = cut.under->ops->open(cut.under, path, flags, mode);
@@ -99,6 +132,12 @@ static ssize_t c_pread(struct disk *d, int fd, void *to, size_t len, uint64_t at
 {
 	(void)d;
 	return cut.under->ops->pread(cut.under, fd, to, len, at);
+}
+
+static ssize_t c_pread_once(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+{
+	(void)d;
+	return cut.under->ops->pread_once(cut.under, fd, to, len, at);
 }
 
 static void soil(struct file *f, uint64_t from, uint64_t to)
@@ -219,10 +258,9 @@ static int c_list(struct disk *d, const char *path, int (*each)(void *ctx, const
 	return cut.under->ops->list(cut.under, path, each, ctx);
 }
 
-static int add_name(void *ctx, const char *name)
+static void add_name(const char *directory, const char *name)
 {
 	struct name *n = &cut.names[cut.name_count];
-	const char *directory = ctx;
 	struct stat st;
 
 	if (cut.name_count == NAMES)
@@ -231,9 +269,8 @@ static int add_name(void *ctx, const char *name)
 		snprintf(n->path, sizeof n->path, "%s/%s", directory, name);
 	else
 		snprintf(n->path, sizeof n->path, "%s", name);
-	if (cut.under->ops->stat(cut.under, n->path, &st) == 0 && S_ISREG(st.st_mode) && (n->file = file_of(st.st_ino)))
+	if (look_at(n->path, &st) == 0 && S_ISREG(st.st_mode) && (n->file = file_of(st.st_ino)))
 		cut.name_count++;
-	return 0;
 }
 
 static bool lies_in(const char *path, const char *directory)
@@ -253,7 +290,7 @@ static void note_names(const char *directory)
 		if (!lies_in(cut.names[i].path, directory))
 			cut.names[kept++] = cut.names[i];
 	cut.name_count = kept;
-	cut.under->ops->list(cut.under, directory, add_name, (void *)directory);
+	each_name(directory, add_name);
 }
 
 static int c_sync_directory(struct disk *d, const char *path)
@@ -305,6 +342,7 @@ static const struct disk_ops cut_ops = {
 	.open = c_open,
 	.close = c_close,
 	.pread = c_pread,
+	.pread_once = c_pread_once,
 	.pwritev = c_pwritev,
 	.sync = c_sync,
 	.allocate = c_allocate,
@@ -325,22 +363,22 @@ static const struct disk_ops cut_ops = {
 static const char *const directories[] = {".", "log", "checkpoint", "lost"};
 #define DIRECTORIES (sizeof directories / sizeof *directories)
 
-static int adopt_one(void *ctx, const char *name)
+static void adopt_one(const char *directory, const char *name)
 {
 	char path[PATH_MAX];
 	struct stat st;
 	struct file *f;
 	int fd;
 
-	snprintf(path, sizeof path, "%s/%s", (const char *)ctx, name);
-	if (cut.under->ops->stat(cut.under, path, &st) || !S_ISREG(st.st_mode))
-		return 0;
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	if (look_at(path, &st) || !S_ISREG(st.st_mode))
+		return;
 	f = new_file(st.st_ino);
-	fd = cut.under->ops->open(cut.under, path, O_RDONLY, 0);
+	fd = open_file(path);
 	if (fd < 0 || ftruncate(f->image, st.st_size))
 		abort();
 	copy_bytes(fd, f->image, 0, (uint64_t)st.st_size);
-	return cut.under->ops->close(cut.under, fd);
+	close(fd);
 }
 
 int powercut_open(struct disk **d, const char *path)
@@ -357,7 +395,7 @@ int powercut_open(struct disk **d, const char *path)
 	*d = &cut.disk;
 	err = disk_open_directory(&cut.under, path);
 	for (size_t i = 0; !err && i < DIRECTORIES; i++) {
-		cut.under->ops->list(cut.under, directories[i], adopt_one, (void *)directories[i]);
+		each_name(directories[i], adopt_one);
 		note_names(directories[i]);
 	}
 	return err;
@@ -387,7 +425,7 @@ static void copy_file(const struct name *n, const char *to, bool pages, unsigned
 		abort();
 	if (strcmp(n->path, "reserve"))
 		copy_bytes(n->file->image, fd, 0, (uint64_t)st.st_size);
-	from = cut.under->ops->open(cut.under, n->path, O_RDONLY, 0);
+	from = open_file(n->path);
 	/* Under its name of then there may be another file now. */
 	if (pages && from >= 0 && fstat(from, &st) == 0 && st.st_ino == n->file->ino) {
 		copy_pages(n->file, from, fd, random);

@@ -71,6 +71,19 @@ static ssize_t f_pread(struct disk *d, int fd, void *to, size_t len, uint64_t at
 	return scratch.under->ops->pread(scratch.under, fd, to, len, at);
 }
 
+static ssize_t f_pread_once(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+{
+	(void)d;
+	if (!scratch.under->ops->pread_once)
+		return f_pread(d, fd, to, len, at);
+	if (fails(CALL_PREAD)) {
+		if (!scratch.halved)
+			return scratch.error;
+		len = (len + 1) / 2;
+	}
+	return scratch.under->ops->pread_once(scratch.under, fd, to, len, at);
+}
+
 static ssize_t f_pwritev(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
 {
 	(void)d;
@@ -188,6 +201,7 @@ static const struct disk_ops faulty_ops = {
 	.open = f_open,
 	.close = f_close,
 	.pread = f_pread,
+	.pread_once = f_pread_once,
 	.pwritev = f_pwritev,
 	.sync = f_sync,
 	.allocate = f_allocate,

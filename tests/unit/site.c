@@ -7,38 +7,53 @@ _Thread_local struct site_frame *site_frame;
 
 static _Thread_local bool halve;       /* the transfer that this thread begins is to be a short one */
 
-static struct {
+struct shot {
 	struct site *_Atomic site;
-	_Atomic int left;              /* hits until it fails; 0: it has, or nothing is armed */
+	_Atomic int left;              /* hits until it fails; 0: it has */
 	_Atomic int error;
 	_Atomic bool halved;
+};
+
+static struct {
+	struct shot shot[2];
 	_Atomic int memory;            /* allocations until one fails */
 	_Atomic bool memory_stays;
 	_Atomic bool fired;
 } armed;
 
+static _Thread_local int met;          /* the error of the last failure */
+
+static void arm(struct shot *to, struct site *s, int nth, int error, bool halved)
+{
+	to->error = error;
+	to->halved = halved;
+	to->left = nth;
+	to->site = s;
+}
+
 void site_arm(struct site *s, int nth, int error, bool halved)
 {
 	site_disarm();
-	armed.error = error;
-	armed.halved = halved;
-	armed.left = nth;
-	armed.site = s;
+	arm(&armed.shot[0], s, nth, error, halved);
+}
+
+void site_arm_also(struct site *s, int error)
+{
+	arm(&armed.shot[1], s, 1, error, false);
 }
 
 void site_arm_memory(int nth, bool stays)
 {
 	site_disarm();
-	armed.error = -ENOMEM;
 	armed.memory_stays = stays;
 	armed.memory = nth;
 }
 
 void site_disarm(void)
 {
-	armed.site = NULL;
-	armed.left = armed.memory = 0;
-	armed.halved = armed.fired = false;
+	armed.shot[0].site = armed.shot[1].site = NULL;
+	armed.memory = 0;
+	armed.fired = false;
 }
 
 bool site_fired(void)
@@ -48,7 +63,7 @@ bool site_fired(void)
 
 int site_error(void)
 {
-	return armed.error;
+	return met;
 }
 
 /* One call nearer to the one that fails; true: this is it. One that STAYS is never over. */
@@ -64,23 +79,31 @@ static bool count_down(_Atomic int *left, bool stays)
 static bool hit(struct site *s)
 {
 	s->hits++;
-	if (armed.site != s || !count_down(&armed.left, false))
-		return false;
-	s->failed++;
-	armed.fired = true;
-	return true;
+	for (int i = 0; i < 2; i++) {
+		struct shot *shot = &armed.shot[i];
+		if (shot->site == s && count_down(&shot->left, false)) {
+			met = shot->error;
+			halve = shot->halved;
+			armed.fired = true;
+			return true;
+		}
+	}
+	return false;
 }
 
 bool site_fails(struct site *s)
 {
-	bool fails = hit(s);
+	bool fails;
 
-	halve = fails && armed.halved;
-	if (s->kind == SITE_MEMORY && count_down(&armed.memory, armed.memory_stays))
+	halve = false;
+	fails = hit(s);
+	if (s->kind == SITE_MEMORY && count_down(&armed.memory, armed.memory_stays)) {
+		met = -ENOMEM;
 		fails = armed.fired = true;
+	}
 	if (!fails || halve)
 		return false;
-	errno = -armed.error;
+	errno = -met;
 	return true;
 }
 

@@ -41,7 +41,7 @@ struct site {
 	int line;
 	const char *call;
 	enum site_kind kind;
-	_Atomic int hits, failed;
+	_Atomic int hits;
 };
 
 /* The sites that a thread is in, the innermost first. */
@@ -55,11 +55,13 @@ extern struct site *const __start_sites[], *const __stop_sites[];
 
 /* The NTH hit of S from now on fails with ERROR, a negative errno; with HALVED it moves half its bytes instead. */
 void site_arm(struct site *s, int nth, int error, bool halved);
+/* And, besides that one, the first hit of S: what is done about a failure fails as well. */
+void site_arm_also(struct site *s, int error);
 /* The NTH allocation of all, and with STAYS each one after it. */
 void site_arm_memory(int nth, bool stays);
 void site_disarm(void);
 bool site_fired(void);
-/* The error that S is armed with. */
+/* The error of the failure that this thread has met last; 0: it was a short transfer. */
 int site_error(void);
 
 /* Hits, for the macros: true when the call is to fail, with errno set. */
@@ -71,7 +73,7 @@ size_t site_most(size_t len);
 ssize_t site_pwritev(int fd, const struct iovec *iov, int n, off_t at);
 
 #define SITE(KIND, CALL) \
-	static struct site site_here = {__FILE__, __LINE__, CALL, KIND, 0, 0}; \
+	static struct site site_here = {__FILE__, __LINE__, CALL, KIND, 0}; \
 	static struct site *const site_entry __attribute__((section("sites"), used)) = &site_here
 
 #define SITE_WITHIN(KIND, NAME, ...) __extension__({ \
@@ -114,6 +116,7 @@ ssize_t site_pwritev(int fd, const struct iovec *iov, int n, off_t at);
 #define fdopendir(...) SITE_INSTEAD(SITE_SYSTEM, NULL, fdopendir, __VA_ARGS__)
 #define readdir(...) SITE_INSTEAD(SITE_SYSTEM, NULL, readdir, __VA_ARGS__)
 #define mmap(...) SITE_INSTEAD(SITE_SYSTEM, MAP_FAILED, mmap, __VA_ARGS__)
+#define mincore(...) SITE_INSTEAD(SITE_SYSTEM, -1, mincore, __VA_ARGS__)
 #define fstatvfs(...) SITE_INSTEAD(SITE_SYSTEM, -1, fstatvfs, __VA_ARGS__)
 #define flock(...) SITE_INSTEAD(SITE_SYSTEM, -1, flock, __VA_ARGS__)
 
@@ -123,6 +126,7 @@ ssize_t site_pwritev(int fd, const struct iovec *iov, int n, off_t at);
 
 #define disk_open(...) SITE_WITHIN(SITE_DISK, disk_open, __VA_ARGS__)
 #define disk_read(...) SITE_WITHIN(SITE_DISK, disk_read, __VA_ARGS__)
+#define disk_read_once(...) SITE_WITHIN(SITE_DISK, disk_read_once, __VA_ARGS__)
 #define disk_write(...) SITE_WITHIN(SITE_DISK, disk_write, __VA_ARGS__)
 #define disk_writev(...) SITE_WITHIN(SITE_DISK, disk_writev, __VA_ARGS__)
 #define disk_sync(...) SITE_WITHIN(SITE_DISK, disk_sync, __VA_ARGS__)

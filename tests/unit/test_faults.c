@@ -5,7 +5,10 @@
  * Whatever then fails must say so at once, and whatever was acknowledged must be there for the next start, also when only what was
  * synced is left (fault_work.h). test_fault_sites.c goes by the places in the code instead.
  */
+#include "committed.h"
 #include "fault_work.h"
+#include "keeper.h"
+#include "log.h"
 #include "powercut.h"
 #include "scratch.h"
 #include "site.h"
@@ -166,6 +169,30 @@ Test(faults, a_power_cut_loses_nothing_that_was_acknowledged)
 			check_cut(n, first);
 		work_end();
 	}
+}
+
+/* A checkpoint ends where its segment does; the next one is begun, and before the full one is sealed comes kill -9. */
+Test(faults, a_full_segment_that_was_not_sealed_yet_is_no_damage)
+{
+	char left[80];
+	uint64_t end, active;
+
+	work_disk(NULL);
+	cr_assert(work_begin());
+	work_topics();
+	active = log_active(store->log);
+	for (int n = 0; n < MESSAGES && log_active(store->log) == active; n++) {
+		cr_assert_eq(keeper_checkpoint(store->keeper), 0);
+		cr_assert_eq(work_append(KEEP, 1, &end), 0);
+		cr_assert_eq(wait_committed(store, end), 0);
+	}
+	cr_assert_neq(log_active(store->log), active);
+	snprintf(left, sizeof left, "%s-left", scratch_path);
+	scratch_copy(scratch_path, left);
+	work_close();
+	work_check_left(left, "the process was killed");
+	cr_assert_eq(work_said[0], 0, "%s", work_said);
+	work_end();
 }
 
 /* ---- memory ---- */

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stores as a crash leaves them. */
+#include "fault_story.h"
+#include "log.h"
+#include "scratch.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The file NAME in DIRECTORY, open; it is made when it is not there. */
+static int open_in(const char *directory, const char *name)
+{
+	char path[160];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		abort();
+	return fd;
+}
+
+/* SIZE bytes, zeros that end with TEXT. */
+static void put_file(const char *directory, const char *name, size_t size, const char *text)
+{
+	size_t len = strlen(text);
+	int fd = open_in(directory, name);
+
+	if (ftruncate(fd, (off_t)size) || pwrite(fd, text, len, (off_t)(size - len)) != (ssize_t)len)
+		abort();
+	close(fd);
+}
+
+static void cut_file(const char *directory, const char *name, uint64_t size)
+{
+	int fd = open_in(directory, name);
+
+	if (ftruncate(fd, (off_t)size))
+		abort();
+	close(fd);
+}
+
+static void spoil(const char *directory, const char *name, uint64_t at)
+{
+	int fd = open_in(directory, name);
+
+	if (pwrite(fd, "spoilt", 6, (off_t)at) != 6)
+		abort();
+	close(fd);
+}
+
+static void remove_file(const char *directory, const char *name)
+{
+	char path[160];
+
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	if (unlink(path))
+		abort();
+}
+
+/* A store as it is after kill -9: some segments, checkpoints, and what LAST has appended. POS is LAST's, ACTIVE the last segment's base. */
+static void live_until(const char *to, void (*last)(uint64_t *pos), uint64_t *pos, uint64_t *active)
+{
+	cr_assert(work_begin());
+	work_topics();
+	for (int n = 0; n < 12; n++) {
+		work_append_wait(n % TOPICS);
+		if (n % 4 == 3)
+			work_keep();
+	}
+	last(pos);
+	*active = log_active(store->log);
+	scratch_copy(scratch_path, to);
+	work_close();
+}
+
+/* Three records that nobody waits for; the first one is where the tail will be torn. */
+static void three_more(uint64_t *pos)
+{
+	uint64_t end;
+
+	*pos = log_end(store->log);
+	work_append(KEEP, 2, &end);
+	work_append(KEEP, 1, &end);
+}
+
+/* A last record with padding behind it. */
+static void one_odd(uint64_t *pos)
+{
+	cr_assert_eq(WORK_DO(store_mkdir(store, c, "odd", &(struct owner){0, 0, 0755})), 0);
+	*pos = log_end(store->log);
+}
+
+/* A new segment, of which nothing is committed. */
+static void one_roll(uint64_t *pos)
+{
+	uint64_t active = log_active(store->log);
+
+	while (log_active(store->log) == active && work_append(KEEP, 1, pos) == 0)
+		;
+}
+
+static void leave_litter(const char *to)
+{
+	put_file(to, "log/filling", 100, "x");
+	put_file(to, "log/filling.new", 100, "x");
+	put_file(to, "log/prepared.1", SEGMENT_HEADER + WORK_SEGMENT, "");
+	put_file(to, "log/prepared.3", 1000, "");
+	put_file(to, "checkpoint/00000000000000ff.new", 100, "x");
+	put_file(to, "lost/0000000000000000.0", 100, "x");
+}
+
+/* Segments behind the tail, one of which has nothing in it. */
+static void leave_segments(const char *to, uint64_t active)
+{
+	char name[32];
+
+	segment_name(name, active + 4 * WORK_SEGMENT);
+	put_file(to, name, SEGMENT_HEADER + WORK_SEGMENT, "something that was never a record");
+	segment_name(name, active + 8 * WORK_SEGMENT);
+	put_file(to, name, SEGMENT_HEADER, "x");
+}
+
+void make_torn(const char *to)
+{
+	char name[40];
+	uint64_t torn, active;
+
+	live_until(to, three_more, &torn, &active);
+	segment_name(name, active);
+	spoil(to, name, SEGMENT_HEADER + torn - active + 20);
+	leave_segments(to, active);
+	segment_index_name(name, 0);
+	remove_file(to, name);
+	did.rotten = true;
+	leave_litter(to);
+}
+
+void make_short(const char *to)
+{
+	char name[32];
+	uint64_t end, active;
+
+	live_until(to, one_odd, &end, &active);
+	segment_name(name, active);
+	cut_file(to, name, SEGMENT_HEADER + end - active - 1);
+}
+
+void make_rolled(const char *to)
+{
+	uint64_t end, active;
+
+	live_until(to, one_roll, &end, &active);
+}
+
+void make_foreign(const char *to)
+{
+	char name[32];
+	uint64_t end, active;
+
+	live_until(to, one_odd, &end, &active);
+	segment_name(name, active);
+	spoil(to, name, 16);
+	did.rotten = true;
+}
+
+/* For the tools: all of the above, a command that has rotted, and an index. */
+void make_damaged(const char *to)
+{
+	char name[40];
+
+	make_torn(to);
+	segment_name(name, 0);
+	spoil(to, name, SEGMENT_HEADER + 300);
+	segment_index_name(name, 0);
+	put_file(to, name, 1000, "not an index");
+}
+
+void make_many(const char *to)
+{
+	work_many();
+	scratch_copy(scratch_path, to);
+}
