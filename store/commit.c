@@ -105,8 +105,10 @@ static int apply(struct commit *c, uint64_t to)
 	return 0;
 }
 
+/* Also where only what is durable could not be read to be applied: nothing goes on from here, and everyone is told so. */
 static void fail(struct commit *c)
 {
+	log_fail(c->log, -EIO);
 	pthread_mutex_lock(&c->lock);
 	bool first = !c->failed;
 	c->failed = -EIO;
@@ -116,14 +118,14 @@ static void fail(struct commit *c)
 		c->calls.failed(c->calls.ctx, -EIO);
 }
 
-/* Without the lock, by whoever is advancing. Memory that cannot be had to apply something leaves the rest to the next time. */
+/* Without the lock, by whoever is advancing. Memory or a descriptor that cannot be had to apply something leaves the rest to the next time. */
 static void advance_once(struct commit *c)
 {
 	uint64_t to = c->calls.allowed(c->calls.ctx, c->synced);
 	struct follower *told;
 	int err = to > c->committed ? apply(c, to) : 0;
 
-	if (err && err != -ENOMEM) {
+	if (err && err != -ENOMEM && err != -EMFILE && err != -ENFILE) {
 		fail(c);
 		return;
 	}

@@ -101,6 +101,7 @@ size_t log_take(struct log *log, uint64_t pos, struct log_entry *to, size_t max)
  * UINT64_MAX: there is none. */
 uint64_t log_first_entry(struct log *log);
 bool log_failed(struct log *log);
+void log_fail(struct log *log, int err);     /* for good */
 bool log_full(struct log *log);              /* the last append was refused for want of space */
 /* The base of the segment that is appended to. */
 uint64_t log_active(struct log *log);

@@ -51,8 +51,6 @@ static inline struct log_entry *log_entry_at(struct log *l, uint64_t n)
 	return &l->ring[n & (l->ring_size - 1)];
 }
 
-/* It has failed for good. */
-void log_fail(struct log *l, int err);
 /* Under the lock: a new active segment at the log's end, with room for a record of SIZE bytes. On failure nothing has changed. */
 int log_roll(struct log *l, uint64_t size);
 
