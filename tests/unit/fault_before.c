@@ -4,6 +4,7 @@
 #include "log.h"
 #include "scratch.h"
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -58,7 +59,7 @@ static void remove_file(const char *directory, const char *name)
 	char path[160];
 
 	snprintf(path, sizeof path, "%s/%s", directory, name);
-	if (unlink(path))
+	if (remove(path))
 		abort();
 }
 
@@ -136,7 +137,7 @@ void make_torn(const char *to)
 	leave_segments(to, active);
 	segment_index_name(name, 0);
 	remove_file(to, name);
-	did.rotten = true;
+	did.rotten = 1;
 	leave_litter(to);
 }
 
@@ -165,7 +166,47 @@ void make_foreign(const char *to)
 	live_until(to, one_odd, &end, &active);
 	segment_name(name, active);
 	spoil(to, name, 16);
-	did.rotten = true;
+	did.rotten = 1;
+}
+
+/* The newest of the checkpoints. */
+static void newest_checkpoint(const char *in, char to[40])
+{
+	char path[160];
+	struct dirent *e;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "%s/checkpoint", in);
+	to[0] = 0;
+	dir = opendir(path);
+	while (dir && (e = readdir(dir)))
+		if (strlen(e->d_name) == 16 && (!to[0] || strcmp(e->d_name, to + strlen("checkpoint/")) > 0))
+			snprintf(to, 40, "checkpoint/%.16s", e->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+/* For mqctl check --repair: everything that can be made from the records is wrong. */
+void make_derived_damaged(const char *to)
+{
+	char name[40];
+	uint64_t end, active;
+
+	live_until(to, one_odd, &end, &active);
+	segment_name(name, 0);
+	spoil(to, name, 30);
+	segment_index_name(name, 0);
+	put_file(to, name, 1000, "not an index");
+	segment_index_name(name, active);
+	put_file(to, name, 1000, "not an index");
+	segment_index_name(name, active + 64 * WORK_SEGMENT);
+	put_file(to, name, 1000, "no segment has it");
+	newest_checkpoint(to, name);
+	spoil(to, name, 30);
+	leave_litter(to);
+	remove_file(to, "lost/0000000000000000.0");
+	remove_file(to, "lost");
+	did.rotten = 4;
 }
 
 /* For the tools: all of the above, a command that has rotted, and an index. */

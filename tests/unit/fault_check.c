@@ -72,6 +72,12 @@ static void check_topic(int topic, const char *when)
 	topic_put(t);
 }
 
+void work_check_topics(const char *when)
+{
+	for (int n = 0; n < TOPICS; n++)
+		check_topic(n, when);
+}
+
 static void check_other(const char *when)
 {
 	struct topic *t = topic_find(store, "other");
@@ -107,8 +113,7 @@ void work_check_failed(void)
 		return;
 	cr_assert_eq(WORK_DO(store_mkdir(store, c, "new", &(struct owner){0, 0, 0755})), -EIO);
 	cr_assert_eq(wait_committed(store, store->applied + 1), -EIO);
-	for (int topic = 0; topic < TOPICS; topic++)
-		check_topic(topic, "the log has failed");
+	work_check_topics("the log has failed");
 }
 
 /* CUT gets what a power cut leaves behind a check. */
@@ -122,8 +127,7 @@ static void check(const char *path, const char *cut, const char *when)
 	cr_assert_eq(err, 0, "%s: it does not open: %s", when, work_said);
 	did = before;
 	cr_assert(!store->read_only && store->damaged <= did.rotten, "%s: %s", when, work_said);
-	for (int n = 0; n < TOPICS; n++)
-		check_topic(n, when);
+	work_check_topics(when);
 	check_other(when);
 	err = WORK_DO(store_mkdir(store, c, "again", &(struct owner){0, 0, 0755}));
 	cr_assert_eq(err, did.again ? -EEXIST : 0, "%s: it does not go on", when);
@@ -143,7 +147,7 @@ void work_check_left(const char *left, const char *when)
 	scratch_remove(left);
 }
 
-static void check_end(const char *when)
+void work_check_end(const char *when)
 {
 	scratch.fail_any = 0;
 	scratch.stays = false;
@@ -154,7 +158,7 @@ static void check_end(const char *when)
 
 void work_check_start(const char *when)
 {
-	check_end(when);
+	work_check_end(when);
 	check(scratch_path, NULL, when);
 }
 
@@ -162,7 +166,7 @@ void work_check(const char *when)
 {
 	char left[80], after[200];
 
-	check_end(when);
+	work_check_end(when);
 	snprintf(left, sizeof left, "%s-left", scratch_path);
 	if (did.opened) {
 		powercut_copy(left, CUT_LEAST);

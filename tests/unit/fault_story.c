@@ -62,7 +62,7 @@ static void run_new(void)
 	char path[80];
 
 	snprintf(path, sizeof path, "%s-new", scratch_path);
-	if (work_open(path) == 0) {
+	if (work_begin_in(path)) {
 		work_topics();
 		work_finish();
 	}
@@ -134,6 +134,8 @@ const struct story stories[] = {
 	{"many", NULL, work_many, work_check},
 	{"scrub", NULL, run_scrub, work_check},
 	{"system", NULL, run_real, work_check_start},
+	{"standby", make_standby, standby_run, standby_check},
+	{"mqctl check --repair", make_derived_damaged, tool_repair, tool_repair_judge},
 	{"mqctl check, many", make_many, tool_check, tool_judge},
 	{"mqctl check, in use", NULL, tool_check_busy, tool_judge},
 	{"mqctl check", make_damaged, tool_check, tool_judge},

@@ -30,12 +30,20 @@ void make_torn(const char *to);        /* a torn tail, valid records and segment
 void make_short(const char *to);       /* the last segment's file ends within the padding of its last record */
 void make_rolled(const char *to);      /* nothing of the last segment is committed */
 void make_foreign(const char *to);     /* the last segment's header names another cluster */
+void make_derived_damaged(const char *to);
 void make_damaged(const char *to);     /* torn, and damaged in its middle */
 void make_many(const char *to);        /* work_many() */
+
+/* fault_standby.c: a store that takes another one's log */
+void make_standby(const char *to);
+void standby_run(void);
+void standby_check(const char *when);
 
 /* fault_tool.c */
 void tool_check(void);
 void tool_check_busy(void);            /* of a store that is in use */
+void tool_repair(void);
+void tool_repair_judge(const char *when);
 void tool_dump(void);
 /* Its first call since tool_forget() is for a run in which nothing failed. */
 void tool_judge(const char *when);

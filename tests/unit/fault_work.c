@@ -274,7 +274,12 @@ static bool hurry(void *ctx)
 
 bool work_begin(void)
 {
-	if (work_open(scratch_path))
+	return work_begin_in(scratch_path);
+}
+
+bool work_begin_in(const char *path)
+{
+	if (work_open(path))
 		return false;
 	if (!store->read_only)
 		return true;

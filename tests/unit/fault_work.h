@@ -31,7 +31,7 @@ struct done {
 	_Atomic bool other_made, other_removing, other_removed;
 	_Atomic bool large;            /* a record longer than a segment */
 	_Atomic bool many;             /* MANY_EACH messages in each of MANY queues */
-	bool rotten;                   /* something was, before it all, that costs no message: one place of damage */
+	unsigned rotten;               /* places of damage that were there before it all, and cost no message */
 	bool again;                    /* the topic that was made after the next start */
 	bool opened;
 	bool failed;                   /* the log had failed in the end */
@@ -62,6 +62,7 @@ void work_many(void);
 
 /* Parts of them. work_begin() is false when there is no store to write to. */
 bool work_begin(void);
+bool work_begin_in(const char *path);  /* in a directory that store_open() is to make */
 void work_finish(void);
 int work_open(const char *path);
 void work_close(void);
@@ -81,6 +82,10 @@ void work_check(const char *when);
 void work_check_start(const char *when);
 /* The same of the store in LEFT alone, on a sound disk; takes it away. */
 void work_check_left(const char *left, const char *when);
+/* Of the open store: what was acknowledged of each topic. */
+void work_check_topics(const char *when);
+/* Nobody waited in vain, nothing is left open, no failed sync was tried again. */
+void work_check_end(const char *when);
 /* Of the open store, whose log has failed: it says so wherever it is asked, and reads go on. */
 void work_check_failed(void);
 

@@ -3,8 +3,8 @@
  * Every place in store/ that asks something of the disk, of memory or of the system is made to fail, with each error that it can meet:
  * the first, a middle and the last time that a story comes to it; in long runs (MQFS_TEST_LONG=1) every time, in every story.
  *
- * The list of places is the linker's (site.h). One that no story comes to fails the test; so does one of the system's calls that the list does
- * not know. Places that only a failure leads to fail as well, behind that failure. MQFS_TEST_SITE=supply.c:94 runs that one only.
+ * The list of places is the linker's (site.h). One that no story comes to fails the test. Places that only a failure leads to fail as
+ * well, behind that failure. MQFS_TEST_SITE=supply.c:94 runs that one only, MQFS_TEST_TELL=1 tells of each run.
  */
 #include "fault_story.h"
 #include "log.h"
@@ -98,6 +98,9 @@ static const struct {
 	{"getrandom", {EIO, EINTR}},
 };
 
+/* Files that open others to read them only. */
+static const char *const readers[] = {"raw.c", "scan.c", "index.c", "check_log.c", NULL};
+
 static const int *errors_of(const struct site *s)
 {
 	for (size_t n = 0; n < sizeof calls / sizeof *calls; n++)
@@ -129,7 +132,7 @@ static const char *describe(const struct story *story, const struct fault *f, co
 static bool may_be_final(const struct fault *f)
 {
 	static const char *const syncs[] = {"disk_sync_directory", "disk_replace", "fsync", "fdatasync", "pwritev", NULL};
-	static const char *const log_files[] = {"log.c", "segment.c", "supply.c", "disk_directory.c", NULL};
+	static const char *const log_files[] = {"log.c", "raw.c", "segment.c", "supply.c", "disk_directory.c", NULL};
 	const char *file = file_of(f->site);
 
 	if (is_one_of(f->site->call, syncs))
@@ -226,6 +229,8 @@ static void fail_site(const struct story *story, size_t n, bool each)
 
 	for (const int *error = errors_of(f.site); *error; error++) {
 		f.error = *error;
+		if ((f.error == ENOSPC || f.error == EDQUOT) && is_one_of(file_of(f.site), readers))
+			continue;
 		for (f.nth = 1; f.nth <= last; f.nth = each || f.nth == last ? f.nth + 1 : f.nth < (last + 1) / 2 ? (last + 1) / 2 : last) {
 			known[n].failed += run(story, &f, NULL);
 			runs++;
@@ -267,7 +272,7 @@ Test(fault_sites, every_call_that_can_fail_has_failed_and_nothing_was_lost)
 {
 	const char *asked = getenv("MQFS_TEST_LONG");
 	bool all = asked && !strcmp(asked, "1");
-	size_t failed = 0;
+	size_t failed = 0, missing = 0;
 
 	cr_assert_leq(site_count(), SITES_MAX);
 	for (size_t n = 0; n < story_count; n++)
@@ -277,9 +282,10 @@ Test(fault_sites, every_call_that_can_fail_has_failed_and_nothing_was_lost)
 			fail_behind(n);
 	for (size_t n = 0; n < site_count(); n++) {
 		failed += known[n].failed > 0;
+		missing += !known[n].failed && is_wanted(__start_sites[n]);
 		if (!known[n].failed && is_wanted(__start_sites[n]))
 			fprintf(stderr, "never failed: %s:%d %s\n", file_of(__start_sites[n]), __start_sites[n]->line, __start_sites[n]->call);
 	}
 	fprintf(stderr, "%zu of %zu call sites failed, in %ld runs\n", failed, site_count(), runs);
-	cr_assert(getenv("MQFS_TEST_SITE") || failed == site_count());
+	cr_assert_eq(missing, 0);
 }
