@@ -173,15 +173,17 @@ static pid_t fork_flood(int count)
 
 Test(listen, when_descriptors_run_out_the_silent_make_room)
 {
-	struct rlimit files;
+	struct rlimit files, before;
 	pid_t pid = fork_flood(500);
 	int status;
 
-	getrlimit(RLIMIT_NOFILE, &files);
+	getrlimit(RLIMIT_NOFILE, &before);
+	files = before;
 	files.rlim_cur = (rlim_t)open_files() + 8;
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_expect_eq(status, 0, "b does not get in");
+	setrlimit(RLIMIT_NOFILE, &before);
 	link_close(called());
 }
 
