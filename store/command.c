@@ -96,7 +96,8 @@ static void followed(struct follower *f, int err)
 static int log_command(struct store *s, struct command *c, struct topic *t)
 {
 	struct iovec iov = {c->body, c->length};
-	struct append a = {.type = c->type, .topic = t, .command = c, .iov = &iov, .iovcnt = 1, .uid = c->uid, .pid = c->pid};
+	struct append a = {.type = c->type, .topic = t, .command = c, .iov = &iov, .iovcnt = 1, .uid = c->uid, .pid = c->pid,
+		.relief = c->relief};
 	int err;
 
 	if (atomic_load(&s->stopping))

@@ -31,6 +31,7 @@
 #define STATE_ROOM (64u << 10)         /* bytes of each segment that only state records may take, so that a full disk can be relieved */
 #define STATE_PART 4u                  /* and this part of small segments */
 
+/* The room that is kept for state records. */
 static uint64_t state_room(const struct log *l)
 {
 	uint64_t part = l->settings.segment_size / STATE_PART;
@@ -214,10 +215,19 @@ static bool closed(const struct append *a)
 	return t && (t->closing || t->retired || t->removed);
 }
 
+/* What must be left behind A in its segment. Commands of users take no more than half of the room for state: on a full disk the rest is
+ * for the records that free some of it. */
+static uint64_t room_behind(const struct log *l, const struct append *a)
+{
+	if (a->queue)
+		return state_room(l);
+	return a->own || a->relief ? 0 : state_room(l) / 2;
+}
+
 /* Everything that an append can be refused for. */
 static int admit(struct log *l, const struct append *a, uint64_t size)
 {
-	uint64_t reserved = a->queue ? state_room(l) : 0;
+	uint64_t reserved = room_behind(l, a);
 	int err;
 
 	if (l->failed)

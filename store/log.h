@@ -39,6 +39,7 @@ struct append {
 	int iovcnt;
 	uint32_t uid, pid;
 	bool own;                      /* the node's own affair (an epoch, a pair): never refused by log_refuse() */
+	bool relief;                   /* retention's: may take the last of a full disk */
 	/* given by log_append() */
 	uint64_t pos;                  /* of the record */
 	uint64_t end;                  /* behind it: committed once the commit point has reached this */

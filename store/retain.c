@@ -160,7 +160,10 @@ static int move_log(struct store *s)
 	if (log_refusing(s->log))              /* not this node's to move now */
 		return 0;
 	c = command_new_waited();
-	return c ? command_wait(c, store_set_heads(s, c, NULL, 0)) : -ENOMEM;
+	if (!c)
+		return -ENOMEM;
+	c->relief = true;
+	return command_wait(c, store_set_heads(s, c, NULL, 0));
 }
 
 /* What may go once two checkpoints say so. */

@@ -30,7 +30,10 @@ static int send(struct moves *m)
 		return 0;
 	m->count = 0;
 	c = command_new_waited();
-	return c ? command_wait(c, store_set_heads(m->store, c, m->at, count)) : -ENOMEM;
+	if (!c)
+		return -ENOMEM;
+	c->relief = true;
+	return command_wait(c, store_set_heads(m->store, c, m->at, count));
 }
 
 static int move(struct moves *m, struct queue *q, uint64_t head)

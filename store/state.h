@@ -26,6 +26,7 @@ struct command {
 	void (*done)(struct command *c, int err);
 	void *ctx;                     /* the caller's */
 	uint32_t uid, pid;             /* of who asks, for the record */
+	bool relief;                   /* retention asks, which must get on when the disk is full */
 	/* the store's */
 	struct follower follow;
 	uint8_t type;

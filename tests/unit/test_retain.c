@@ -396,6 +396,53 @@ Test(retain, a_full_disk_takes_no_more_than_it_has_to)
 	topic_put(t);
 }
 
+/* The disk has no room for another segment. */
+static void fill_disk(void)
+{
+	struct store_options o;
+	char why[STORE_WHY];
+
+	store_stop(s);
+	store_close(s);
+	store_options_normal(&o);
+	o.segment_size = 256 << 10;
+	cr_assert_eq(store_open_disk(&s, &scratch.disk, scratch_path, &o, why), 0, "%s", why);
+	keeper_stop(s->keeper);
+	scratch.kinds = 1u << CALL_ALLOCATE;
+	scratch.error = -ENOSPC;
+	scratch.stays = true;
+	scratch.fail_any = 1;
+}
+
+Test(retain, users_of_a_full_disk_leave_room_for_what_frees_some)
+{
+	static const char body[BODY];
+	struct iovec iov = {(void *)body, BODY};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1, .flags = RECORD_WRITE};
+	struct topic *t = make("orders", 1);
+	struct place place;
+	char name[TOPIC_NAME_MAX + 1];
+	int made = 0, err = 0;
+
+	set(t, SETTING_RETENTION_SIZE, "100000");
+	topic_put(t);
+	fill_disk();
+	t = topic_find(s, "orders");
+	while ((err = store_append(topic_queue(t, 0), &b, &place)) == 0)
+		;
+	cr_assert_eq(err, -ENOSPC);
+	for (int width = 120; width > 0; width -= 119)         /* to the last byte */
+		for (err = 0; !err; made++) {
+			snprintf(name, sizeof name, "%0*d", width, made);
+			err = DO(store_mkdir(s, c, name, &(struct owner){0, 0, 0755}));
+		}
+	cr_assert_eq(err, -ENOSPC);
+	cr_assert_gt(made, 10);
+	cr_assert_eq(retain_heads(s, now()), 0);
+	cr_assert_leq(retained(t), 100000);
+	topic_put(t);
+}
+
 Test(retain, removed_files_are_gone_or_used_again)
 {
 	struct topic *t = make("orders", 1);
