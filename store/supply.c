@@ -166,7 +166,8 @@ static bool give_way(struct supply *p)
  */
 static int fill(struct supply *p, bool (*keep_going)(void *ctx), void *ctx)
 {
-	void *zeros = calloc(1, PIECE);        /* never touched, so all of it is the kernel's one page of zeros */
+	size_t piece = p->file_size < PIECE ? (size_t)p->file_size : PIECE;
+	void *zeros = calloc(1, piece);        /* never touched, so all of it is the kernel's one page of zeros */
 	uint64_t filled = 0;
 	int err = zeros ? 0 : -ENOMEM;
 
@@ -177,7 +178,7 @@ static int fill(struct supply *p, bool (*keep_going)(void *ctx), void *ctx)
 		p->recycled = false;
 	}
 	while (!err && filled < p->file_size && (keep_going(ctx) || !give_way(p))) {
-		size_t n = p->file_size - filled < PIECE ? (size_t)(p->file_size - filled) : PIECE;
+		size_t n = p->file_size - filled < piece ? (size_t)(p->file_size - filled) : piece;
 		err = disk_write(p->disk, p->filling, zeros, n, filled);
 		if (!err)
 			err = disk_sync(p->disk, p->filling);  /* piece by piece: a commit waits behind one of them at most */
