@@ -15,6 +15,7 @@ int model_init(struct model *m, struct world *w, void (*fail)(void *ctx, const c
 	m->world = w;
 	m->fail = fail;
 	m->ctx = ctx;
+	m->rotten = UINT32_MAX;
 	m->settled = calloc(IDS, sizeof *m->settled);
 	m->pattern = malloc(SHIFTS + BODY_MOST);
 	m->expected = malloc(BODY_MOST);
@@ -74,6 +75,26 @@ int model_intend(struct model *m, const struct intent *i, uint32_t *number)
 	q->longest = i->len > q->longest ? i->len : q->longest;
 	*number = m->count++;
 	return 0;
+}
+
+static bool lasts(const struct intent *i)
+{
+	return i->outcome == ACKED || i->outcome == SETTLED;
+}
+
+bool model_any_proved(struct model *m, uint32_t *number)
+{
+	uint64_t proved = 0;
+
+	for (uint32_t n = m->count; n > 0 && m->count - n < 64; n--)
+		if (lasts(&m->intents[n - 1]) && m->intents[n - 1].committed > proved)
+			proved = m->intents[n - 1].committed;
+	for (int tries = 0; tries < 8 && m->count; tries++) {
+		const struct intent *i = &m->intents[*number = (uint32_t)chance_of(m->world, m->count)];
+		if (lasts(i) && i->end && i->end <= proved)
+			return true;
+	}
+	return false;
 }
 
 static uint32_t message_end(const struct intent *i, uint32_t n)

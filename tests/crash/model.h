@@ -15,6 +15,8 @@
  *   6. topics, their settings, queues, owners and counts are what the acknowledged changes made of them, and at most one change more: the
  *      one that was under way
  *   7. messages go only as retention says
+ *   8. each start's epoch is greater than all before it
+ *   9. bytes that have rotted are never given to a reader, and cost nothing but the record that they were in
  *
  * Errors   a broken rule is told to fail(), which does not return.
  */
@@ -50,6 +52,7 @@ struct intent {
 	bool placed;                   /* offset is known */
 	uint64_t offset;
 	uint64_t end;                  /* log position behind it, 0: not known */
+	uint64_t committed;            /* the commit point when it was asked, which its record carries */
 	int64_t time;                  /* when it was asked */
 };
 
@@ -110,6 +113,8 @@ struct model {
 	uint32_t life;                 /* the first intent that is not settled */
 	struct state_model state;
 	struct change_model open;      /* the change that is under way */
+	struct epoch epoch;            /* of the last start */
+	uint32_t rotten;               /* the append whose bytes have rotted, UINT32_MAX: none */
 	bool free_limit;               /* the store may drop what has limits when the disk is full */
 	struct queue_model queues[IDS][QUEUES];
 	struct settled (*settled)[QUEUES];         /* IDS of them; they only grow */
@@ -142,6 +147,9 @@ void model_change(struct model *m, const struct change_model *c);     /* it is a
 void model_changed(struct model *m, int err);
 void model_name(int name, char to[8]);
 void change_apply(struct state_model *s, const struct change_model *c);
+
+/* An append that is there for good and that a later one, there for good too, proves to be committed; false: found none. */
+bool model_any_proved(struct model *m, uint32_t *number);
 
 /* A reader was given BYTES at C, which moves over those that could be judged. */
 void model_read(struct model *m, struct cursor *c, const uint8_t *bytes, size_t len);

@@ -11,7 +11,7 @@
 
 static bool ended(struct run *r)
 {
-	return r->over || r->disk->stopped || log_failed(r->store->log);
+	return r->over || r->disk->stopped;
 }
 
 static void done_one(struct run *r)
@@ -100,7 +100,7 @@ static void append(struct run *r)
 
 	if (!t)
 		return;
-	i = (struct intent){.topic = t->id, .queue = (uint32_t)chance_of(w, t->count), .messages = 1};
+	i = (struct intent){.topic = t->id, .queue = (uint32_t)chance_of(w, t->count), .messages = 1, .committed = store_committed(r->store)};
 	if (once_in(w, 4))
 		i.messages = 1 + (uint32_t)chance_of(w, 4);
 	i.flags = once_in(w, 8) ? RECORD_PARTIAL : 0;
@@ -168,7 +168,7 @@ static void read_some(struct run *r, struct topic *t, uint32_t n)
 		ssize_t len = reader_read(reader, at.offset, 64 + (size_t)chance_of(r->world, READ_MOST - 64), &s);
 		if (len <= 0 || slice_copy(&s, bytes) || r->disk->stopped) {
 			slice_free(&s);
-			if (len < 0 && len != -ENODATA && r->healthy && !ended(r))
+			if (len < 0 && len != -ENODATA && r->healthy && !ended(r) && !log_failed(r->store->log))
 				model_fail(&r->model, "queue %" PRIu64 "/%u cannot be read at %" PRIu64 ": %s", t->id, n, at.offset, strerror((int)-len));
 			break;
 		}

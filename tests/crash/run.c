@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define KiB ((uint64_t)1 << 10)
+#define ROOMY ((uint64_t)1 << 30)      /* bytes of a disk with room */
 #define LIVES 40                       /* of a run, at most */
 #define NAMES_MANY 100                 /* files with which a run ends: what is large is slow to look at */
 #define THINGS 60                      /* done in a life, at most */
@@ -22,7 +23,7 @@ const char *const branch_names[BRANCHES] = {
 	[TAIL_WRITTEN_AGAIN] = "valid tails written again", [HEAD_WRITTEN_AGAIN] = "segment headers written again",
 	[SEGMENT_TO_LOST] = "segments moved to lost/ or dropped", [INDEX_MADE_AGAIN] = "indexes made again", [OPENED_READ_ONLY] = "starts for reading only",
 	[CRASHED_AT_START] = "crashes during a start", [KILLED] = "kills", [POWER_CUT] = "power cuts", [CACHE_DROPPED] = "caches dropped",
-	[SYNC_FAILED] = "failed syncs", [WRITE_FAILED] = "failed logs", [DISK_FULL] = "appends refused on a full disk", [CLOSED] = "clean ends",
+	[SYNC_FAILED] = "failed syncs", [WRITE_FAILED] = "failed logs", [DISK_FULL] = "appends refused on a full disk", [BYTES_ROTTED] = "records that rotted", [CHECKPOINT_ROTTED] = "newest checkpoints that rotted", [CLOSED] = "clean ends",
 	[SEGMENT_SEALED] = "segments sealed", [SEGMENT_RECYCLED] = "segments recycled", [SEGMENT_PREPARED] = "prepared segments taken",
 	[SEGMENT_REMOVED] = "segments removed", [CHECKPOINT_MADE] = "checkpoints made", [RESERVE_RELEASED] = "reserves released",
 	[TIMED_OUT] = "followers timed out",
@@ -132,12 +133,15 @@ static void say(void *ctx, int priority, const char *text)
 
 	(void)priority;
 	run_say(r, "  store: %s", text);
-	if (strstr(text, "are in lost/"))
+	if (strstr(text, "are in lost/")) {
 		meet(r, TAIL_CUT);
+		if (r->clean)
+			model_fail(&r->model, "it was closed, and the store finds a torn tail");
+	}
 	if (strstr(text, "made the index"))
 		meet(r, INDEX_MADE_AGAIN);
 	/* A segment whose index went, and that did not go itself before the crash, is whole; its index is made again. */
-	if (strstr(text, "damage at log position") && !strstr(text, "index") && !r->disk->stopped)
+	if (strstr(text, "damage at log position") && !strstr(text, "index") && !r->disk->stopped && !r->rotten)
 		model_fail(&r->model, "nothing has rotted, and the store finds %s", text);
 }
 
@@ -178,6 +182,7 @@ static struct store *start(struct run *r, struct simdisk *d)
 		simdisk_each(d, say_file, r);
 	err = store_open_disk(&s, &d->disk, "simulated", &o, why);
 	r->phase = RUNNING;
+	r->clean = false;
 	if (err && !d->stopped) {
 		run_say(r, "the store does not start: %s (%s)", why, strerror(-err));
 		if (r->healthy)
@@ -208,13 +213,22 @@ static void count_state(struct run *r, struct simdisk *d)
 static void check(struct run *r, struct store *s, struct simdisk *d)
 {
 	uint64_t crash_at = d->crash_at;
+	unsigned near = d->crash_near;
 
 	if (d->stopped)
 		return;
+	d->crash_near = 0;
 	d->crash_at = 0;                       /* nothing is read of a disk that has stopped */
 	model_check(&r->model, s, s->read_only);
+	d->crash_near = near;
 	d->crash_at = crash_at && crash_at <= d->calls ? d->calls + 1 : crash_at;
 	run_say(r, "all that has to be there is there");
+}
+
+static void calm(struct simdisk *d)
+{
+	d->sync_fails = d->sync_hangs = d->write_fails = d->write_short = 0;
+	d->budget = ROOMY;
 }
 
 static struct simdisk *copy_of(struct run *r, const struct simdisk *d)
@@ -299,23 +313,79 @@ static void look_at(struct run *r, struct simdisk *d)
 	simdisk_free(d);
 }
 
+static void newest(void *ctx, const char *path, uint64_t size)
+{
+	struct sim_name *to = ctx;
+
+	(void)size;
+	if (!strncmp(path, "checkpoint/", 11) && !strstr(path, ".new") && strcmp(path, to->path) > 0)
+		strcpy(to->path, path);
+}
+
+/* A bit of the newest checkpoint, or of the body of a record that is proved to be committed. */
+static void rot(struct run *r, struct simdisk *d)
+{
+	struct sim_name checkpoint = {0};
+	struct model *m = &r->model;
+	const char *path;
+	uint32_t number;
+	uint64_t at;
+
+	if (once_in(r->world, 3)) {
+		simdisk_each(d, newest, &checkpoint);
+		if (*checkpoint.path && !simdisk_flip(d, checkpoint.path, chance_of(r->world, 100))) {
+			run_say(r, "%s rots", checkpoint.path);
+			meet(r, CHECKPOINT_ROTTED);
+			r->rotten = true;
+		}
+	} else if (model_any_proved(m, &number)) {
+		model_body(m, number, m->expected);
+		path = simdisk_find(d, "log/0", m->expected, m->intents[number].len, &at);
+		if (path && !simdisk_flip(d, path, at + chance_of(r->world, m->intents[number].len))) {
+			run_say(r, "append %u rots in %s", number, path);
+			meet(r, BYTES_ROTTED);
+			r->rotten = true;
+			m->rotten = number;
+		}
+	}
+}
+
+/* One start, and no crash. */
+static void look_at_rotten(struct run *r)
+{
+	struct simdisk *d = copy_of(r, r->disk);
+	struct store *s;
+
+	power_cut(r, d);
+	rot(r, d);
+	count_state(r, d);
+	s = start(r, d);
+	if (s)
+		check(r, s, d);
+	end(r, s, d);
+	simdisk_free(d);
+	r->rotten = false;
+}
+
+/* No trouble in the images: what is left must do. */
 static void look_at_images(struct run *r)
 {
 	int images = (int)chance_of(r->world, IMAGES + 1);
 
+	calm(r->disk);
+
 	for (int n = 0; n < images; n++) {
 		struct model_save *save;
 		bool healthy = r->healthy;
-		struct simdisk *d;
 
 		run_say(r, "---- another image: what if");
 		if (model_save(&r->model, &save))
 			model_fail(&r->model, "out of memory");
-		d = left_of(r, r->disk);
-		d->sync_fails = d->sync_hangs = d->write_fails = d->write_short = 0;
-		d->budget = UINT64_MAX / 2;
 		r->healthy = true;
-		look_at(r, d);
+		if (once_in(r->world, 6))
+			look_at_rotten(r);
+		else
+			look_at(r, left_of(r, r->disk));
 		r->healthy = healthy;
 		model_restore(&r->model, save);
 	}
@@ -326,16 +396,15 @@ static void look_at_images(struct run *r)
 
 static void make_trouble(struct run *r, struct simdisk *d)
 {
-	d->sync_fails = d->sync_hangs = d->write_fails = d->write_short = 0;
-	d->budget = (uint64_t)1 << 30;
+	calm(d);
 	r->healthy = true;
 	switch (chance_of(r->world, 8)) {
 	case 0:
-		d->sync_fails = 20 + (unsigned)chance_of(r->world, 100);
+		d->sync_fails = 4 + (unsigned)chance_of(r->world, 60);
 		r->healthy = false;
 		break;
 	case 1:
-		d->write_fails = 100;
+		d->write_fails = 20 + (unsigned)chance_of(r->world, 100);
 		r->healthy = false;
 		break;
 	case 2:
@@ -380,14 +449,14 @@ static void live(struct run *r)
 	programs_join(r);
 	if (r->disk->failed)
 		meet(r, SYNC_FAILED);
-	if (!r->disk->stopped && log_failed(r->store->log)) {
+	if (!r->disk->stopped && log_failed(r->store->log))
 		meet(r, WRITE_FAILED);
-		run_say(r, "the log has failed");
-	}
 }
 
 static void close_store(struct run *r)
 {
+	bool sound = r->store->log && !log_failed(r->store->log);
+
 	if (!r->disk->stopped && once_in(r->world, 3)) {
 		run_say(r, "the store is closed");
 	} else if (!r->disk->stopped && once_in(r->world, 2)) {
@@ -400,6 +469,7 @@ static void close_store(struct run *r)
 	r->store = NULL;
 	if (!r->disk->stopped)
 		meet(r, CLOSED);
+	r->clean = sound && !r->disk->stopped;
 }
 
 static void one_life(struct run *r)
@@ -407,6 +477,7 @@ static void one_life(struct run *r)
 	struct simdisk *d = r->disk;
 
 	make_trouble(r, d);
+	d->crash_near = once_in(r->world, 2) ? 30 : 0;
 	d->crash_at = once_in(r->world, 5) ? 0 : 1 + chance_of(r->world, once_in(r->world, 4) ? START_CALLS : 400);
 	run_say(r, "======== a start");
 	r->store = start(r, d);

@@ -22,7 +22,7 @@
 enum branch {
 	STORE_MADE, STORE_ADOPTED, STORE_ROLLED, CHECKPOINT_LOADED, LOG_REPLAYED, TAIL_CUT, TAIL_ZEROED, TAIL_WRITTEN_AGAIN, HEAD_WRITTEN_AGAIN,
 	SEGMENT_TO_LOST, INDEX_MADE_AGAIN, OPENED_READ_ONLY, CRASHED_AT_START, KILLED, POWER_CUT, CACHE_DROPPED, SYNC_FAILED, WRITE_FAILED,
-	DISK_FULL, CLOSED, SEGMENT_SEALED, SEGMENT_RECYCLED, SEGMENT_PREPARED, SEGMENT_REMOVED, CHECKPOINT_MADE, RESERVE_RELEASED, TIMED_OUT,
+	DISK_FULL, BYTES_ROTTED, CHECKPOINT_ROTTED, CLOSED, SEGMENT_SEALED, SEGMENT_RECYCLED, SEGMENT_PREPARED, SEGMENT_REMOVED, CHECKPOINT_MADE, RESERVE_RELEASED, TIMED_OUT,
 	BRANCHES
 };
 extern const char *const branch_names[BRANCHES];
@@ -47,6 +47,8 @@ struct run {
 	void *ctx;
 	/* of this life */
 	bool over;                     /* the programs end */
+	bool clean;                    /* what the last one left was closed, and nothing has happened to it since */
+	bool rotten;                   /* something has rotted in this image */
 	bool healthy;                  /* no faults, and room on the disk: it has to start, and to take appends */
 	struct fiber *programs[PROGRAMS];
 	int left;                      /* things to be done before the life ends */

@@ -142,6 +142,8 @@ static int change(struct simdisk *d, const char *from, const char *to, struct si
 	strcpy(c->from, from);
 	strcpy(c->to, to);
 	make_change(&d->now, c);
+	if (once_in(d->world, d->crash_near))
+		d->crash_at = d->calls + 1 + chance_of(d->world, 4);
 	return 0;
 }
 
@@ -608,6 +610,7 @@ void simdisk_start(struct simdisk *d)
 {
 	d->stopped = false;
 	d->calls = d->crash_at = 0;
+	d->crash_near = 0;
 }
 
 /* ---- what is left ---- */
@@ -774,6 +777,23 @@ void simdisk_remove(struct simdisk *d, const char *path)
 	if (n)
 		take_out(&d->durable, n);
 	count_blocks(d);
+}
+
+int simdisk_flip(struct simdisk *d, const char *path, uint64_t at)
+{
+	struct sim_name *n = find(&d->now, path);
+
+	return n && n->file ? sim_file_flip(n->file, at) : -ENOENT;
+}
+
+const char *simdisk_find(struct simdisk *d, const char *prefix, const void *bytes, size_t len, uint64_t *at)
+{
+	for (int i = 0; i < d->now.count; i++) {
+		const struct sim_name *n = &d->now.at[i];
+		if (n->file && !strncmp(n->path, prefix, strlen(prefix)) && sim_file_find(n->file, bytes, len, at))
+			return n->path;
+	}
+	return NULL;
 }
 
 void simdisk_each(struct simdisk *d, void (*each)(void *ctx, const char *path, uint64_t size), void *ctx)

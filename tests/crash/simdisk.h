@@ -80,6 +80,7 @@ struct simdisk {
 	unsigned write_short;
 	uint64_t calls;                /* that may change something, since simdisk_start() */
 	uint64_t crash_at;             /* the call that crashes; 0: none */
+	unsigned crash_near;           /* once in so many changes of names, one of the next calls crashes; 0: never */
 	bool stopped;
 	uint64_t failed;               /* syncs that were made to fail */
 	/* Told of each call that works, before it does: for the story, and to count. */
@@ -111,6 +112,10 @@ uint64_t simdisk_hash(struct simdisk *d);
 void simdisk_stop(struct simdisk *d);
 /* Removes a file, durably: what a person did while no process was there. */
 void simdisk_remove(struct simdisk *d, const char *path);
+/* A byte rots. No process is there, and the cache has nothing that the disk has not. -ENOENT. */
+int simdisk_flip(struct simdisk *d, const char *path, uint64_t at);
+/* Finds LEN bytes in the files whose names begin with PREFIX; NULL: they are in none. */
+const char *simdisk_find(struct simdisk *d, const char *prefix, const void *bytes, size_t len, uint64_t *at);
 /* Calls EACH for the names of all files. */
 void simdisk_each(struct simdisk *d, void (*each)(void *ctx, const char *path, uint64_t size), void *ctx);
 

@@ -333,6 +333,27 @@ void sim_file_unmap(const void *at)
 		free(b);
 }
 
+int sim_file_flip(struct sim_file *f, uint64_t at)
+{
+	int err = own(&f->disk, at + 1);
+
+	if (!err) {
+		f->disk.bytes->at[at] ^= 0x10;
+		share(&f->cache, &f->disk);
+	}
+	return err;
+}
+
+bool sim_file_find(const struct sim_file *f, const void *bytes, size_t len, uint64_t *at)
+{
+	const struct sim_bytes *b = f->cache.bytes;
+	const uint8_t *there = b ? memmem(b->at, b->room, bytes, len) : NULL;
+
+	if (there)
+		*at = (uint64_t)(there - b->at);
+	return there;
+}
+
 static uint64_t side_hash(const struct sim_side *side)
 {
 	uint64_t of[3] = {side->size, side->blocks, 0};

@@ -70,6 +70,10 @@ int sim_file_drop_cache(struct sim_file *f);
 /* Bytes that stay in place while they are mapped. */
 int sim_file_map(struct sim_file *f, size_t len, const void **at);
 void sim_file_unmap(const void *at);
+/* A byte that the disk changes by itself. There must be no writes left. */
+int sim_file_flip(struct sim_file *f, uint64_t at);
+/* Where LEN bytes stand in the cache; false: nowhere. */
+bool sim_file_find(const struct sim_file *f, const void *bytes, size_t len, uint64_t *at);
 uint64_t sim_file_hash(struct sim_file *f);
 
 #endif
