@@ -58,11 +58,9 @@ static inline void refused(void *ctx, const char *address, const char *reason, u
 	pthread_mutex_unlock(&us.lock);
 }
 
-static int64_t handshake;                /* ns that one may take, set before start(); 0: as usual */
-
 static inline void start(void)
 {
-	const struct listen_handlers handlers = {accepted, refused, NULL, handshake};
+	const struct listen_handlers handlers = {accepted, refused, NULL, 0};
 
 	cluster_keys_init();
 	us.tls = tls_of("us", "a");

@@ -187,17 +187,16 @@ Test(listen, when_descriptors_run_out_the_silent_make_room)
 	link_close(called());
 }
 
-static void start_hasty(void)
+Test(listen, who_dawdles_is_cut_off)
 {
-	handshake = 100000000;
-	start();
-}
-
-Test(listen, who_dawdles_is_cut_off, .init = start_hasty)
-{
-	int silent = dial(), begun = dial();
+	const struct listen_handlers hasty = {accepted, refused, NULL, 100000000};
+	int silent, begun;
 	char byte;
 
+	listen_stop(us.listener);
+	cr_assert_eq(listen_start(&us.listener, us.tls, us.address, &hasty, why), 0, "%s", why);
+	silent = dial();
+	begun = dial();
 	cr_assert_eq(write(begun, "\x16\x03\x01\x02", 4), 4);
 	refused_at_least(2);
 	refused_with("the handshake took too long");
