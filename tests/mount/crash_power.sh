@@ -5,6 +5,7 @@
 # And the other way round: a store whose syncs do nothing (eatmydata) is seen to lose messages by the same cuts and checks.
 #
 # MQFS_CUTS=N     cuts on each file system; 5 by default, 100 in long runs
+# MQFS_FS=xfs     on this one only
 # MQFS_SEED=N     of the moments and kinds of cuts; the load's own timing is what it is
 . "$(dirname "$0")/../crash/real.sh"
 . "$(dirname "$0")/lib.sh"
@@ -55,7 +56,7 @@ cut_start()
 	disk_again
 }
 
-for fs in ext4 xfs; do
+for fs in ${MQFS_FS:-ext4 xfs}; do
 	disk_make $fs
 	: > "$DIR/checks"
 	for ((cut = 0; cut < cuts; cut++)); do
