@@ -261,10 +261,8 @@ int checkpoint_write(struct store *s, struct checkpoint_info *info)
 		goto done;
 	name_of(name, info->pos);
 	err = disk_replace(s->disk, name, bytes, info->size, 0600);
-	if (err == -ENOSPC || err == -EDQUOT) {
-		reserve_release(s);
+	while ((err == -ENOSPC || err == -EDQUOT) && reserve_release(s) == 0)
 		err = disk_replace(s->disk, name, bytes, info->size, 0600);
-	}
 done:
 	free(bytes);
 	return err;

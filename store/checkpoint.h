@@ -43,6 +43,7 @@ uint64_t checkpoint_size(struct store *s);
 
 /* Room for two of them is kept on the disk as the file "reserve", so that retention works when the disk is full. */
 int reserve_keep(struct store *s, uint64_t bytes);
-void reserve_release(struct store *s);
+/* A part of it, for what has met a full disk and is tried again then. -ENOENT: nothing is left. */
+int reserve_release(struct store *s);
 
 #endif

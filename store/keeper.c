@@ -88,7 +88,6 @@ int keeper_checkpoint(struct keeper *k)
 	k->checkpoint_pos = info.pos;
 	k->checkpoint_time = wall_clock();
 	k->due = info.pos + checkpoint_distance(k->store);
-	keep_reserve(k);
 	return checkpoint_prune(k->store, 2);
 }
 
@@ -166,6 +165,7 @@ static bool look(struct keeper *k)
 	k->seen_before = k->seen;
 	k->seen = end;
 	prepare(k);                    /* first: a segment under full load is full in a tenth of a second */
+	keep_reserve(k);
 	tell(k, SEAL, seal_committed(s));
 	if (s->applied >= k->due)
 		checkpoint(k);
@@ -204,7 +204,6 @@ static void *keeper(void *arg)
 {
 	struct keeper *k = arg;
 
-	keep_reserve(k);
 	for (;;) {
 		bool again = look(k);
 		int64_t deadline = next_look(k, again);

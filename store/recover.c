@@ -197,10 +197,8 @@ int recover(struct store *s, struct recovered *r, char why[STORE_WHY])
 	r->committed = v.committed;
 	if (!r->read_only) {
 		tail = v.unreadable_tail ? -EIO : tail_cut(&v);
-		if (tail == -ENOSPC || tail == -EDQUOT) {
-			reserve_release(s);      /* the keeper makes it again, once there is room */
-			tail = tail_cut(&v);
-		}
+		while ((tail == -ENOSPC || tail == -EDQUOT) && reserve_release(s) == 0)
+			tail = tail_cut(&v);     /* the keeper makes the reserve again, once there is room */
 		if (!tail)
 			tail = tail_make_durable(&v);
 		if (tail) {

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 
 #define RESERVE "reserve"
+#define PARTS 8                        /* in which it is released */
+#define LEAST (64u << 10)              /* bytes of a part */
 
 /* Blocks, not the size, tell how much is really there: an allocation that failed may have made the file longer. */
 int reserve_keep(struct store *s, uint64_t bytes)
@@ -21,8 +23,23 @@ int reserve_keep(struct store *s, uint64_t bytes)
 	return err;
 }
 
-void reserve_release(struct store *s)
+/* All of it at once would be gone with the first who asks: whoever fills the disk takes what an index or a checkpoint leaves of it. */
+int reserve_release(struct store *s)
 {
-	/* Nothing can be done about a failure: what follows meets the full disk. */
-	disk_unlink(s->disk, RESERVE);
+	struct stat st;
+	uint64_t there, part;
+	int fd, err = disk_stat(s->disk, RESERVE, &st);
+
+	if (err)
+		return err;
+	there = (uint64_t)st.st_blocks * 512;
+	part = there / PARTS > LEAST ? there / PARTS : LEAST;
+	if (there <= part)
+		return disk_unlink(s->disk, RESERVE);
+	fd = disk_open(s->disk, RESERVE, O_RDWR, 0);
+	if (fd < 0)
+		return fd;
+	err = disk_truncate(s->disk, fd, there - part);
+	disk_close(s->disk, fd);
+	return err;
 }

@@ -7,16 +7,14 @@
 #include <inttypes.h>
 #include <syslog.h>
 
-/* A full disk must not keep segments from being sealed, or none could go: the room for it is in the reserve, which the next
- * checkpoint fills up again. */
+/* A full disk must not keep segments from being sealed, or none could go: the room for it is in the reserve, which the
+ * keeper fills up again. */
 static int write_index(struct store *s, struct segment *seg, int64_t last_time, struct runs *runs)
 {
 	int err = index_write(s->disk, s->id.secret, seg->head.base, seg->end, last_time, runs);
 
-	if (err == -ENOSPC || err == -EDQUOT) {
-		reserve_release(s);
+	while ((err == -ENOSPC || err == -EDQUOT) && reserve_release(s) == 0)
 		err = index_write(s->disk, s->id.secret, seg->head.base, seg->end, last_time, runs);
-	}
 	return err;
 }
 

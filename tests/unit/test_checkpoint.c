@@ -362,6 +362,10 @@ Test(checkpoint, a_full_disk_gives_its_reserve_to_it)
 	scratch.error = -ENOSPC;
 	scratch.fail[CALL_PWRITEV] = 1;
 	cr_assert_eq(checkpoint_write(&a, &info), 0);
+	cr_assert_eq(disk_stat(&scratch.disk, "reserve", &st), 0);
+	cr_assert_lt(st.st_blocks * 512, 100000, "all that it needs, and no more");
+	scratch.fail[CALL_PWRITEV] = 1;
+	cr_assert_eq(checkpoint_write(&a, &info), 0);
 	cr_assert_eq(disk_stat(&scratch.disk, "reserve", &st), -ENOENT);
 	cr_assert_eq(reserve_keep(&a, 100000), 0);
 	cr_assert_eq(disk_stat(&scratch.disk, "reserve", &st), 0);
