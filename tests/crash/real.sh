@@ -29,7 +29,7 @@ new_history()
 # Small segments and checkpoints, so that all that happens to large ones happens in seconds.
 SMALL=segment_size=1M,checkpoint_every=1M
 
-start() { mqfs_start -o $SMALL; }
+start() { mqfs_start -o "$SMALL"; }
 
 # kill -9, if it has not ended by itself
 end()

@@ -17,7 +17,7 @@ truncate -s 48M "$DIR/image"
 mkfs.ext4 -q -F -m 0 -J size=4 "$DIR/image"
 disk_mount "$DIR/image"
 new_history full
-mqfs_start -o $SMALL,retention.free=1M
+mqfs_start -o "$SMALL,retention.free=1M"
 python3 "$SOURCE/tests/crash/real_full.py" "$MNT" "$HISTORY" "$DIR/disk" "$PID" "$times" >&2 || die 'it does not hold'
 must_hold 1
 match 'refusals are counted' $'\nmqfs_[a-z_]*refused[a-z_]* [1-9]' "$(cat "$MNT/.mqfs/metrics.prom")"

@@ -46,7 +46,7 @@ cut_under_load()
 # A cut while the store starts.
 cut_start()
 {
-	"$MQFS" -f -o $SMALL "$STORE" "$MNT" >> "$DIR/mqfs.log" 2>&1 < /dev/null &
+	"$MQFS" -f -o "$SMALL" "$STORE" "$MNT" >> "$DIR/mqfs.log" 2>&1 < /dev/null &
 	PID=$!
 	DAEMONS+=("$PID")
 	sleep "0.0$((RANDOM % 10))"
@@ -57,12 +57,12 @@ cut_start()
 }
 
 for fs in ${MQFS_FS:-ext4 xfs}; do
-	disk_make $fs
+	disk_make "$fs"
 	: > "$DIR/checks"
 	for ((cut = 0; cut < cuts; cut++)); do
 		if [ $((cut % STORE_CUTS)) -eq 0 ]; then
 			[ $cut -eq 0 ] || mqfs_stop
-			new_store $fs.$cut
+			new_store "$fs.$cut"
 			start
 		fi
 		cut_under_load $cut
