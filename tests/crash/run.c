@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "run.h"
+#include "run_part.h"
 #include "parts.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -9,13 +9,9 @@
 #include <string.h>
 
 #define KiB ((uint64_t)1 << 10)
-#define ROOMY ((uint64_t)1 << 30)      /* bytes of a disk with room */
 #define LIVES 40                       /* of a run, at most */
 #define NAMES_MANY 100                 /* files with which a run ends: what is large is slow to look at */
 #define THINGS 60                      /* done in a life, at most */
-#define IMAGES 4                       /* looked at after a crash, at most, besides the one that goes on */
-#define DEPTH 4                        /* starts that are crashed in a row */
-#define START_CALLS 48                 /* of the disk, at a start: about */
 
 const char *const branch_names[BRANCHES] = {
 	[STORE_MADE] = "stores made", [STORE_ADOPTED] = "last segments gone on with", [STORE_ROLLED] = "new segments at start",
@@ -29,7 +25,7 @@ const char *const branch_names[BRANCHES] = {
 	[TIMED_OUT] = "followers timed out",
 };
 
-static void meet(struct run *r, enum branch b)
+void run_meet(struct run *r, enum branch b)
 {
 	r->counts->branches[b]++;
 }
@@ -74,37 +70,37 @@ static void saw_write(struct run *r, const char *path, uint64_t at, uint64_t len
 	if (!is_segment(path))
 		return;
 	if (r->phase == BEGINNING) {           /* the first record of the epoch */
-		meet(r, at ? STORE_ADOPTED : STORE_ROLLED);
+		run_meet(r, at ? STORE_ADOPTED : STORE_ROLLED);
 		r->phase = RUNNING;
 	}
 	if (r->phase != RECOVERY)
 		return;
 	if (at == 0)
-		meet(r, HEAD_WRITTEN_AGAIN);
+		run_meet(r, HEAD_WRITTEN_AGAIN);
 	else if (!strcmp(path, r->read_path) && at == r->read_at && len == r->read_len)
-		meet(r, TAIL_WRITTEN_AGAIN);
+		run_meet(r, TAIL_WRITTEN_AGAIN);
 	else
-		meet(r, TAIL_ZEROED);
+		run_meet(r, TAIL_ZEROED);
 }
 
 static void saw_name(struct run *r, enum sim_call call, const char *path)
 {
 	if (!strcmp(path, "reserve") && call == SIM_UNLINK)
-		meet(r, RESERVE_RELEASED);
+		run_meet(r, RESERVE_RELEASED);
 	if (r->phase == RECOVERY && is_segment(path) && (call == SIM_UNLINK || call == SIM_RENAME))
-		meet(r, SEGMENT_TO_LOST);
+		run_meet(r, SEGMENT_TO_LOST);
 	if (r->phase != RECOVERY && is_segment(path) && call == SIM_RENAME)
-		meet(r, SEGMENT_RECYCLED);
+		run_meet(r, SEGMENT_RECYCLED);
 	if (r->phase != RECOVERY && is_segment(path) && call == SIM_UNLINK)
-		meet(r, SEGMENT_REMOVED);
+		run_meet(r, SEGMENT_REMOVED);
 	if (!strncmp(path, "log/prepared.", 13) && call == SIM_RENAME)
-		meet(r, SEGMENT_PREPARED);
+		run_meet(r, SEGMENT_PREPARED);
 	if (strstr(path, ".index.new") && call == SIM_RENAME)
-		meet(r, SEGMENT_SEALED);
+		run_meet(r, SEGMENT_SEALED);
 	if (!strncmp(path, "checkpoint/", 11) && call == SIM_RENAME)
-		meet(r, CHECKPOINT_MADE);
+		run_meet(r, CHECKPOINT_MADE);
 	if (!strcmp(path, "id.new") && call == SIM_RENAME)
-		meet(r, STORE_MADE);
+		run_meet(r, STORE_MADE);
 }
 
 static void saw(void *ctx, enum sim_call call, const char *path, uint64_t at, uint64_t len)
@@ -134,12 +130,12 @@ static void say(void *ctx, int priority, const char *text)
 	(void)priority;
 	run_say(r, "  store: %s", text);
 	if (strstr(text, "are in lost/")) {
-		meet(r, TAIL_CUT);
+		run_meet(r, TAIL_CUT);
 		if (r->clean)
 			model_fail(&r->model, "it was closed, and the store finds a torn tail");
 	}
 	if (strstr(text, "made the index"))
-		meet(r, INDEX_MADE_AGAIN);
+		run_meet(r, INDEX_MADE_AGAIN);
 	/* A segment whose index went, and that did not go itself before the crash, is whole; its index is made again. */
 	if (strstr(text, "damage at log position") && !strstr(text, "index") && !r->disk->stopped && !r->rotten)
 		model_fail(&r->model, "nothing has rotted, and the store finds %s", text);
@@ -166,8 +162,7 @@ static void say_file(void *ctx, const char *path, uint64_t size)
 	run_say(ctx, "    there is %s of %" PRIu64 " bytes", path, size);
 }
 
-/* NULL when it does not start; then the disk has stopped, or a fault is to blame. */
-static struct store *start(struct run *r, struct simdisk *d)
+struct store *run_start_store(struct run *r, struct simdisk *d)
 {
 	struct store_options o;
 	char why[STORE_WHY];
@@ -192,211 +187,20 @@ static struct store *start(struct run *r, struct simdisk *d)
 	if (err)
 		return NULL;
 	if (s->read_only) {
-		meet(r, OPENED_READ_ONLY);
+		run_meet(r, OPENED_READ_ONLY);
 		if (r->healthy && !d->stopped)
 			model_fail(&r->model, "the store opens for reading only");
 	} else {
-		meet(r, s->base.recovered_bytes ? LOG_REPLAYED : CHECKPOINT_LOADED);
+		run_meet(r, s->base.recovered_bytes ? LOG_REPLAYED : CHECKPOINT_LOADED);
 	}
 	return s;
-}
-
-/* ---- after a crash ---- */
-
-static void count_state(struct run *r, struct simdisk *d)
-{
-	r->counts->states++;
-	if (!r->is_new || r->is_new(r->ctx, simdisk_hash(d)))
-		r->counts->distinct++;
-}
-
-static void check(struct run *r, struct store *s, struct simdisk *d)
-{
-	uint64_t crash_at = d->crash_at;
-	unsigned near = d->crash_near;
-
-	if (d->stopped)
-		return;
-	d->crash_near = 0;
-	d->crash_at = 0;                       /* nothing is read of a disk that has stopped */
-	model_check(&r->model, s, s->read_only);
-	d->crash_near = near;
-	d->crash_at = crash_at && crash_at <= d->calls ? d->calls + 1 : crash_at;
-	run_say(r, "all that has to be there is there");
-}
-
-static void calm(struct simdisk *d)
-{
-	d->sync_fails = d->sync_hangs = d->write_fails = d->write_short = 0;
-	d->budget = ROOMY;
-}
-
-static struct simdisk *copy_of(struct run *r, const struct simdisk *d)
-{
-	struct simdisk *c;
-
-	if (simdisk_clone(d, &c))
-		model_fail(&r->model, "out of memory");
-	simdisk_start(c);
-	return c;
-}
-
-static void power_cut(struct run *r, struct simdisk *d)
-{
-	run_say(r, "the power is cut");
-	meet(r, POWER_CUT);
-	if (simdisk_power_cut(d))
-		model_fail(&r->model, "out of memory");
-}
-
-/* What is left of D when its process is gone. */
-static struct simdisk *left_of(struct run *r, const struct simdisk *d)
-{
-	struct simdisk *left = copy_of(r, d);
-
-	if (!once_in(r->world, 5)) {
-		power_cut(r, left);
-		return left;
-	}
-	run_say(r, "the process is killed");
-	meet(r, KILLED);
-	if (once_in(r->world, 2)) {
-		run_say(r, "the cache is dropped");
-		meet(r, CACHE_DROPPED);
-		if (simdisk_drop_cache(left))
-			model_fail(&r->model, "out of memory");
-	}
-	return left;
-}
-
-static void end(struct run *r, struct store *s, struct simdisk *d)
-{
-	simdisk_stop(d);
-	if (s)
-		store_close(s);
-	(void)r;
-}
-
-/* Starts a store on an image until it is up, through crashes of the start, and checks it. At last the power goes once more: what was
- * shown must be shown again. Takes the image. */
-static void look_at(struct run *r, struct simdisk *d)
-{
-	bool again = once_in(r->world, 2);
-
-	for (int depth = 0;; depth++) {
-		struct simdisk *left;
-		struct store *s;
-
-		count_state(r, d);
-		if (depth < DEPTH && once_in(r->world, 2))
-			d->crash_at = 1 + chance_of(r->world, START_CALLS);
-		s = start(r, d);
-		if (s && d->crash_at && !d->stopped && !again) {
-			end(r, s, d);                  /* it was too late for the crash */
-			s = NULL;
-		}
-		if (s && !d->stopped) {
-			check(r, s, d);
-			again = again && depth < DEPTH;
-			end(r, s, d);
-			if (!again)
-				break;
-			again = false;
-		} else {
-			meet(r, CRASHED_AT_START);
-			end(r, s, d);
-		}
-		left = left_of(r, d);
-		simdisk_free(d);
-		d = left;
-	}
-	simdisk_free(d);
-}
-
-static void newest(void *ctx, const char *path, uint64_t size)
-{
-	struct sim_name *to = ctx;
-
-	(void)size;
-	if (!strncmp(path, "checkpoint/", 11) && !strstr(path, ".new") && strcmp(path, to->path) > 0)
-		strcpy(to->path, path);
-}
-
-/* A bit of the newest checkpoint, or of the body of a record that is proved to be committed. */
-static void rot(struct run *r, struct simdisk *d)
-{
-	struct sim_name checkpoint = {0};
-	struct model *m = &r->model;
-	const char *path;
-	uint32_t number;
-	uint64_t at;
-
-	if (once_in(r->world, 3)) {
-		simdisk_each(d, newest, &checkpoint);
-		if (*checkpoint.path && !simdisk_flip(d, checkpoint.path, chance_of(r->world, 100))) {
-			run_say(r, "%s rots", checkpoint.path);
-			meet(r, CHECKPOINT_ROTTED);
-			r->rotten = true;
-		}
-	} else if (model_any_proved(m, &number)) {
-		model_body(m, number, m->expected);
-		path = simdisk_find(d, "log/0", m->expected, m->intents[number].len, &at);
-		if (path && !simdisk_flip(d, path, at + chance_of(r->world, m->intents[number].len))) {
-			run_say(r, "append %u rots in %s", number, path);
-			meet(r, BYTES_ROTTED);
-			r->rotten = true;
-			m->rotten = number;
-		}
-	}
-}
-
-/* One start, and no crash. */
-static void look_at_rotten(struct run *r)
-{
-	struct simdisk *d = copy_of(r, r->disk);
-	struct store *s;
-
-	power_cut(r, d);
-	rot(r, d);
-	count_state(r, d);
-	s = start(r, d);
-	if (s)
-		check(r, s, d);
-	end(r, s, d);
-	simdisk_free(d);
-	r->rotten = false;
-}
-
-/* No trouble in the images: what is left must do. */
-static void look_at_images(struct run *r)
-{
-	int images = (int)chance_of(r->world, IMAGES + 1);
-
-	calm(r->disk);
-
-	for (int n = 0; n < images; n++) {
-		struct model_save *save;
-		bool healthy = r->healthy;
-
-		run_say(r, "---- another image: what if");
-		if (model_save(&r->model, &save))
-			model_fail(&r->model, "out of memory");
-		r->healthy = true;
-		if (once_in(r->world, 6))
-			look_at_rotten(r);
-		else
-			look_at(r, left_of(r, r->disk));
-		r->healthy = healthy;
-		model_restore(&r->model, save);
-	}
-	run_say(r, "---- on with the run");
 }
 
 /* ---- lives ---- */
 
 static void make_trouble(struct run *r, struct simdisk *d)
 {
-	calm(d);
+	run_calm(d);
 	r->healthy = true;
 	switch (chance_of(r->world, 8)) {
 	case 0:
@@ -448,9 +252,9 @@ static void live(struct run *r)
 	programs_start(r);
 	programs_join(r);
 	if (r->disk->failed)
-		meet(r, SYNC_FAILED);
+		run_meet(r, SYNC_FAILED);
 	if (!r->disk->stopped && log_failed(r->store->log))
-		meet(r, WRITE_FAILED);
+		run_meet(r, WRITE_FAILED);
 }
 
 static void close_store(struct run *r)
@@ -468,7 +272,7 @@ static void close_store(struct run *r)
 	store_close(r->store);
 	r->store = NULL;
 	if (!r->disk->stopped)
-		meet(r, CLOSED);
+		run_meet(r, CLOSED);
 	r->clean = sound && !r->disk->stopped;
 }
 
@@ -480,27 +284,27 @@ static void one_life(struct run *r)
 	d->crash_near = once_in(r->world, 2) ? 30 : 0;
 	d->crash_at = once_in(r->world, 5) ? 0 : 1 + chance_of(r->world, once_in(r->world, 4) ? START_CALLS : 400);
 	run_say(r, "======== a start");
-	r->store = start(r, d);
+	r->store = run_start_store(r, d);
 	if (r->store && !d->stopped) {
-		check(r, r->store, d);
+		run_check(r, r->store, d);
 		if (!r->store->read_only)
 			live(r);
 		close_store(r);
 	} else {
-		meet(r, CRASHED_AT_START);
-		end(r, r->store, d);
+		run_meet(r, CRASHED_AT_START);
+		run_end_store(r->store, d);
 		r->store = NULL;
 	}
 	r->counts->calls += d->calls;
 	if (d->stopped) {
 		r->counts->crashes++;
-		look_at_images(r);
+		run_look_at_images(r);
 	}
-	r->disk = d->stopped ? left_of(r, d) : copy_of(r, d);
+	r->disk = d->stopped ? run_left(r, d) : run_copy(r, d);
 	simdisk_free(d);
 	if (once_in(r->world, 4))
 		clear_lost(r->disk);
-	count_state(r, r->disk);
+	run_count_state(r, r->disk);
 }
 
 int run_seed(struct run *r)

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a crash leaves: images of it, the starts on them, and what these show. */
+#include "run_part.h"
+#include "parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define ROOMY ((uint64_t)1 << 30)      /* bytes of a disk with room */
+#define IMAGES 4                       /* looked at after a crash, at most, besides the one that goes on */
+#define DEPTH 4                        /* starts that are crashed in a row */
+
+void run_count_state(struct run *r, struct simdisk *d)
+{
+	r->counts->states++;
+	if (!r->is_new || r->is_new(r->ctx, simdisk_hash(d)))
+		r->counts->distinct++;
+}
+
+void run_check(struct run *r, struct store *s, struct simdisk *d)
+{
+	uint64_t crash_at = d->crash_at;
+	unsigned near = d->crash_near;
+
+	if (d->stopped)
+		return;
+	d->crash_near = 0;
+	d->crash_at = 0;                       /* nothing is read of a disk that has stopped */
+	model_check(&r->model, s, s->read_only);
+	d->crash_near = near;
+	d->crash_at = crash_at && crash_at <= d->calls ? d->calls + 1 : crash_at;
+	run_say(r, "all that has to be there is there");
+}
+
+void run_calm(struct simdisk *d)
+{
+	d->sync_fails = d->sync_hangs = d->write_fails = d->write_short = 0;
+	d->budget = ROOMY;
+}
+
+struct simdisk *run_copy(struct run *r, const struct simdisk *d)
+{
+	struct simdisk *c;
+
+	if (simdisk_clone(d, &c))
+		model_fail(&r->model, "out of memory");
+	simdisk_start(c);
+	return c;
+}
+
+static void power_cut(struct run *r, struct simdisk *d)
+{
+	run_say(r, "the power is cut");
+	run_meet(r, POWER_CUT);
+	if (simdisk_power_cut(d))
+		model_fail(&r->model, "out of memory");
+}
+
+struct simdisk *run_left(struct run *r, const struct simdisk *d)
+{
+	struct simdisk *left = run_copy(r, d);
+
+	if (!once_in(r->world, 5)) {
+		power_cut(r, left);
+		return left;
+	}
+	run_say(r, "the process is killed");
+	run_meet(r, KILLED);
+	if (once_in(r->world, 2)) {
+		run_say(r, "the cache is dropped");
+		run_meet(r, CACHE_DROPPED);
+		if (simdisk_drop_cache(left))
+			model_fail(&r->model, "out of memory");
+	}
+	return left;
+}
+
+void run_end_store(struct store *s, struct simdisk *d)
+{
+	simdisk_stop(d);
+	if (s)
+		store_close(s);
+}
+
+/* Starts a store on an image until it is up, through crashes of the start, and checks it. At last the power goes once more: what was
+ * shown must be shown again. Takes the image. */
+static void look_at(struct run *r, struct simdisk *d)
+{
+	bool again = once_in(r->world, 2);
+
+	for (int depth = 0;; depth++) {
+		struct simdisk *left;
+		struct store *s;
+
+		run_count_state(r, d);
+		if (depth < DEPTH && once_in(r->world, 2))
+			d->crash_at = 1 + chance_of(r->world, START_CALLS);
+		s = run_start_store(r, d);
+		if (s && d->crash_at && !d->stopped && !again) {
+			run_end_store(s, d);                  /* it was too late for the crash */
+			s = NULL;
+		}
+		if (s && !d->stopped) {
+			run_check(r, s, d);
+			again = again && depth < DEPTH;
+			run_end_store(s, d);
+			if (!again)
+				break;
+			again = false;
+		} else {
+			run_meet(r, CRASHED_AT_START);
+			run_end_store(s, d);
+		}
+		left = run_left(r, d);
+		simdisk_free(d);
+		d = left;
+	}
+	simdisk_free(d);
+}
+
+static void newest(void *ctx, const char *path, uint64_t size)
+{
+	struct sim_name *to = ctx;
+
+	(void)size;
+	if (!strncmp(path, "checkpoint/", 11) && !strstr(path, ".new") && strcmp(path, to->path) > 0)
+		strcpy(to->path, path);
+}
+
+/* A bit of the newest checkpoint, or of the body of a record that is proved to be committed. */
+static void rot(struct run *r, struct simdisk *d)
+{
+	struct sim_name checkpoint = {0};
+	struct model *m = &r->model;
+	const char *path;
+	uint32_t number;
+	uint64_t at;
+
+	if (once_in(r->world, 3)) {
+		simdisk_each(d, newest, &checkpoint);
+		if (*checkpoint.path && !simdisk_flip(d, checkpoint.path, chance_of(r->world, 100))) {
+			run_say(r, "%s rots", checkpoint.path);
+			run_meet(r, CHECKPOINT_ROTTED);
+			r->rotten = true;
+		}
+	} else if (model_any_proved(m, &number)) {
+		model_body(m, number, m->expected);
+		path = simdisk_find(d, "log/0", m->expected, m->intents[number].len, &at);
+		if (path && !simdisk_flip(d, path, at + chance_of(r->world, m->intents[number].len))) {
+			run_say(r, "append %u rots in %s", number, path);
+			run_meet(r, BYTES_ROTTED);
+			r->rotten = true;
+			m->rotten = number;
+		}
+	}
+}
+
+/* One start, and no crash. */
+static void look_at_rotten(struct run *r)
+{
+	struct simdisk *d = run_copy(r, r->disk);
+	struct store *s;
+
+	power_cut(r, d);
+	rot(r, d);
+	run_count_state(r, d);
+	s = run_start_store(r, d);
+	if (s)
+		run_check(r, s, d);
+	run_end_store(s, d);
+	simdisk_free(d);
+	r->rotten = false;
+}
+
+/* No trouble in the images: what is left must do. */
+void run_look_at_images(struct run *r)
+{
+	int images = (int)chance_of(r->world, IMAGES + 1);
+
+	run_calm(r->disk);
+
+	for (int n = 0; n < images; n++) {
+		struct model_save *save;
+		bool healthy = r->healthy;
+
+		run_say(r, "---- another image: what if");
+		if (model_save(&r->model, &save))
+			model_fail(&r->model, "out of memory");
+		r->healthy = true;
+		if (once_in(r->world, 6))
+			look_at_rotten(r);
+		else
+			look_at(r, run_left(r, r->disk));
+		r->healthy = healthy;
+		model_restore(&r->model, save);
+	}
+	run_say(r, "---- on with the run");
+}
