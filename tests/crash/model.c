@@ -97,6 +97,18 @@ bool model_any_proved(struct model *m, uint32_t *number)
 	return false;
 }
 
+bool model_is_followed(struct model *m, uint32_t number)
+{
+	const struct intent *i = &m->intents[number];
+
+	for (uint32_t n = m->count; n > 0; n--) {
+		const struct intent *later = &m->intents[n - 1];
+		if (later->topic == i->topic && later->queue == i->queue && lasts(later) && later->offset > i->offset)
+			return true;
+	}
+	return false;
+}
+
 static uint32_t message_end(const struct intent *i, uint32_t n)
 {
 	return (uint32_t)((uint64_t)i->len * (n + 1) / i->messages);

@@ -150,6 +150,8 @@ void change_apply(struct state_model *s, const struct change_model *c);
 
 /* An append that is there for good and that a later one, there for good too, proves to be committed; false: found none. */
 bool model_any_proved(struct model *m, uint32_t *number);
+/* One of its queue behind it is there for good too. */
+bool model_is_followed(struct model *m, uint32_t number);
 
 /* A reader was given BYTES at C, which moves over those that could be judged. */
 void model_read(struct model *m, struct cursor *c, const uint8_t *bytes, size_t len);

@@ -126,7 +126,8 @@ static void newest(void *ctx, const char *path, uint64_t size)
 		strcpy(to->path, path);
 }
 
-/* A bit of the newest checkpoint, or of the body of a record that is proved to be committed. */
+/* A bit of the newest checkpoint, or of a record that is proved to be committed: of its body, or of its header too, when a later record
+ * tells where the queue went on. */
 static void rot(struct run *r, struct simdisk *d)
 {
 	struct sim_name checkpoint = {0};
@@ -145,7 +146,8 @@ static void rot(struct run *r, struct simdisk *d)
 	} else if (model_any_proved(m, &number)) {
 		model_body(m, number, m->expected);
 		path = simdisk_find(d, "log/0", m->expected, m->intents[number].len, &at);
-		if (path && !simdisk_flip(d, path, at + chance_of(r->world, m->intents[number].len))) {
+		uint64_t header = path && once_in(r->world, 2) && model_is_followed(m, number) ? RECORD_HEADER : 0;
+		if (path && !simdisk_flip(d, path, at - header + chance_of(r->world, header ? header : m->intents[number].len))) {
 			run_say(r, "append %u rots in %s", number, path);
 			run_meet(r, BYTES_ROTTED);
 			r->rotten = true;
