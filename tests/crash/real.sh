@@ -26,8 +26,8 @@ new_history()
 	mkdir "$HISTORY"
 }
 
-# Small segments and checkpoints, so that all that happens to large ones happens in seconds.
-SMALL=segment_size=1M,checkpoint_every=1M
+# Small segments and checkpoints, so that all that happens to large ones happens in seconds; and a slow disk is no fault.
+SMALL=segment_size=1M,checkpoint_every=1M,commit_timeout=60s
 
 start() { mqfs_start -o "$SMALL"; }
 

@@ -20,7 +20,7 @@ import time
 from real_check import Broken, Check
 from real_history import Writer
 
-OPTIONS = "segment_size=1M,checkpoint_every=1M,workers=1"
+OPTIONS = "segment_size=1M,checkpoint_every=1M,commit_timeout=60s,workers=1"
 SEGMENTS = 15                   # as many are appended ahead of retention, at most
 BOUND = 60                      # seconds for what takes milliseconds
 CHANGES = ("pwrite", "sync", "rename", "unlink", "truncate", "fallocate", "mkdir", "writev", "umount")

@@ -11,7 +11,7 @@ export FAKETIME_TIMESTAMP_FILE=$DIR/clock FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE
 export ASAN_OPTIONS=verify_asan_link_order=0:${ASAN_OPTIONS:-}
 # The clock is so much ahead. Renamed into place: never half a value.
 jump() { echo "$1" > "$DIR/clock.new"; mv "$DIR/clock.new" "$DIR/clock"; }
-start() { LD_PRELOAD=$clock_library mqfs_start -o sync_delay=1ms "$@"; }
+start() { LD_PRELOAD=$clock_library mqfs_start -o commit_timeout=60s "$@"; }
 now_is() { python3 -c 'import json, sys, time, datetime
 shown = datetime.datetime.fromisoformat(json.load(open(sys.argv[1]))["now"][:26] + "+00:00").timestamp()
 sys.exit(abs(shown - time.time() - float(sys.argv[2])) > 1000)' "$MNT/.mqfs/status.json" "$1"; }

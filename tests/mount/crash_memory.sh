@@ -16,19 +16,20 @@ make_group()
 {
 	local root
 	if root=$(findmnt -n -o TARGET -t cgroup -O memory | head -n 1) && [ -n "$root" ]; then
-		GROUP=$root/mqfs-test.$$ KILLED=memory.oom_control
-		mkdir "$GROUP" || skip 'cannot make a control group'
-		on_exit rmdir "$GROUP"
-		echo $LIMIT > "$GROUP/memory.limit_in_bytes"
-	elif root=$(findmnt -n -o TARGET -t cgroup2 | head -n 1) && grep -qw memory "$root/cgroup.controllers"; then
+		KILLED=memory.oom_control
+	elif root=$(findmnt -n -o TARGET -t cgroup2 | head -n 1) && grep -qsw memory "$root/cgroup.controllers"; then
+		KILLED=memory.events
 		echo +memory > "$root/cgroup.subtree_control" || skip 'cannot limit the memory of control groups'
-		GROUP=$root/mqfs-test.$$ KILLED=memory.events
-		mkdir "$GROUP" || skip 'cannot make a control group'
-		on_exit rmdir "$GROUP"
-		echo $LIMIT > "$GROUP/memory.max"
-		[ ! -e "$GROUP/memory.swap.max" ] || echo 0 > "$GROUP/memory.swap.max"
 	else
 		skip 'no control groups for memory'
+	fi
+	GROUP=$(mktemp -d "$root/mqfs-test.XXXXXX") || skip 'cannot make a control group'
+	on_exit rmdir "$GROUP"
+	if [ -e "$GROUP/memory.limit_in_bytes" ]; then
+		echo $LIMIT > "$GROUP/memory.limit_in_bytes"
+	else
+		echo $LIMIT > "$GROUP/memory.max"
+		[ ! -e "$GROUP/memory.swap.max" ] || echo 0 > "$GROUP/memory.swap.max"
 	fi
 }
 
