@@ -43,6 +43,7 @@ struct keeper {
 	_Atomic bool index_bad;        /* a segment's index was found damaged */
 	/* the thread's */
 	uint64_t seen_before;          /* the log's end at the look before */
+	bool quiet;                    /* the next look is for unused mappings only */
 	uint64_t rebuild_from;
 	bool rebuilt;
 	int said[TASKS];               /* the last outcome of each: an error is told once */
@@ -155,13 +156,18 @@ static void checkpoint(struct keeper *k)
 	tell(k, CHECKPOINT, err);
 }
 
-/* One look at everything. True: look again in a tick. */
-static bool look(struct keeper *k)
+/*
+ * One look at everything. True: look again in a tick. Where that is for unused mappings only, nothing else is looked at next time: retention uses
+ * mappings itself, and would keep them, and the ticks, for ever.
+ */
+static bool look(struct keeper *k, bool poked)
 {
 	struct store *s = k->store;
 	uint64_t end = log_end(s->log);
 	bool active = end != k->seen, need_checkpoint = false;
 
+	if (k->quiet && !active && !poked)
+		return k->quiet = segments_trim(s->segments, UNUSED) > 0;
 	k->seen_before = k->seen;
 	k->seen = end;
 	prepare(k);                    /* first: a segment under full load is full in a tenth of a second */
@@ -176,7 +182,9 @@ static bool look(struct keeper *k)
 	rebuild(k);
 	/* What was appended meanwhile found us awake, and so did not wake us. */
 	active = active || log_end(s->log) != end;
-	return segments_trim(s->segments, UNUSED) > 0 || active || !k->rebuilt || wants_prepared(k) || gone > 0 || need_checkpoint;
+	active = active || !k->rebuilt || wants_prepared(k) || gone > 0 || need_checkpoint;
+	k->quiet = segments_trim(s->segments, UNUSED) > 0 && !active;
+	return active || k->quiet;
 }
 
 static void sleep_until(struct keeper *k, int64_t deadline)
@@ -203,9 +211,10 @@ static int64_t next_look(struct keeper *k, bool again)
 static void *keeper(void *arg)
 {
 	struct keeper *k = arg;
+	bool poked = false;
 
 	for (;;) {
-		bool again = look(k);
+		bool again = look(k, poked);
 		int64_t deadline = next_look(k, again);
 		pthread_mutex_lock(&k->lock);
 		k->asleep = !again;
@@ -213,6 +222,7 @@ static void *keeper(void *arg)
 			sleep_until(k, deadline);
 		k->asleep = false;
 		bool stop = k->stopping;
+		poked = k->poked;
 		k->poked = false;
 		pthread_mutex_unlock(&k->lock);
 		if (stop)

@@ -462,7 +462,7 @@ size_t segments_trim(struct segments *all, int64_t age_ns)
 		struct segment *s = all->at[i];
 		if (s->users == 0 && s->used <= before)
 			let_go(s);
-		left += s->map || s->index;
+		left += i + 1 < all->count && (s->map || s->index);
 	}
 	pthread_mutex_unlock(&all->lock);
 	return left;

@@ -104,7 +104,7 @@ struct segment *segments_take_first(struct segments *all);
 /* The same with the last one, whose records are cut from the log; NULL: there is none. */
 struct segment *segments_take_last(struct segments *all);
 void segment_wait_unused(struct segment *s);
-/* Unmaps what nobody has used for AGE_NS; returns how many are still mapped. */
+/* Unmaps what nobody has used for AGE_NS; returns how many are still mapped, but for the last one, which the log holds. */
 size_t segments_trim(struct segments *all, int64_t age_ns);
 
 #endif

@@ -478,6 +478,20 @@ Test(store, damaged_checkpoints_do_not_matter_while_the_log_is_whole)
 	expect("orders", "one\ntwo\nthree\n");
 }
 
+/* Retention looks at the first segment's index: it must not keep it, and itself awake, for that. */
+Test(store, an_idle_store_lets_go_of_what_it_has_mapped)
+{
+	static char got[120 * BIG + 1];
+
+	killed_after(big_lines);
+	open_store();
+	cr_assert_eq(read_all("orders", got, sizeof got), 120 * BIG);
+	topic_put(make_topic("other"));        /* which wakes the keeper */
+	cr_assert_gt(segments_trim(store->segments, INT64_MAX), 0);
+	while (segments_trim(store->segments, INT64_MAX) > 0)
+		usleep(10000);
+}
+
 Test(store, a_missing_index_is_made_again)
 {
 	static char got[120 * BIG + 1];
