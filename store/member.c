@@ -16,6 +16,7 @@ void store_view(struct store *s, struct member_view *to)
 {
 	struct member *m = &s->member;
 	struct log_start tail = s->log ? log_tail(s->log) : s->applied_at;
+	struct log_stats stats = {0};
 	struct pair_row row;
 
 	memset(to, 0, sizeof *to);
@@ -42,6 +43,9 @@ void store_view(struct store *s, struct member_view *to)
 		to->pair_committed = row.pos < to->committed;
 	}
 	to->refused = s->log && log_refusing(s->log) == -EHOSTDOWN;
+	if (s->log)
+		log_stats(s->log, &stats);
+	to->messages = stats.messages;
 }
 
 const struct identity *store_identity(struct store *s)

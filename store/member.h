@@ -58,6 +58,7 @@ struct member_view {
 	struct pair pair;              /* the last one in the log, committed or not */
 	bool pair_committed;
 	bool refused;                  /* primary: appends get EHOSTDOWN */
+	uint64_t messages;             /* appended or received since start */
 };
 
 void store_view(struct store *s, struct member_view *to);
