@@ -5,9 +5,9 @@
  * Steps without threads, clocks and links, as sender.h.
  *
  * Calling
- *	receiver_new(&r, store, name)                            its first frame is the HELLO
+ *	receiver_new(&r, store, name, peer)                      its first frame is the HELLO
  *	one thread:   receiver_next(r, now, &f, iov, &n)         1: send it; 0: until the store's progress moves, or receiver_due(r)
- *	another one:  receiver_hear(r, now, &f, body)
+ *	another one:  receiver_hear(r, now, &f, body)            0; 1: the disk is full, the same frame again a little later
  *	receiver_free(r)
  *
  *	state     hears                                  does
@@ -20,12 +20,14 @@
  *	any       frames of another epoch than HELLO_ACK's, or out of order: -EPROTO
  *
  * It sends ACK when view.synced has moved, and as an answer to each COMMIT. Position: what is synced; never what is merely written.
- * A disk that is full (-ENOSPC of store_receive()) stops the receiving, not the link: it is tried again when due.
+ * A disk or memory that is full stops the receiving, not the link: the ACKs go on as heartbeats, and the frame goes on where it stopped.
  *
  * Memory   the longest record.
  * Errors   negative errno: the link must end; receiver_why() says it for people. -EPERM: refused by the cut guard, so not tried again but after a
- *          while. -ECANCELED, -ENODATA: start blank.
- * Threads  next and hear may run at the same time, each in one thread.
+ *          while. -ECANCELED, -ENODATA: start blank. -ECONNREFUSED: the primary refuses this node; -ESTALE: this node has promised another
+ *          reign; -EPROTO, -EBADMSG: what came has no place here, or is not valid; -ECONNABORTED: the other side has ended the link itself.
+ * Threads  next and hear may run at the same time, each in one thread. Who promises, or changes the role, ends the hearing first: what is
+ *          received after a promise was given would be in nobody's account.
  */
 #ifndef MQFS_REPLICA_RECEIVER_H
 #define MQFS_REPLICA_RECEIVER_H
@@ -52,6 +54,6 @@ int receiver_next(struct receiver *r, int64_t now, struct frame *f, struct iovec
 int64_t receiver_due(struct receiver *r);
 int receiver_hear(struct receiver *r, int64_t now, const struct frame *f, const void *body);
 void receiver_status(struct receiver *r, struct receiver_status *to);
-const char *receiver_why(struct receiver *r);
+void receiver_why(struct receiver *r, char to[FRAME_REASON]);
 
 #endif

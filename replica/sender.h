@@ -14,18 +14,22 @@
  *
  *	state        sends                                        goes on when
  *	ANSWER       HELLO_ACK, its bodies in frame.h             accepted: LOG; blank: CHECKPOINT; refused: the link ends
- *	CHECKPOINT   CHECKPOINT, the newest valid one in pieces   it is sent: LOG, from the oldest segment on
+ *	CHECKPOINT   SEGMENT: where the log begins; then          it is sent: LOG, from the oldest segment on
+	             CHECKPOINT, the newest valid one in pieces
  *	LOG          SEGMENT where one begins, RECORDS up to      for ever
  *	             store_sendable(), COMMIT with the commit
  *	             point and as heartbeat
- *	any          FETCHED for each FETCH, ERROR at the end
+ *	any          ERROR at the end
  *
  * The node counts (store_linked()) from its first ACK on, so that nobody waits for one that is still far behind: while it catches up it is
  * linked as soon as its ACK is within SENDER_NEAR of the log's end. What it acknowledges is told to store_acknowledged(), held by store_hold().
+ * That is for a node of the pair, or for any while the pair has not two; mirrors are sent the log, and count for nothing.
+ * One node has one sender at a time: an old link's is freed before the new one hears anything.
  *
- * Memory   RAW_CHUNK, or the longest record, whatever the lag.
+ * Memory   RAW_CHUNK, or the longest record, and a frame's body, whatever the lag.
  * Errors   negative errno: the link must end; sender_why() says it for people. -ESTALE: hello_answer() said HELLO_DEPOSED, *and* this node
- *          must step down.
+ *          must step down. -EPERM: the HELLO was refused. -EROFS: this node's epoch is over. -EPROTO: the other side says what has no place
+ *          here; -ECONNABORTED: it has ended the link itself.
  * Threads  next and hear may run at the same time, each in one thread.
  * Owns     what iov points to is the sender's until the next sender_next().
  */
@@ -48,7 +52,7 @@ struct sender_status {
 	bool member, linked, current;
 	uint64_t sent, acknowledged;     /* positions */
 	uint64_t end;                    /* of the log now: lag is end - acknowledged */
-	uint64_t messages;               /* that it lacks */
+	uint64_t messages;               /* that it lacks, at most; not known before its first ACK that tells */
 	int64_t heard;                   /* CLOCK_MONOTONIC ns of the last frame */
 	int64_t round_trip;              /* ns, of the last COMMIT and its ACK; 0: none yet */
 	uint64_t blank_end;              /* while it starts blank: where that ends */
@@ -62,6 +66,6 @@ int sender_next(struct sender *s, int64_t now, struct frame *f, struct iovec iov
 int64_t sender_due(struct sender *s);        /* when the heartbeat is to be sent */
 int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void *body);
 void sender_status(struct sender *s, struct sender_status *to);
-const char *sender_why(struct sender *s);
+void sender_why(struct sender *s, char to[FRAME_REASON]);
 
 #endif

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "receiver.h"
+#include "ending.h"
+#include "member.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum receiver_state { RECEIVER_HELLO, RECEIVER_LOG };
+
+struct receiver {
+	struct store *store;
+	char name[FRAME_NAME], peer[FRAME_NAME];
+	struct ending ending;
+	/* the sending thread's */
+	_Atomic bool greeted;
+	uint8_t *talk;                 /* FRAME_TALK bytes: a body */
+	/* the receiving thread's */
+	uint64_t end;                  /* of the log here */
+	uint64_t base;                 /* of the segment under way; where none has begun in this link, it is known to the log */
+	uint8_t *part;                 /* of a record, whose rest is to come */
+	size_t part_len, part_room;
+	size_t done;                   /* bytes of the frame under way that are taken */
+	uint64_t committed;            /* as last heard */
+	pthread_mutex_t lock;          /* all below */
+	enum receiver_state state;
+	uint64_t node;                 /* the primary */
+	struct epoch epoch;            /* of the link */
+	uint64_t acknowledged;         /* as last said */
+	bool current;                  /* the same */
+	bool owed;                     /* an ACK, to a COMMIT */
+	int64_t due;
+	int64_t time;                  /* of the last COMMIT */
+	uint64_t said_end, said_messages;        /* of the first COMMIT whose end is not synced here yet; 0: there is none */
+	uint64_t messages;             /* of the last one whose end is */
+	uint64_t primary_end;          /* written by the receiving thread alone */
+	int64_t heard;
+};
+
+int receiver_new(struct receiver **to, struct store *store, const char *name, const char *peer)
+{
+	struct receiver *r = calloc(1, sizeof *r);
+
+	if (r)
+		r->talk = malloc(FRAME_TALK);
+	if (!r || !r->talk) {
+		free(r);
+		return -ENOMEM;
+	}
+	r->store = store;
+	snprintf(r->name, sizeof r->name, "%s", name);
+	snprintf(r->peer, sizeof r->peer, "%s", peer);
+	ending_init(&r->ending);
+	pthread_mutex_init(&r->lock, NULL);
+	*to = r;
+	return 0;
+}
+
+void receiver_free(struct receiver *r)
+{
+	if (!r)
+		return;
+	ending_destroy(&r->ending);
+	pthread_mutex_destroy(&r->lock);
+	free(r->part);
+	free(r->talk);
+	free(r);
+}
+
+/* This node, and as many of its epochs as are said; ROWS is to be freed. */
+static int look_at_self(struct receiver *r, struct hello_self *self, struct epoch_row **rows)
+{
+	size_t count;
+	uint64_t end;
+	int err = store_epochs(r->store, rows, &count, &end);
+
+	if (err)
+		return err;
+	store_view(r->store, &self->view);
+	self->count = count < FRAME_EPOCHS ? count : FRAME_EPOCHS;
+	self->epochs = *rows + (count - self->count);
+	return 0;
+}
+
+/* ---- the sending thread ---- */
+
+static int put_hello(struct receiver *r, const struct hello_self *self, struct frame *f, struct iovec *iov, int *n)
+{
+	struct frame_hello *h = calloc(1, sizeof *h);
+	int len;
+
+	if (!h)
+		return -ENOMEM;
+	h->version = FRAME_VERSION;
+	h->cluster = self->view.cluster;
+	h->node = self->view.node;
+	h->promise = self->view.promise.reign;
+	snprintf(h->name, sizeof h->name, "%s", r->name);
+	h->epochs.count = (uint32_t)self->count;
+	if (self->count)
+		memcpy(h->epochs.of, self->epochs, self->count * sizeof *self->epochs);
+	len = frame_put_hello(h, r->talk, FRAME_TALK);
+	free(h);
+	f->type = FRAME_HELLO;
+	f->epoch = self->view.last;
+	f->pos = self->view.end;
+	f->committed = self->view.committed;
+	iov[0] = (struct iovec){r->talk, (size_t)len};
+	*n = 1;
+	return len < 0 ? len : 1;
+}
+
+static int say_hello(struct receiver *r, struct frame *f, struct iovec *iov, int *n)
+{
+	struct epoch_row *rows = NULL;
+	struct hello_self self;
+	int err = look_at_self(r, &self, &rows);
+
+	if (!err)
+		err = put_hello(r, &self, f, iov, n);
+	free(rows);
+	r->greeted = true;
+	return err;
+}
+
+/* Under the lock. */
+static bool ack_due(const struct receiver *r, const struct member_view *v, int64_t now)
+{
+	return r->state == RECEIVER_LOG && (r->owed || v->synced != r->acknowledged || v->current != r->current || now >= r->due);
+}
+
+/* Under the lock: what an ACK says is what was looked at, and nothing is acknowledged to a primary whose reign is not the one promised. */
+static int put_ack(struct receiver *r, const struct member_view *v, int64_t now, struct frame *f, struct iovec *iov, int *n)
+{
+	struct frame_ack a = {.received = v->written > v->synced ? v->written : v->synced, .time = r->time};
+	int len;
+
+	if (r->said_end && v->synced >= r->said_end) {
+		r->messages = r->said_messages;
+		r->said_end = 0;
+	}
+	a.messages = r->messages;
+	r->acknowledged = v->synced;
+	r->current = v->current;
+	r->owed = false;
+	r->due = now + LINK_HEARTBEAT;
+	f->type = FRAME_ACK;
+	f->flags = v->current ? FRAME_CURRENT : 0;
+	f->epoch = r->epoch;
+	f->pos = v->synced;
+	f->committed = v->committed;
+	len = frame_put_ack(&a, r->talk, FRAME_TALK);
+	iov[0] = (struct iovec){r->talk, (size_t)len};
+	*n = 1;
+	return len < 0 ? len : 1;
+}
+
+/* Is this node still the standby of the link's primary? */
+static int check_obedience(struct receiver *r, const struct member_view *v)
+{
+	if (v->role == ROLE_STANDBY && !reign_compare(v->promise.reign, epoch_reign(&r->epoch)))
+		return 0;
+	return ending_set(&r->ending, -ESTALE, FRAME_DEPOSED, "this node has promised another reign");
+}
+
+static int say_ack(struct receiver *r, int64_t now, struct frame *f, struct iovec *iov, int *n)
+{
+	struct member_view v;
+	int err = 0;
+
+	store_view(r->store, &v);
+	pthread_mutex_lock(&r->lock);
+	if (r->state == RECEIVER_LOG)
+		err = check_obedience(r, &v);
+	if (!err && ack_due(r, &v, now))
+		err = put_ack(r, &v, now, f, iov, n);
+	pthread_mutex_unlock(&r->lock);
+	return err;
+}
+
+int receiver_next(struct receiver *r, int64_t now, struct frame *f, struct iovec *iov, int *n)
+{
+	int err;
+
+	memset(f, 0, sizeof *f);
+	*n = 0;
+	err = ending_say(&r->ending, f, iov, n);
+	if (!err)
+		err = r->greeted ? say_ack(r, now, f, iov, n) : say_hello(r, f, iov, n);
+	if (err >= 0)
+		return err;
+	ending_set(&r->ending, err, FRAME_FAILED, "%s", strerror(-err));
+	memset(f, 0, sizeof *f);
+	return ending_say(&r->ending, f, iov, n);
+}
+
+int64_t receiver_due(struct receiver *r)
+{
+	int64_t due;
+
+	pthread_mutex_lock(&r->lock);
+	due = r->state == RECEIVER_LOG ? r->due : INT64_MAX;
+	pthread_mutex_unlock(&r->lock);
+	return due;
+}
+
+/* ---- the receiving thread: HELLO_ACK ---- */
+
+static int check_speaker(struct receiver *r, const struct frame *f, const struct frame_hello_ack *a)
+{
+	if (strcmp(a->name, r->peer) != 0)
+		return ending_set(&r->ending, -EPROTO, FRAME_UNEXPECTED, "the name %s is not that of the certificate, %s", a->name, r->peer);
+	if (a->answer == FRAME_REFUSED)
+		return ending_set(&r->ending, -ECONNREFUSED, ENDING_QUIET, "%s", a->reason);
+	if (f->epoch.node != a->node)
+		return ending_set(&r->ending, -EPROTO, FRAME_UNEXPECTED, "the epoch is not of the node that speaks");
+	if (a->answer == FRAME_BLANK_START)
+		return ending_set(&r->ending, -ENODATA, ENDING_QUIET, "%s", a->reason);
+	return 0;
+}
+
+/* In this order, each durable before the next: the promise is an answer that no other primary may get any more, and the cut gives up what
+ * only that one's predecessors had. */
+static int obey(struct receiver *r, const struct frame *f, const struct frame_hello_ack *a)
+{
+	struct epoch_row *rows = NULL;
+	struct hello_self self;
+	char reason[FRAME_REASON];
+	int err = look_at_self(r, &self, &rows);
+
+	if (!err) {
+		err = hello_accept(&self, a, &f->epoch, f->pos, reason);
+		if (err)
+			ending_set(&r->ending, err, FRAME_UNEXPECTED, "%s", reason);
+	}
+	free(rows);
+	if (!err)
+		err = store_promise(r->store, epoch_reign(&f->epoch));
+	return err ? err : store_cut(r->store, f->pos);
+}
+
+static int hear_answer(struct receiver *r, const struct frame *f, const void *body)
+{
+	struct frame_hello_ack *a = malloc(sizeof *a);
+	int err = a ? frame_get_hello_ack(a, body, f->length) : -ENOMEM;
+
+	if (!err)
+		err = check_speaker(r, f, a);
+	if (!err)
+		err = obey(r, f, a);
+	if (!err) {
+		r->end = f->pos;
+		r->base = UINT64_MAX;
+		pthread_mutex_lock(&r->lock);
+		r->node = a->node;
+		r->epoch = f->epoch;
+		r->primary_end = a->end;
+		r->owed = true;
+		r->state = RECEIVER_LOG;
+		pthread_mutex_unlock(&r->lock);
+	}
+	free(a);
+	return err;
+}
+
+/* ---- the receiving thread: the log ---- */
+
+static int hear_segment(struct receiver *r, const struct frame *f, const void *body)
+{
+	struct frame_segment segment;
+	struct member_view v;
+	int err = frame_get_segment(&segment, body, f->length);
+
+	if (err)
+		return err;
+	store_view(r->store, &v);
+	if (f->pos != r->end || r->part_len || segment.chain != v.chain)
+		return -EPROTO;
+	r->base = f->pos;
+	return 0;
+}
+
+/* Memory and room on the disk come back: then the same frame goes on where it stopped. */
+static bool heals(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT || err == -ENOMEM || err == -ENOBUFS;
+}
+
+/* LEN bytes of whole records. */
+static int receive(struct receiver *r, const uint8_t *bytes, size_t len, size_t *took)
+{
+	int err = store_receive(r->store, bytes, len, r->base, &r->epoch, took);
+
+	r->end += *took;
+	return err;
+}
+
+/* Bytes of the record at FROM, or of its header as long as that is not whole. */
+static int measure(struct receiver *r, const uint8_t *from, size_t len, uint64_t pos, size_t *need)
+{
+	struct record rec;
+	int err;
+
+	*need = RECORD_HEADER;
+	if (len < RECORD_HEADER)
+		return 0;
+	err = record_decode(&rec, store_identity(r->store)->secret, from, pos);
+	if (!err)
+		*need = record_size(rec.length);
+	return err;
+}
+
+static int make_room(struct receiver *r, size_t room)
+{
+	uint8_t *part = room > r->part_room ? realloc(r->part, room) : r->part;
+
+	if (!part)
+		return -ENOMEM;
+	if (room > r->part_room)
+		r->part_room = room;
+	r->part = part;
+	return 0;
+}
+
+/* Adds to the part what it lacks of its record, and takes that when it is whole. */
+static int complete_part(struct receiver *r, const uint8_t *body, size_t len)
+{
+	size_t need, add, took;
+	int err = measure(r, r->part, r->part_len, r->end, &need);
+
+	while (!err && r->part_len < need && r->done < len) {
+		err = make_room(r, need);
+		if (err)
+			break;
+		add = need - r->part_len < len - r->done ? need - r->part_len : len - r->done;
+		memcpy(r->part + r->part_len, body + r->done, add);
+		r->part_len += add;
+		r->done += add;
+		err = measure(r, r->part, r->part_len, r->end, &need);
+	}
+	if (err || r->part_len < need)
+		return err;
+	err = receive(r, r->part, need, &took);
+	if (!err)
+		r->part_len = 0;
+	return err;
+}
+
+/* The whole records of the rest, at once; what is left is a part of one. */
+static int take_rest(struct receiver *r, const uint8_t *body, size_t len)
+{
+	size_t whole = 0, need, took;
+	int err = 0;
+
+	for (;;) {
+		err = measure(r, body + r->done + whole, len - r->done - whole, r->end + whole, &need);
+		if (err || need > len - r->done - whole)
+			break;
+		whole += need;
+	}
+	if (whole) {
+		int failed = receive(r, body + r->done, whole, &took);
+		r->done += took;
+		if (failed)
+			return failed;
+	}
+	if (!err)
+		err = make_room(r, RECORD_HEADER > len - r->done ? RECORD_HEADER : len - r->done);
+	if (err)
+		return err;
+	memcpy(r->part, body + r->done, len - r->done);
+	r->part_len = len - r->done;
+	r->done = len;
+	return 0;
+}
+
+static int hear_records(struct receiver *r, const struct frame *f, const void *body)
+{
+	struct member_view v;
+	int err = 0;
+
+	store_view(r->store, &v);
+	if (check_obedience(r, &v))
+		return -ESTALE;
+	if (!r->done && f->pos != r->end + r->part_len)
+		return -EPROTO;
+	if (r->part_len)
+		err = complete_part(r, body, f->length);
+	if (!err && r->done < f->length)
+		err = take_rest(r, body, f->length);
+	if (heals(err))
+		return 1;
+	r->done = 0;
+	return err;
+}
+
+static int hear_commit(struct receiver *r, const struct frame *f, const void *body)
+{
+	struct frame_commit c;
+	int err = frame_get_commit(&c, body, f->length);
+
+	if (err)
+		return err;
+	if (f->committed > f->pos || f->pos < r->end || f->pos < r->primary_end || f->committed < r->committed)
+		return -EPROTO;
+	r->committed = f->committed;
+	store_announce(r->store, f->committed, f->flags & FRAME_MEMBER);
+	pthread_mutex_lock(&r->lock);
+	r->time = c.time;
+	r->owed = true;
+	r->primary_end = f->pos;
+	if (!r->said_end) {
+		r->said_end = f->pos;
+		r->said_messages = c.messages;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
+/* ---- the receiving thread ---- */
+
+static int hear(struct receiver *r, const struct frame *f, const void *body)
+{
+	if (r->state == RECEIVER_HELLO)
+		return f->type == FRAME_HELLO_ACK && r->greeted ? hear_answer(r, f, body) : -EPROTO;
+	if (epoch_compare(&f->epoch, &r->epoch))
+		return ending_set(&r->ending, -EPROTO, FRAME_DEPOSED, "a frame of another epoch came, of reign %" PRIu32, f->epoch.reign);
+	switch (f->type) {
+	case FRAME_SEGMENT:
+		return hear_segment(r, f, body);
+	case FRAME_RECORDS:
+		return hear_records(r, f, body);
+	case FRAME_COMMIT:
+		return hear_commit(r, f, body);
+	default:
+		return -EPROTO;
+	}
+}
+
+/* What it could not use it says in words of its own, where nothing better was said before. */
+static void explain(struct receiver *r, int err, const struct frame *f)
+{
+	const char *type = frame_type_name(f->type);
+
+	if (err == -EPROTO)
+		ending_set(&r->ending, err, FRAME_UNEXPECTED, "a frame %s at %" PRIu64 " came, which has no place here", type, f->pos);
+	else if (err == -EBADMSG)
+		ending_set(&r->ending, err, FRAME_DAMAGED, "a frame %s at %" PRIu64 " came, whose content is not valid here", type, f->pos);
+	else if (err == -EPROTONOSUPPORT)
+		ending_set(&r->ending, err, FRAME_UNEXPECTED, "the other side speaks another version of the protocol");
+	else
+		ending_set(&r->ending, err, FRAME_FAILED, "%s", strerror(-err));
+}
+
+int receiver_hear(struct receiver *r, int64_t now, const struct frame *f, const void *body)
+{
+	int err;
+
+	pthread_mutex_lock(&r->lock);
+	r->heard = now;
+	pthread_mutex_unlock(&r->lock);
+	err = f->type == FRAME_ERROR ? ending_heard(&r->ending, f, body) : hear(r, f, body);
+	if (err < 0)
+		explain(r, err, f);
+	progress_moved(store_progress(r->store));
+	return err;
+}
+
+void receiver_status(struct receiver *r, struct receiver_status *to)
+{
+	struct member_view v;
+
+	store_view(r->store, &v);
+	memset(to, 0, sizeof *to);
+	memcpy(to->name, r->peer, sizeof to->name);
+	to->received = v.written;
+	to->synced = v.synced;
+	to->committed = v.committed;
+	pthread_mutex_lock(&r->lock);
+	to->node = r->node;
+	to->accepted = r->state == RECEIVER_LOG;
+	to->epoch = r->epoch;
+	to->primary_end = r->primary_end;
+	to->heard = r->heard;
+	pthread_mutex_unlock(&r->lock);
+	ending_why(&r->ending, to->why);
+}
+
+void receiver_why(struct receiver *r, char to[FRAME_REASON])
+{
+	ending_why(&r->ending, to);
+}
