@@ -308,10 +308,11 @@ static bool lend_root(struct store *s)
 	return ownerless;
 }
 
-/* What it has, it shows once a primary announces it. */
+/* What it has, it shows once a primary announces it, and acknowledges all of it, though nothing more may ever come that has to be synced. */
 static int begin_as_standby(struct store *s)
 {
 	log_refuse(s->log, -EROFS);
+	commit_hurry(s->commit);
 	return 0;
 }
 
