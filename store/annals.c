@@ -124,8 +124,10 @@ int annals_restore_pair(struct annals *h, const struct pair_row *row)
 
 	pthread_mutex_lock(&h->lock);
 	err = reserve(h);
-	if (!err)
-		h->pairs[h->pairs_count++] = *row;
+	if (!err) {
+		h->pairs[h->pairs_count] = *row;
+		h->pairs_count++;
+	}
 	pthread_mutex_unlock(&h->lock);
 	return err;
 }
