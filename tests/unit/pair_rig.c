@@ -86,6 +86,17 @@ void rig_end(void)
 	scratch_end();
 }
 
+/* What recovery found is on the disk, but a standby takes it for that only after a sync of its own. */
+static void wait_synced(struct rig_node *n)
+{
+	for (;;) {
+		progress_arm(store_progress(n->store), &n->waiter);
+		if (rig_view(n).synced >= rig_view(n).end)
+			return;
+		sem_wait(&rig.moved);
+	}
+}
+
 void rig_open(struct rig_node *n, bool standby)
 {
 	char why[STORE_WHY];
@@ -93,6 +104,7 @@ void rig_open(struct rig_node *n, bool standby)
 	rig.options.standby = standby;
 	cr_assert_eq(store_open(&n->store, n->path, &rig.options, why), 0, "%s", why);
 	progress_add(store_progress(n->store), &n->waiter);
+	wait_synced(n);
 }
 
 void rig_close(struct rig_node *n)
