@@ -75,7 +75,7 @@ static const struct {
 	{"reallocarray", {ENOMEM}},
 	{"pthread_create", {EAGAIN}},
 	{"open", {EIO, EMFILE}},
-	{"openat", {EIO, FULL, EINTR, EMFILE}},
+	{"openat", {EIO, EINTR, EMFILE}},
 	{"pread", {EIO, EINTR, SHORT}},
 	{"pwritev", {EIO, FULL, EINTR, SHORT}},
 	{"fdatasync", {EIO, FULL}},
