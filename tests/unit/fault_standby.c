@@ -69,7 +69,7 @@ void make_standby(const char *to)
 		work_append_wait(n % TOPICS);
 	read_log();
 	id = *store_identity(store);
-	id.node ^= 0x55;
+	id.node--;                     /* a blank store rules a reign of its own, which must not be above the primary's */
 	work_close();
 	for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
 		snprintf(path, sizeof path, "%s%s", to, directories[i]);
