@@ -33,26 +33,22 @@ static bool fits(struct supply *p, const char *name)
 	return disk_stat(p->disk, name, &st) == 0 && (uint64_t)st.st_size == p->file_size;
 }
 
-/* What an earlier process left behind, as a dense row of names; what has another size goes. */
-static int find_prepared(struct supply *p)
+/*
+ * What an earlier process left behind goes. A prepared file that was taken had another name, and a power cut may have given it the old one
+ * back, with a part of what was written to it meanwhile: at the positions that come next, where it would look like a torn tail.
+ */
+static int drop_old(struct supply *p)
 {
-	char from[32], to[32];
+	char name[32];
+	int err = 0;
 
 	disk_unlink(p->disk, FILLING);
 	disk_unlink(p->disk, FILLING ".new");
-	for (unsigned n = 0; n < PREPARED_MAX; n++) {
-		struct stat st;
-		prepared_name(from, n);
-		if (disk_stat(p->disk, from, &st))
-			continue;
-		prepared_name(to, p->ready);
-		int err = !fits(p, from) ? disk_unlink(p->disk, from) : n == p->ready ? 0 : disk_rename(p->disk, from, to);
-		if (err)
-			return err;
-		if (fits(p, to))
-			p->ready++;
+	for (unsigned n = 0; n < PREPARED_MAX && (!err || err == -ENOENT); n++) {
+		prepared_name(name, n);
+		err = disk_unlink(p->disk, name);
 	}
-	return 0;
+	return err == -ENOENT ? 0 : err;
 }
 
 int supply_new(struct supply **to, struct disk *d, uint64_t file_size)
@@ -66,7 +62,7 @@ int supply_new(struct supply **to, struct disk *d, uint64_t file_size)
 	p->file_size = file_size;
 	p->filling = -1;
 	pthread_mutex_init(&p->lock, NULL);
-	err = find_prepared(p);
+	err = drop_old(p);
 	if (err) {
 		supply_free(p);
 		return err;

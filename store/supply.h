@@ -15,7 +15,7 @@
 
 struct supply;
 
-/* FILE_SIZE: bytes of a segment file. Finds the prepared files there are. */
+/* FILE_SIZE: bytes of a segment file. Prepared files of an earlier process go: nobody knows what is in them after a power cut. */
 int supply_new(struct supply **p, struct disk *d, uint64_t file_size);
 void supply_free(struct supply *p);
 /* A prepared file, renamed to PATH and open for reading and writing; an allocated one when there is none prepared. -ENOSPC. */

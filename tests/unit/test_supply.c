@@ -121,26 +121,20 @@ Test(supply, a_recycled_file_is_kept_when_there_is_no_room_for_another)
 	cr_assert_geq(scratch.calls[CALL_PWRITEV], 1);
 }
 
-Test(supply, a_new_process_finds_what_was_prepared_and_drops_what_was_not_finished)
+/* After a power cut a prepared file may be one that was taken, with records in it. */
+Test(supply, a_new_process_trusts_no_file_that_was_prepared)
 {
 	int fd;
 
-	cr_assert_eq(supply_prepare(supply, 1, always, NULL), 0);
+	cr_assert_eq(supply_prepare(supply, 2, always, NULL), 0);
 	fd = disk_open(&scratch.disk, "log/filling", O_WRONLY | O_CREAT, 0600);
 	disk_close(&scratch.disk, fd);
 	supply_free(supply);
 	cr_assert_eq(supply_new(&supply, &scratch.disk, SIZE), 0);
-	cr_assert_eq(supply_ready(supply), 1);
-	cr_assert_eq(size_of("log/filling"), -1);
-}
-
-Test(supply, prepared_files_of_another_size_go)
-{
-	cr_assert_eq(supply_prepare(supply, 1, always, NULL), 0);
-	supply_free(supply);
-	cr_assert_eq(supply_new(&supply, &scratch.disk, SIZE + 4096), 0);
 	cr_assert_eq(supply_ready(supply), 0);
 	cr_assert_eq(size_of("log/prepared.0"), -1);
+	cr_assert_eq(size_of("log/prepared.1"), -1);
+	cr_assert_eq(size_of("log/filling"), -1);
 }
 
 Test(supply, dropping_gives_the_room_back)
