@@ -54,6 +54,7 @@ static struct store_options options(bool read_only)
 
 	store_options_normal(&o);
 	o.segment_size = SEGMENT;
+	o.commit_timeout = 600000000000u;        /* a slow machine is no finding */
 	o.read_only = read_only;
 	return o;
 }

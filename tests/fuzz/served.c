@@ -55,6 +55,7 @@ struct served *served(void)
 	memory_disk_serve(memory_disk_new());
 	store_options_normal(&o);
 	o.segment_size = 4096;
+	o.commit_timeout = 600000000000u;        /* a slow machine is no finding */
 	must(store_open(&s.mount.store, "/", &o, why) == 0);
 	must(mount_start(&s.mount) == 0);
 	fill(&s);
