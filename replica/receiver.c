@@ -2,6 +2,7 @@
 #include "receiver.h"
 #include "ending.h"
 #include "member.h"
+#include "pieces.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,11 +19,7 @@ struct receiver {
 	_Atomic bool greeted;
 	uint8_t *talk;                 /* FRAME_TALK bytes: a body */
 	/* the receiving thread's */
-	uint64_t end;                  /* of the log here */
-	uint64_t base;                 /* of the segment under way; where none has begun in this link, it is known to the log */
-	uint8_t *part;                 /* of a record, whose rest is to come */
-	size_t part_len, part_room;
-	size_t done;                   /* bytes of the frame under way that are taken */
+	struct pieces pieces;
 	uint64_t committed;            /* as last heard */
 	pthread_mutex_t lock;          /* all below */
 	enum receiver_state state;
@@ -64,7 +61,7 @@ void receiver_free(struct receiver *r)
 		return;
 	ending_destroy(&r->ending);
 	pthread_mutex_destroy(&r->lock);
-	free(r->part);
+	pieces_free(&r->pieces);
 	free(r->talk);
 	free(r);
 }
@@ -241,6 +238,13 @@ static int obey(struct receiver *r, const struct frame *f, const struct frame_he
 	return err ? err : store_cut(r->store, f->pos);
 }
 
+static int receive(void *ctx, const uint8_t *bytes, size_t len, uint64_t base, size_t *took)
+{
+	struct receiver *r = ctx;
+
+	return store_receive(r->store, bytes, len, base, &r->epoch, took);
+}
+
 static int hear_answer(struct receiver *r, const struct frame *f, const void *body)
 {
 	struct frame_hello_ack *a = malloc(sizeof *a);
@@ -251,8 +255,7 @@ static int hear_answer(struct receiver *r, const struct frame *f, const void *bo
 	if (!err)
 		err = obey(r, f, a);
 	if (!err) {
-		r->end = f->pos;
-		r->base = UINT64_MAX;
+		pieces_begin(&r->pieces, store_identity(r->store)->secret, receive, r, f->pos);
 		pthread_mutex_lock(&r->lock);
 		r->node = a->node;
 		r->epoch = f->epoch;
@@ -276,124 +279,19 @@ static int hear_segment(struct receiver *r, const struct frame *f, const void *b
 	if (err)
 		return err;
 	store_view(r->store, &v);
-	if (f->pos != r->end || r->part_len || segment.chain != v.chain)
-		return -EPROTO;
-	r->base = f->pos;
-	return 0;
-}
-
-/* Memory and room on the disk come back: then the same frame goes on where it stopped. */
-static bool heals(int err)
-{
-	return err == -ENOSPC || err == -EDQUOT || err == -ENOMEM || err == -ENOBUFS;
-}
-
-/* LEN bytes of whole records. */
-static int receive(struct receiver *r, const uint8_t *bytes, size_t len, size_t *took)
-{
-	int err = store_receive(r->store, bytes, len, r->base, &r->epoch, took);
-
-	r->end += *took;
-	return err;
-}
-
-/* Bytes of the record at FROM, or of its header as long as that is not whole. */
-static int measure(struct receiver *r, const uint8_t *from, size_t len, uint64_t pos, size_t *need)
-{
-	struct record rec;
-	int err;
-
-	*need = RECORD_HEADER;
-	if (len < RECORD_HEADER)
-		return 0;
-	err = record_decode(&rec, store_identity(r->store)->secret, from, pos);
-	if (!err)
-		*need = record_size(rec.length);
-	return err;
-}
-
-static int make_room(struct receiver *r, size_t room)
-{
-	uint8_t *part = room > r->part_room ? realloc(r->part, room) : r->part;
-
-	if (!part)
-		return -ENOMEM;
-	if (room > r->part_room)
-		r->part_room = room;
-	r->part = part;
-	return 0;
-}
-
-/* Adds to the part what it lacks of its record, and takes that when it is whole. */
-static int complete_part(struct receiver *r, const uint8_t *body, size_t len)
-{
-	size_t need, add, took;
-	int err = measure(r, r->part, r->part_len, r->end, &need);
-
-	while (!err && r->part_len < need && r->done < len) {
-		err = make_room(r, need);
-		if (err)
-			break;
-		add = need - r->part_len < len - r->done ? need - r->part_len : len - r->done;
-		memcpy(r->part + r->part_len, body + r->done, add);
-		r->part_len += add;
-		r->done += add;
-		err = measure(r, r->part, r->part_len, r->end, &need);
-	}
-	if (err || r->part_len < need)
-		return err;
-	err = receive(r, r->part, need, &took);
-	if (!err)
-		r->part_len = 0;
-	return err;
-}
-
-/* The whole records of the rest, at once; what is left is a part of one. */
-static int take_rest(struct receiver *r, const uint8_t *body, size_t len)
-{
-	size_t whole = 0, need, took;
-	int err = 0;
-
-	for (;;) {
-		err = measure(r, body + r->done + whole, len - r->done - whole, r->end + whole, &need);
-		if (err || need > len - r->done - whole)
-			break;
-		whole += need;
-	}
-	if (whole) {
-		int failed = receive(r, body + r->done, whole, &took);
-		r->done += took;
-		if (failed)
-			return failed;
-	}
-	if (!err)
-		err = make_room(r, RECORD_HEADER > len - r->done ? RECORD_HEADER : len - r->done);
-	if (err)
-		return err;
-	memcpy(r->part, body + r->done, len - r->done);
-	r->part_len = len - r->done;
-	r->done = len;
-	return 0;
+	return segment.chain == v.chain ? pieces_segment(&r->pieces, f->pos) : -EPROTO;
 }
 
 static int hear_records(struct receiver *r, const struct frame *f, const void *body)
 {
 	struct member_view v;
-	int err = 0;
+	int err;
 
 	store_view(r->store, &v);
-	if (check_obedience(r, &v))
-		return -ESTALE;
-	if (!r->done && f->pos != r->end + r->part_len)
-		return -EPROTO;
-	if (r->part_len)
-		err = complete_part(r, body, f->length);
-	if (!err && r->done < f->length)
-		err = take_rest(r, body, f->length);
-	if (heals(err))
-		return 1;
-	r->done = 0;
-	return err;
+	err = check_obedience(r, &v);
+	if (!err)
+		err = pieces_add(&r->pieces, f, body);
+	return pieces_heals(err) ? 1 : err;
 }
 
 static int hear_commit(struct receiver *r, const struct frame *f, const void *body)
@@ -403,7 +301,7 @@ static int hear_commit(struct receiver *r, const struct frame *f, const void *bo
 
 	if (err)
 		return err;
-	if (f->committed > f->pos || f->pos < r->end || f->pos < r->primary_end || f->committed < r->committed)
+	if (f->committed > f->pos || f->pos < r->pieces.end || f->pos < r->primary_end || f->committed < r->committed)
 		return -EPROTO;
 	r->committed = f->committed;
 	store_announce(r->store, f->committed, f->flags & FRAME_MEMBER);

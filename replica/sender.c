@@ -174,8 +174,11 @@ static int find_chain(struct sender *s, const struct member_view *v, uint64_t po
 
 static int begin_blank(struct sender *s, const struct member_view *v, struct frame_hello_ack *a, uint64_t *pos)
 {
-	int err = seed_open(&s->seed, s->store);
+	int err;
 
+	if (counts(v, s->node))
+		store_hold(s->store, v->start);        /* before it is looked at what there is */
+	err = seed_open(&s->seed, s->store);
 	if (!err)
 		err = store_raw(s->store, seed_start(s->seed).pos, &s->raw);
 	if (err)
