@@ -5,14 +5,17 @@
 Every acknowledged message is there, byte for byte, once, in its writer's order; nothing is there that nobody wrote, or that was refused;
 what is missing is a suffix of the log; nothing that a reader was given is gone; commands that were answered are done. What an
 earlier check saw is still there, and nothing came before it: HISTORY/seen keeps that, so a second check after one more start shows
-that unknown outcomes stay as they are. With --peek it does not: a store that is only read yet may show more later. Exit status 0: all of it holds; 1: the first thing that does not is on standard error; 3:
-the same, and what does not hold is that something acknowledged or seen is gone.
+that unknown outcomes stay as they are. --peek: the store could only be opened for reading, up to what its log proves committed.
+That may be less than what was, until it can be written to again; but what is shown is right, and the beginning of the rest.
+
+Exit status 0: all of it holds; 1: the first thing that does not is on standard error; 3: the same, and what does not hold is that
+something acknowledged or seen is gone.
 """
 import json
 import os
 import sys
 
-from real_history import Told, message, round_of
+from real_history import Told, message
 
 
 class Broken(Exception):
@@ -81,8 +84,10 @@ class Queue:
             gone("%s: nothing can be read at %d, but it is %d long", self.name, at, size)
         return True
 
-    def holds(self, at, data, whose):
+    def holds(self, at, data, whose, peek):
         """DATA, which was at AT, is still there, as far as the head has not passed it."""
+        if peek:
+            data = data[:max(0, self.end - at)]
         if self.end < at + len(data):
             gone("%s: %s had %d bytes, there are %d", self.name, whose, at + len(data), self.end)
         past = max(0, self.head - at)
@@ -118,7 +123,7 @@ class Check:
         data = load(base)
         if data:
             head, data = data.split(b"\n", 1)
-            queue.holds(int(head), data, "the check before")
+            queue.holds(int(head), data, "the check before", self.peek)
             queue.new = max(queue.head, int(head) + len(data))
             queue.passed = queue.head > int(head) + len(data)
             if queue.head < int(head):
@@ -127,7 +132,7 @@ class Check:
     def reads(self, queue):
         given = load(os.path.join(self.history, "reads", queue.name.replace("/", ".")))
         if given:
-            queue.holds(0, given, "a reader")
+            queue.holds(0, given, "a reader", self.peek)
 
     def one_message(self, queue, at):
         """The message at AT: one that was intended, and its end."""
@@ -271,13 +276,14 @@ class Check:
         else:
             for queue in self.queues.values():
                 self.messages(queue)
+            if self.peek:
+                self.suffix()
+                return "%d messages" % len(self.present)
             counted = "%d acknowledged messages" % self.acknowledged()
             self.suffix()
             counted += ", %d commands" % self.commands()
         self.all_of_topic()
-        made = self.made()
-        if not self.peek:
-            self.remember(made)
+        self.remember(self.made())
         return counted
 
 

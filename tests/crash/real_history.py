@@ -92,7 +92,3 @@ class Told:
                 self.refused.add(n)
             elif what == "A":
                 self.acknowledged = max(self.acknowledged, n)
-
-
-def round_of(writer):
-    return int(writer[1:writer.index(".")])
