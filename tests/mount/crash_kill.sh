@@ -3,20 +3,20 @@
 # kill -9 under load at random moments; and in front of each system call by which mqfs reaches outside of itself: as it recovers, appends, commits, seals, makes checkpoints,
 # removes segments and stops. All that was acknowledged is there after the next start, and after one more: tests/crash/real_points.py.
 #
-# MQFS_KILLS=N    at random; 4 by default, 200 in long runs
-# MQFS_POINTS=N   of these calls, as different from each other as can be; 60 by default, all of them in long runs
+# MQFS_KILLS=N    at random; 3 by default, 200 in long runs
+# MQFS_POINTS=N   of these calls, as different from each other as can be; 40 by default, all of them in long runs
 # MQFS_SEED=N     which; MQFS_POINT=N: the call of this number alone
 . "$(dirname "$0")/../crash/real.sh"
 . "$(dirname "$0")/lib.sh"
 need_root
 need python3
-points=${MQFS_POINTS:-$([ "$LONG" = 1 ] && echo 0 || echo 60)}
+points=${MQFS_POINTS:-$([ "$LONG" = 1 ] && echo 0 || echo 40)}
 seed=${MQFS_SEED:-$RANDOM}
 say "seed $seed"
 
 # --- at random
 RANDOM=$seed
-kills=${MQFS_KILLS:-$([ "$LONG" = 1 ] && echo 200 || echo 4)}
+kills=${MQFS_KILLS:-$([ "$LONG" = 1 ] && echo 200 || echo 3)}
 for ((kill = 1; kill <= kills; kill++)); do
 	if [ $((kill % 10)) -eq 1 ]; then                # a new store now and then, so that checks stay short
 		rm -rf "$STORE"
