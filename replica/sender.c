@@ -50,7 +50,7 @@ struct sender {
 	uint64_t sent, acknowledged;
 	uint64_t blank_end;
 	uint64_t acked_messages;
-	bool current, acked;
+	bool current;
 	bool status_member, status_linked;
 	int64_t due;                   /* the heartbeat */
 	int64_t heard, time_said, round_trip;
