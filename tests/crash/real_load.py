@@ -116,6 +116,8 @@ class Load:
             acknowledged += 1
             if acknowledged == READY:
                 self.is_ready()
+        if acknowledged < READY:
+            self.is_ready()                         # the fault does not wait for who has given up
 
     def give_back(self, fd):
         try:
