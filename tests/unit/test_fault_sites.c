@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every place in store/ that asks something of the disk, of memory or of the system is made to fail, with each error that it can meet:
- * the first, a middle and the last time that a story comes to it; in long runs (MQFS_TEST_LONG=1) every time, in every story.
+ * the first, a middle and the last time that a story comes to it; in long runs (MQFS_TEST_LONG=1) every time, or a hundred times, in every story.
  *
  * The list of places is the linker's (site.h). One that no story comes to fails the test. Places that only a failure leads to fail as
  * well, behind that failure. MQFS_TEST_SITE=supply.c:94 runs that one only, MQFS_TEST_TELL=1 tells of each run.
@@ -18,6 +18,7 @@
 TestSuite(fault_sites, .timeout = 3600);
 
 #define SITES_MAX 512
+#define HITS_MAX 100                   /* of one place in one story, that fail */
 #define STORIES_EACH 2                 /* in which a place fails, unless the run is a long one */
 
 static size_t site_count(void)
@@ -222,6 +223,14 @@ static void note_behind(const struct story *story, const struct fault *f)
 		}
 }
 
+/* The first, the middle and the last; or EACH, of many some HITS_MAX. */
+static int next_hit(int nth, int last, bool each)
+{
+	int step = each ? (last + HITS_MAX - 1) / HITS_MAX : (last + 1) / 2 > 1 ? (last + 1) / 2 - 1 : 1;
+
+	return nth < last && nth + step > last ? last : nth + step;
+}
+
 static void fail_site(const struct story *story, size_t n, bool each)
 {
 	struct fault f = {.site = __start_sites[n]};
@@ -231,7 +240,7 @@ static void fail_site(const struct story *story, size_t n, bool each)
 		f.error = *error;
 		if ((f.error == ENOSPC || f.error == EDQUOT) && is_one_of(file_of(f.site), readers))
 			continue;
-		for (f.nth = 1; f.nth <= last; f.nth = each || f.nth == last ? f.nth + 1 : f.nth < (last + 1) / 2 ? (last + 1) / 2 : last) {
+		for (f.nth = 1; f.nth <= last; f.nth = next_hit(f.nth, last, each)) {
 			known[n].failed += run(story, &f, NULL);
 			runs++;
 			note_behind(story, &f);
