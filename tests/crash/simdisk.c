@@ -230,13 +230,20 @@ static int d_sync(struct disk *disk, int fd)
 		err = -EIO;
 	} else if (once_in(d->world, d->sync_fails)) {
 		d->failed++;
-		err = sim_file_settle(f, sim_any_part(d->world), d->world);
+		err = sim_file_fail(f, sim_any_part(d->world), d->world);
 		err = err ? err : -EIO;
 	} else if (before > f->write_first) {
 		err = sim_file_sync(f, (size_t)(before - f->write_first));
 	}
 	give_back(d, f);
 	return end(d, err);
+}
+
+static int d_forget(struct disk *disk, int fd)
+{
+	struct simdisk *d = of(disk);
+
+	return d->stopped ? -EIO : sim_file_forget(d->fds[fd].file);
 }
 
 static int d_allocate(struct disk *disk, int fd, uint64_t len)
@@ -440,6 +447,7 @@ static const struct disk_ops ops = {
 	.pread = d_pread,
 	.pwritev = d_pwritev,
 	.sync = d_sync,
+	.forget = d_forget,
 	.allocate = d_allocate,
 	.truncate = d_truncate,
 	.stat = d_stat,

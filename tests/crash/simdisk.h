@@ -14,7 +14,9 @@
  *             `ordered`, the first so many: ext4 and XFS journal them in order, and a directory's sync makes durable whatever was before
  *             it. Without, it leaves any of them: that is harsher than these two.
  *  Failed     A sync that fails may have written any part of what it should; the cache takes all of it for clean and a later sync writes
- *  syncs      nothing of it ("fsyncgate"). Whoever reads finds it in the cache still, until the cache is dropped.
+ *  syncs      nothing of it ("fsyncgate"). Whoever reads finds it in the cache still, until the cache is dropped. A page that it has not
+ *             written is stuck: what is written to it later is synced without an error and is not on the disk, until the page has left the
+ *             cache, which only a clean one does (ext4, where blocks were allocated and not written yet).
  *  Full       There is a budget of bytes. Blocks are taken by writes and allocations, and given back with the last name and descriptor;
  *             what is refused with -ENOSPC changes nothing.
  *  Kill       A process that dies leaves cache, names and their state as they are.

@@ -167,6 +167,8 @@ int sim_file_resize(struct sim_file *f, uint64_t size, uint64_t blocks)
 
 	if (err)
 		return err;
+	if (!size)
+		f->stuck = 0;
 	f->cache.size = size;
 	f->cache.blocks = blocks;
 	return note(f, &(struct sim_write){.size = size, .blocks = blocks, .shrinks = shrinks});
@@ -198,6 +200,7 @@ struct reach {
 	enum sim_part part;
 	size_t count, first;
 	uint64_t seed, unit;
+	uint64_t stuck;                /* pages that nothing reaches */
 	unsigned bias;                 /* of eight: units that nothing, and units that everything has reached */
 };
 
@@ -221,6 +224,11 @@ static size_t reached(const struct reach *r, uint64_t unit)
 	}
 }
 
+static bool is_stuck(uint64_t stuck, uint64_t at)
+{
+	return at / PAGE < 64 && stuck >> (at / PAGE) & 1;
+}
+
 static int apply_bytes(struct sim_side *side, const struct sim_write *write, const uint8_t *data, size_t number, const struct reach *r)
 {
 	uint64_t at = write->at, end = at + write->len;
@@ -229,7 +237,7 @@ static int apply_bytes(struct sim_side *side, const struct sim_write *write, con
 	while (!err && at < end) {
 		uint64_t unit = at / r->unit, next = (unit + 1) * r->unit;
 		uint64_t to = next < end ? next : end;
-		if (number < reached(r, unit))
+		if (number < reached(r, unit) && !is_stuck(r->stuck, at))
 			memcpy(side->bytes->at + at, data + (at - write->at), to - at);
 		at = to;
 	}
@@ -271,7 +279,8 @@ int sim_file_sync(struct sim_file *f, size_t count)
 
 	if (!count)
 		return 0;
-	if (count == f->write_count && !(f->cache.bytes && f->cache.bytes->maps))
+	all.stuck = f->stuck;
+	if (count == f->write_count && !f->stuck && !(f->cache.bytes && f->cache.bytes->maps))
 		share(&f->disk, &f->cache);
 	else
 		err = apply(f, count, &all);
@@ -290,10 +299,42 @@ int sim_file_settle(struct sim_file *f, enum sim_part part, struct world *w)
 	r.first = (size_t)chance_of(w, r.count + 1);
 	r.seed = chance(w);
 	r.bias = 1 + (unsigned)chance_of(w, 6);
+	r.stuck = f->stuck;
 	err = part == PART_NONE ? 0 : apply(f, f->write_count, &r);
 	if (!err)
 		forget(f, f->write_count);
 	return err;
+}
+
+static bool page_differs(const struct sim_side *a, const struct sim_side *b, uint64_t page)
+{
+	static const uint8_t zeros[PAGE];
+	const uint8_t *x = a->bytes && a->bytes->room > page * PAGE ? a->bytes->at + page * PAGE : zeros;
+	const uint8_t *y = b->bytes && b->bytes->room > page * PAGE ? b->bytes->at + page * PAGE : zeros;
+
+	return x != y && memcmp(x, y, PAGE) != 0;
+}
+
+int sim_file_fail(struct sim_file *f, enum sim_part part, struct world *w)
+{
+	int err = sim_file_settle(f, part, w);
+
+	for (uint64_t page = 0; page < 64 && page * PAGE < f->cache.size; page++)
+		if (page_differs(&f->cache, &f->disk, page))
+			f->stuck |= (uint64_t)1 << page;
+	return err;
+}
+
+/* What is dirty stays, and is as stuck as it was. */
+int sim_file_forget(struct sim_file *f)
+{
+	uint64_t dirty = 0;
+
+	for (size_t n = 0; n < f->write_count; n++)
+		for (uint64_t page = f->writes[n].at / PAGE; page < 64 && page * PAGE < f->writes[n].at + f->writes[n].len; page++)
+			dirty |= (uint64_t)1 << page;
+	f->stuck &= dirty;
+	return sim_file_drop_cache(f);
 }
 
 int sim_file_drop_cache(struct sim_file *f)

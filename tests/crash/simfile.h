@@ -48,6 +48,7 @@ struct sim_file {
 	uint64_t write_first;          /* number of the first one, counted from the file's beginning */
 	uint8_t *data;
 	size_t data_len, data_room;
+	uint64_t stuck;                /* bit N: what is written to page N in the cache never gets to the disk; of the first 64 */
 	struct sim_file *copy;         /* while a disk is cloned */
 	struct sim_file *prev, *next;
 };
@@ -65,6 +66,10 @@ void sim_file_read(const struct sim_file *f, void *to, size_t len, uint64_t at);
 int sim_file_sync(struct sim_file *f, size_t count);
 /* The disk gets a part of all writes, and none is left to be written. */
 int sim_file_settle(struct sim_file *f, enum sim_part part, struct world *w);
+/* The same when it is a sync that fails: pages that are not on the disk as they are in the cache are stuck. */
+int sim_file_fail(struct sim_file *f, enum sim_part part, struct world *w);
+/* Pages that are not to be written any more leave the cache. */
+int sim_file_forget(struct sim_file *f);
 /* The cache becomes what the disk has and the writes that are still to come. */
 int sim_file_drop_cache(struct sim_file *f);
 /* Bytes that stay in place while they are mapped. */

@@ -128,6 +128,7 @@ int simdisk_power_cut(struct simdisk *d)
 		}
 		if (!err)
 			err = sim_file_settle(f, each ? sim_any_part(d->world) : all, d->world);
+		f->stuck = 0;
 		if (!err)
 			err = sim_file_drop_cache(f);
 	}
@@ -142,7 +143,7 @@ int simdisk_drop_cache(struct simdisk *d)
 
 	DL_FOREACH(d->files, f)
 		if (!err)
-			err = sim_file_drop_cache(f);
+			err = sim_file_forget(f);
 	count_blocks(d);
 	return err;
 }
