@@ -37,7 +37,7 @@ int apply_from_log(struct store *s, uint64_t to)
 {
 	uint64_t first, base;
 	const uint8_t *bytes;
-	struct raw *raw;
+	struct raw *raw = NULL;
 	ssize_t n;
 	int err;
 
