@@ -43,7 +43,8 @@ static int lengthen(struct disk *d, const char *name, int fd, uint64_t size)
  *
  * The system may have it in memory without having it on the disk. Then writing to that memory is not enough: where ext4 has failed to write to an
  * allocated block, it takes the block for written from then on as long as its page is in memory; the same bytes written again are
- * synced without an error, and are zeros once the page is gone. So the pages go first, those behind TO too, to which the log will append.
+ * synced without an error, and are zeros once the page is gone. So the pages go first, those behind TO too, to which the log will append;
+ * and since only clean ones go, a sync comes before: an append may have been on its way when the sync of that process failed.
  */
 static int write_again(struct store *s, const struct found_segment *f, bool head, uint64_t from, uint64_t to)
 {
@@ -61,6 +62,8 @@ static int write_again(struct store *s, const struct found_segment *f, bool head
 		err = lengthen(s->disk, name, fd, at + len);
 	if (!err)
 		err = disk_read(s->disk, fd, bytes, len, at);
+	if (!err)
+		err = disk_sync(s->disk, fd);
 	if (!err)
 		err = disk_forget(s->disk, fd);
 	if (!err && head)
