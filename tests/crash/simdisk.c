@@ -194,6 +194,11 @@ static ssize_t d_pwritev(struct disk *disk, int fd, const struct iovec *iov, int
 		len += iov[i].iov_len;
 	if (stops(d, SIM_WRITE, path_of(d, f), at, len))
 		return -EIO;
+	if (once_in(d->world, 8)) {            /* slower than a sync */
+		world_sleep(d->world, (int64_t)chance_of(d->world, 2 * SYNC_TIME));
+		if (d->stopped)
+			return -EIO;
+	}
 	fails = once_in(d->world, d->write_fails);
 	if (fails || once_in(d->world, d->write_short))
 		len = (size_t)chance_of(d->world, len + 1);
