@@ -43,6 +43,7 @@ struct keeper {
 	_Atomic bool index_bad;        /* a segment's index was found damaged */
 	/* the thread's */
 	uint64_t seen_before;          /* the log's end at the look before */
+	bool reserved;                 /* all of the reserve was there once */
 	bool quiet;                    /* the next look is for unused mappings only */
 	uint64_t rebuild_from;
 	bool rebuilt;
@@ -71,9 +72,25 @@ static uint64_t checkpoint_distance(struct store *s)
 	return by_size > s->options.checkpoint_every ? by_size : s->options.checkpoint_every;
 }
 
+/* What was given away of it is made again where the log keeps room for one more segment: two checkpoints later, the file of a segment that
+ * went is a little short for the next one, and appends would wait for ever. */
+static bool leaves_a_segment(struct store *s, uint64_t bytes)
+{
+	struct disk_space space;
+
+	return supply_ready(s->supply) > 0 || disk_space(s->disk, &space) != 0 ||
+		space.free >= SEGMENT_HEADER + s->options.segment_size + bytes;
+}
+
 static void keep_reserve(struct keeper *k)
 {
-	tell(k, RESERVE, reserve_keep(k->store, 2 * checkpoint_size(k->store) + RESERVE_SPARE));
+	uint64_t bytes = 2 * checkpoint_size(k->store) + RESERVE_SPARE;
+
+	if (k->reserved && !leaves_a_segment(k->store, bytes))
+		return;
+	int err = reserve_keep(k->store, bytes);
+	k->reserved = k->reserved || !err;
+	tell(k, RESERVE, err);
 }
 
 int keeper_checkpoint(struct keeper *k)
