@@ -207,8 +207,10 @@ static void read_all(struct check *c, struct queue *q, const struct found *f, st
 	while (at->offset < f->end) {
 		slice_init(&s);
 		ssize_t n = reader_read(r, at->offset, sizeof bytes, &s);
-		if ((n == -EIO || n == -ENODATA) && pass_rotten(m, at, reader_behind(r)))
+		if ((n == -EIO || n == -ENODATA) && pass_rotten(m, at, reader_behind(r))) {
+			slice_free(&s);
 			continue;
+		}
 		if (n <= 0 || slice_copy(&s, bytes))
 			model_fail(m, "queue %" PRIu64 "/%u cannot be read at %" PRIu64 " of %" PRIu64 ": %s", at->topic, at->queue, at->offset, f->end,
 				n < 0 ? strerror((int)-n) : "nothing is there");
