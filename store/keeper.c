@@ -78,8 +78,8 @@ static bool leaves_a_segment(struct store *s, uint64_t bytes)
 {
 	struct disk_space space;
 
-	return supply_ready(s->supply) > 0 || disk_space(s->disk, &space) != 0 ||
-		space.free >= SEGMENT_HEADER + s->options.segment_size + bytes;
+	return disk_space(s->disk, &space) != 0 || space.free >= SEGMENT_HEADER + s->options.segment_size + bytes ||
+		supply_ready(s->supply) > 0;
 }
 
 static void keep_reserve(struct keeper *k)
