@@ -2,7 +2,7 @@
 /*
  * promote.h - may this node rule? The rules of promotion for a pair; pure, like hello.h.
  *
- * The order of things (node.c): promote_reign() is promised here, durably [fence-durable]; the other node is asked for its promise where it
+ * The order of things (minder.c): promote_reign() is promised here, durably [fence-durable]; the other node is asked for its promise where it
  * can be reached, and its log taken where it is better [take-best]; promote_judge() says whether that is enough; store_begin_reign().
  * A primary that was told that the other node is stopped then says so in the log: promote_alone(), store_set_pair().
  *

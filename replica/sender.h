@@ -3,7 +3,7 @@
  * sender.h - the primary's side of one link: answers a HELLO, then sends the log and the commit point, and hears acknowledgements.
  *
  * A machine of steps without threads, clocks and links: it says which frame comes next, and is told which frame came. The two threads of a link
- * (node.h) run it, and so may a simulator.
+ * (replicator.h) run it, and so may a simulator.
  *
  * Calling
  *	sender_new(&s, store, name, &hello, blank, end)          of the HELLO that came; its first frame is the HELLO_ACK
