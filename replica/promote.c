@@ -104,14 +104,14 @@ int promote_alone(const struct member_view *view, const char *name, bool accept_
 		snprintf(reason, FRAME_REASON, "this primary has restarted and does not know whether the other node was promoted since");
 		return -EPERM;
 	}
-	*to = (struct pair){.nodes = 1, .node = {view->node}, .stopped = node};
+	*to = (struct pair){.nodes = 1, .wanted = own->nodes > 1 ? own->min_standbys : own->wanted, .node = {view->node}, .stopped = node};
 	for (unsigned n = 0; n < own->nodes; n++)
 		if (own->node[n] == view->node)
 			memcpy(to->name[0], own->name[n], sizeof to->name[0]);
 	return 0;
 }
 
-int promote_join(const struct member_view *view, const char *own, uint64_t node, const char *name, uint8_t min_standbys, struct pair *to)
+int promote_join(const struct member_view *view, const char *own, uint64_t node, const char *name, int min_standbys, struct pair *to)
 {
 	*to = view->pair;
 	if (!view->paired) {
@@ -127,6 +127,7 @@ int promote_join(const struct member_view *view, const char *own, uint64_t node,
 	snprintf(to->name[to->nodes], sizeof to->name[0], "%s", name);
 	to->nodes++;
 	to->stopped = 0;
-	to->min_standbys = min_standbys;
+	to->min_standbys = min_standbys < 0 ? to->wanted : (uint8_t)min_standbys;
+	to->wanted = 0;
 	return 0;
 }

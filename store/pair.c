@@ -13,6 +13,7 @@ size_t pair_encode(const struct pair *p, uint8_t *to)
 	memset(to, 0, HEADER);
 	to[0] = p->min_standbys;
 	to[1] = p->nodes;
+	to[2] = p->wanted;
 	put64(to + 8, p->stopped);
 	for (unsigned n = 0; n < p->nodes; n++) {
 		size_t len = strlen(p->name[n]);
@@ -46,13 +47,15 @@ int pair_decode(struct pair *p, const uint8_t *from, size_t len)
 	int err = 0;
 
 	memset(p, 0, sizeof *p);
-	if (len < HEADER || from[1] < 1 || from[1] > PAIR_NODES || from[0] >= from[1])
+	if (len < HEADER || from[1] < 1 || from[1] > PAIR_NODES || from[0] >= from[1] ||
+		from[2] >= PAIR_NODES || (from[2] && from[1] == PAIR_NODES))
 		return -EBADMSG;
-	for (unsigned n = 2; n < 8; n++)
+	for (unsigned n = 3; n < 8; n++)
 		if (from[n])
 			return -EBADMSG;
 	p->min_standbys = from[0];
 	p->nodes = from[1];
+	p->wanted = from[2];
 	p->stopped = get64(from + 8);
 	for (unsigned n = 0; !err && n < p->nodes; n++)
 		err = decode_node(p, n, &at, end);

@@ -6,7 +6,8 @@
  *
  *      0  u8   min_standbys          8  u64  node said to be stopped ("alone"), 0: none
  *      1  u8   nodes, 1 or 2        16  for each node: u64 id, u8 bytes of its name, the name
- *      2  6 bytes, 0
+ *      2  u8   of a pair of one: min_standbys of the next pair of two
+ *      3  5 bytes, 0
  *
  * A name is the one in the node's certificate.
  *
@@ -26,6 +27,7 @@
 struct pair {
 	uint8_t min_standbys;          /* less than `nodes` */
 	uint8_t nodes;
+	uint8_t wanted;                /* of one node: min_standbys once there are two again; of two: 0 */
 	uint64_t stopped;              /* left out of this pair on the operator's word that it is down; 0: nobody */
 	uint64_t node[PAIR_NODES];
 	char name[PAIR_NODES][PAIR_NAME + 1];
