@@ -17,7 +17,7 @@
  * the way. That nobody else speaks is TLS's part (tls.h), and each record in a frame has its checksums with the cluster's secret.
  *
  *   type            from         epoch          position           flags            body
- *    1 HELLO        standby      of its last    end of its log     blank, taker     version u16, cluster u64, node u64, promise,
+ *    1 HELLO        standby      of its last    end of its log     blank, mirror    version u16, cluster u64, node u64, promise,
  *                                record                                             checkpoint u64, of it u64, name, epochs
  *    2 HELLO_ACK    primary      its own        where the standby                   answer u8, version u16, cluster u64, node u64, promise,
  *                                               is cut, or begins                   chain u64, end u64, checkpoint u64, size u64,
@@ -84,7 +84,7 @@ enum frame_type {
 
 enum frame_flag {
 	FRAME_BLANK = 1,           /* HELLO: it has no log, or gives its own up */
-	FRAME_TAKER = 2,           /* HELLO: of a candidate with the other's promise, which takes its log */
+	FRAME_MIRROR = 2,          /* HELLO: of a node that never is of the pair */
 	FRAME_MEMBER = 4,          /* COMMIT: who hears it is in the pair */
 	FRAME_CURRENT = 8,         /* ACK, PROMISED: the sender is current */
 	FRAME_GRANTED = 16,        /* PROMISED */

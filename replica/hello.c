@@ -108,3 +108,21 @@ int hello_accept(const struct hello_self *self, const struct frame_hello_ack *a,
 	snprintf(reason, FRAME_REASON, "the logs part at position %" PRIu64 ", and up to %" PRIu64 " is committed here", pos, known);
 	return loss_accepted(&a->epochs, pos) ? -ECANCELED : -EPERM;
 }
+
+/* A log that ends where the primary's begins, or before, is its beginning, which it does not keep any more: nothing says otherwise. */
+int hello_give_up(const struct hello_self *self, const struct frame_hello_ack *a, uint64_t pos, uint64_t *aside, char reason[FRAME_REASON])
+{
+	const struct member_view *me = &self->view;
+	uint64_t known = me->known < me->end ? me->known : me->end;
+	uint64_t common = hello_common(self->epochs, self->count, me->end, a->epochs.of, a->epochs.count, a->end);
+
+	*aside = UINT64_MAX;
+	reason[0] = 0;
+	if (me->end <= pos)
+		return 0;
+	*aside = common > me->start ? common : me->start;
+	if (known <= pos || known <= common || loss_accepted(&a->epochs, common))
+		return 0;
+	snprintf(reason, FRAME_REASON, "the logs part at position %" PRIu64 ", and up to %" PRIu64 " is committed here", common, known);
+	return -EPERM;
+}

@@ -12,10 +12,9 @@ struct join {
 	struct link *link;
 	const char *name, *path;
 	bool again;
-	uint64_t segment_size;
+	uint64_t aside, segment_size;
 	char *why;
-	struct identity id;            /* of the store that is given up; then of the cluster that is joined */
-	struct promise promise;        /* of the store that is given up */
+	struct install_before before;  /* what is given up */
 	struct epoch epoch;            /* of the primary */
 	struct frame_hello_ack ack;
 	struct install *install;
@@ -33,21 +32,16 @@ static int refuse(struct join *j, int err, const char *reason)
 }
 
 /* What a store that is given up has promised holds for the new one too. */
-static int load_own(struct join *j)
+static int look_before(struct join *j)
 {
 	struct disk *d;
-	int err;
+	int err = disk_open_directory(&d, j->path);
 
-	if (!j->again)
-		return 0;
-	err = disk_open_directory(&d, j->path);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	err = identity_load(d, &j->id);
-	if (!err)
-		err = promise_load(d, &j->id, &j->promise);
+	err = install_look(d, &j->before);
 	disk_free(d);
-	return err == -ENOENT ? 0 : err;
+	return err;
 }
 
 static int send(struct join *j, struct frame *f, int len)
@@ -66,9 +60,9 @@ static int say_hello(struct join *j)
 	if (!h)
 		return -ENOMEM;
 	h->version = FRAME_VERSION;
-	h->cluster = j->id.cluster;
-	h->node = j->id.node;
-	h->promise = j->promise.reign;
+	h->cluster = j->before.cluster;
+	h->node = j->before.node;
+	h->promise = j->before.promise.reign;
 	snprintf(h->name, sizeof h->name, "%s", j->name);
 	len = frame_put_hello(h, j->talk, sizeof j->talk);
 	free(h);
@@ -111,7 +105,7 @@ static int hear_answer(struct join *j, uint64_t *pos)
 		return refuse(j, -ECONNREFUSED, j->ack.reason);
 	if (j->ack.answer != FRAME_BLANK_START || !j->ack.has_secret || f.epoch.node != j->ack.node)
 		return -EPROTO;
-	if (reign_compare(epoch_reign(&f.epoch), j->promise.reign) < 0)
+	if (reign_compare(epoch_reign(&f.epoch), j->before.promise.reign) < 0)
 		return refuse(j, -ESTALE, "its reign is below the one that this node has promised");
 	j->epoch = f.epoch;
 	*pos = f.pos;
@@ -142,7 +136,7 @@ static int begin(struct join *j, uint64_t pos)
 		return err;
 	memcpy(cluster.secret, j->ack.secret, RECORD_SECRET);
 	start = (struct log_start){pos, s.chain, s.epoch, s.time};
-	err = install_begin(&j->install, j->path, j->again, &cluster, &start, j->ack.checkpoint, j->ack.end, j->segment_size, j->why);
+	err = install_begin(&j->install, j->path, j->again, j->aside, &cluster, &start, j->ack.checkpoint, j->ack.end, j->segment_size, j->why);
 	if (err)
 		return err;
 	pieces_begin(&j->pieces, j->ack.secret, take, j, pos);
@@ -197,7 +191,7 @@ static bool complete(const struct join *j)
 static int run(struct join *j, void (*told)(void *ctx, const struct join_progress *p), void *ctx)
 {
 	uint64_t pos;
-	int err = load_own(j);
+	int err = look_before(j);
 
 	if (!err)
 		err = say_hello(j);
@@ -230,7 +224,7 @@ static void explain(struct join *j, int err)
 	refuse(j, err, of_link[0] ? of_link : strerror(-err));
 }
 
-int join(struct link *l, const char *name, const char *path, bool again, uint64_t segment_size,
+int join(struct link *l, const char *name, const char *path, bool again, uint64_t aside, uint64_t segment_size,
 	void (*told)(void *ctx, const struct join_progress *p), void *ctx, char why[STORE_WHY])
 {
 	struct join *j = calloc(1, sizeof *j);
@@ -245,6 +239,7 @@ int join(struct link *l, const char *name, const char *path, bool again, uint64_
 	j->name = name;
 	j->path = path;
 	j->again = again;
+	j->aside = aside;
 	j->segment_size = segment_size;
 	j->why = why;
 	err = run(j, told, ctx);

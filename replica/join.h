@@ -19,8 +19,8 @@ struct join_progress {
 	uint64_t checkpoint, checkpoint_size;    /* bytes of the checkpoint that are here, of so many */
 };
 
-/* AGAIN: PATH has a store of the cluster, which is given up. TOLD may be NULL. The link is the caller's to close. */
-int join(struct link *l, const char *name, const char *path, bool again, uint64_t segment_size,
+/* AGAIN: PATH has a store of the cluster, which is given up; ASIDE as for install_begin(). TOLD may be NULL. The link is the caller's to close. */
+int join(struct link *l, const char *name, const char *path, bool again, uint64_t aside, uint64_t segment_size,
 	void (*told)(void *ctx, const struct join_progress *p), void *ctx, char why[STORE_WHY]);
 
 #endif

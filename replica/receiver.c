@@ -17,10 +17,12 @@ struct receiver {
 	struct ending ending;
 	/* the sending thread's */
 	_Atomic bool greeted;
+	bool mirror;
 	uint8_t *talk;                 /* FRAME_TALK bytes: a body */
 	/* the receiving thread's */
 	struct pieces pieces;
 	uint64_t committed;            /* as last heard */
+	uint64_t aside;                /* of a log that is given up */
 	pthread_mutex_t lock;          /* all below */
 	enum receiver_state state;
 	uint64_t node;                 /* the primary */
@@ -28,6 +30,8 @@ struct receiver {
 	uint64_t acknowledged;         /* as last said */
 	bool current;                  /* the same */
 	bool owed;                     /* an ACK, to a COMMIT */
+	bool asking;                   /* for a hand-over, not said yet */
+	char refusal[FRAME_REASON];    /* of that */
 	int64_t due;
 	int64_t time;                  /* of the last COMMIT */
 	uint64_t said_end, said_messages;        /* of the first COMMIT whose end is not synced here yet; 0: there is none */
@@ -101,6 +105,7 @@ static int put_hello(struct receiver *r, const struct hello_self *self, struct f
 	len = frame_put_hello(h, r->talk, FRAME_TALK);
 	free(h);
 	f->type = FRAME_HELLO;
+	f->flags = r->mirror ? FRAME_MIRROR : 0;
 	f->epoch = self->view.last;
 	f->pos = self->view.end;
 	f->committed = self->view.committed;
@@ -162,6 +167,22 @@ static int check_obedience(struct receiver *r, const struct member_view *v)
 	return ending_set(&r->ending, -ESTALE, FRAME_DEPOSED, "this node has promised another reign");
 }
 
+/* Under the lock. */
+static int put_ask(struct receiver *r, const struct member_view *v, struct frame *f, struct iovec *iov, int *n)
+{
+	struct frame_switchover body = {.order = FRAME_HAND_OVER};
+	int len = frame_put_switchover(&body, r->talk, FRAME_TALK);
+
+	r->asking = false;
+	f->type = FRAME_SWITCHOVER;
+	f->epoch = r->epoch;
+	f->pos = v->end;
+	f->committed = v->committed;
+	iov[0] = (struct iovec){r->talk, (size_t)len};
+	*n = 1;
+	return len < 0 ? len : 1;
+}
+
 static int say_ack(struct receiver *r, int64_t now, struct frame *f, struct iovec *iov, int *n)
 {
 	struct member_view v;
@@ -171,7 +192,9 @@ static int say_ack(struct receiver *r, int64_t now, struct frame *f, struct iove
 	pthread_mutex_lock(&r->lock);
 	if (r->state == RECEIVER_LOG)
 		err = check_obedience(r, &v);
-	if (!err && ack_due(r, &v, now))
+	if (!err && r->asking && r->state == RECEIVER_LOG)
+		err = put_ask(r, &v, f, iov, n);
+	else if (!err && ack_due(r, &v, now))
 		err = put_ack(r, &v, now, f, iov, n);
 	pthread_mutex_unlock(&r->lock);
 	return err;
@@ -213,9 +236,21 @@ static int check_speaker(struct receiver *r, const struct frame *f, const struct
 		return ending_set(&r->ending, -ECONNREFUSED, ENDING_QUIET, "%s", a->reason);
 	if (f->epoch.node != a->node)
 		return ending_set(&r->ending, -EPROTO, FRAME_UNEXPECTED, "the epoch is not of the node that speaks");
-	if (a->answer == FRAME_BLANK_START)
-		return ending_set(&r->ending, -ENODATA, ENDING_QUIET, "%s", a->reason);
 	return 0;
+}
+
+/* -ENODATA: the log is given up. */
+static int give_up(struct receiver *r, const struct hello_self *self, const struct frame *f, const struct frame_hello_ack *a)
+{
+	char reason[FRAME_REASON];
+	int err = hello_obeys(&self->view, a->node, epoch_reign(&f->epoch)) ? 0 : -ESTALE;
+
+	if (err)
+		return ending_set(&r->ending, err, FRAME_UNEXPECTED, "its reign %" PRIu32 " is not one that this node may follow", f->epoch.reign);
+	err = hello_give_up(self, a, f->pos, &r->aside, reason);
+	if (err)
+		return ending_set(&r->ending, err, FRAME_UNEXPECTED, "%s", reason);
+	return ending_set(&r->ending, -ENODATA, ENDING_QUIET, "%s", a->reason);
 }
 
 /* In this order, each durable before the next: the promise is an answer that no other primary may get any more, and the cut gives up what
@@ -227,8 +262,11 @@ static int obey(struct receiver *r, const struct frame *f, const struct frame_he
 	char reason[FRAME_REASON];
 	int err = look_at_self(r, &self, &rows);
 
-	if (!err) {
+	if (!err && a->answer == FRAME_BLANK_START) {
+		err = give_up(r, &self, f, a);
+	} else if (!err) {
 		err = hello_accept(&self, a, &f->epoch, f->pos, reason);
+		r->aside = f->pos;
 		if (err)
 			ending_set(&r->ending, err, FRAME_UNEXPECTED, "%s", reason);
 	}
@@ -317,6 +355,30 @@ static int hear_commit(struct receiver *r, const struct frame *f, const void *bo
 	return 0;
 }
 
+/* ---- the receiving thread: SWITCHOVER ---- */
+
+/* What the primary hands over is all on this disk, or it would not have. */
+static int hear_switchover(struct receiver *r, const struct frame *f, const void *body)
+{
+	struct frame_switchover order;
+	struct member_view v;
+	int err = frame_get_switchover(&order, body, f->length);
+
+	if (err)
+		return err;
+	store_view(r->store, &v);
+	if (order.order == FRAME_HAND_OVER_REFUSED) {
+		pthread_mutex_lock(&r->lock);
+		memcpy(r->refusal, order.reason, sizeof r->refusal);
+		pthread_mutex_unlock(&r->lock);
+		return RECEIVER_REFUSED;
+	}
+	if (order.order != FRAME_TAKE_OVER || f->pos != v.end || v.synced != v.end || f->committed != v.end)
+		return -EPROTO;
+	store_announce(r->store, f->committed, false);
+	return RECEIVER_TAKE_OVER;
+}
+
 /* ---- the receiving thread ---- */
 
 static int hear(struct receiver *r, const struct frame *f, const void *body)
@@ -332,6 +394,8 @@ static int hear(struct receiver *r, const struct frame *f, const void *body)
 		return hear_records(r, f, body);
 	case FRAME_COMMIT:
 		return hear_commit(r, f, body);
+	case FRAME_SWITCHOVER:
+		return hear_switchover(r, f, body);
 	default:
 		return -EPROTO;
 	}
@@ -366,6 +430,24 @@ int receiver_hear(struct receiver *r, int64_t now, const struct frame *f, const 
 	return err;
 }
 
+uint64_t receiver_aside(const struct receiver *r)
+{
+	return r->aside;
+}
+
+void receiver_mirror(struct receiver *r)
+{
+	r->mirror = true;
+}
+
+void receiver_ask(struct receiver *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->asking = true;
+	pthread_mutex_unlock(&r->lock);
+	progress_moved(store_progress(r->store));
+}
+
 void receiver_status(struct receiver *r, struct receiver_status *to)
 {
 	struct member_view v;
@@ -388,5 +470,9 @@ void receiver_status(struct receiver *r, struct receiver_status *to)
 
 void receiver_why(struct receiver *r, char to[FRAME_REASON])
 {
-	ending_why(&r->ending, to);
+	pthread_mutex_lock(&r->lock);
+	memcpy(to, r->refusal, sizeof r->refusal);
+	pthread_mutex_unlock(&r->lock);
+	if (!to[0])
+		ending_why(&r->ending, to);
 }

@@ -13,10 +13,11 @@
  *	state     hears                                  does
  *	HELLO     HELLO_ACK accepted                     hello_accept(), store_promise(), store_cut() in this order, each durable; then LOG, with an
  *	                                                 ACK of what is there, which says to the primary that it was accepted
- *	          HELLO_ACK blank start                  -ENODATA: the store is given up and made anew, see join.h
+ *	          HELLO_ACK blank start                  -ENODATA: the store is given up and made anew, see join.h; -EPERM by the cut guard
  *	LOG       SEGMENT                                where the next segment begins
  *	          RECORDS                                store_receive() of the whole records; what is left of the last one waits for the next frame
  *	          COMMIT                                 store_announce()
+ *	          SWITCHOVER                             RECEIVER_TAKE_OVER, RECEIVER_REFUSED
  *	any       frames of another epoch than HELLO_ACK's, or out of order: -EPROTO
  *
  * It sends ACK when view.synced has moved, and as an answer to each COMMIT. Position: what is synced; never what is merely written.
@@ -52,6 +53,14 @@ int receiver_new(struct receiver **r, struct store *store, const char *name, con
 void receiver_free(struct receiver *r);
 int receiver_next(struct receiver *r, int64_t now, struct frame *f, struct iovec *iov, int *n);
 int64_t receiver_due(struct receiver *r);
+/* Before the HELLO: this node is never of the pair. */
+void receiver_mirror(struct receiver *r);
+/* After -ENODATA and -ECANCELED: what of this log is to be kept aside, see hello_give_up(). */
+uint64_t receiver_aside(const struct receiver *r);
+/* This node's operator asks the primary to hand over. */
+void receiver_ask(struct receiver *r);
+#define RECEIVER_TAKE_OVER 2             /* the primary has stepped down for this node, which has all of its log, synced */
+#define RECEIVER_REFUSED 3               /* it does not hand over; receiver_why() */
 int receiver_hear(struct receiver *r, int64_t now, const struct frame *f, const void *body);
 void receiver_status(struct receiver *r, struct receiver_status *to);
 void receiver_why(struct receiver *r, char to[FRAME_REASON]);

@@ -29,6 +29,7 @@ struct sender {
 	uint64_t node;                 /* the other one */
 	struct epoch epoch;            /* this primary's, of the whole link */
 	bool blank;                    /* the other one has no store yet, so that its acknowledgements do not count */
+	bool mirror;                   /* it is one, so that they do not either */
 	struct ending ending;
 	/* the sending thread's */
 	struct greeting *greeting;
@@ -42,6 +43,7 @@ struct sender {
 	uint64_t committed;            /* as last said */
 	uint64_t checkpoint_sent;      /* bytes of its file */
 	bool member;
+	bool handed_over;              /* and it was said */
 	uint8_t *talk;                 /* FRAME_TALK bytes: a body; while a checkpoint is sent, FRAME_BODY */
 	/* the receiving thread's */
 	bool linked;
@@ -52,11 +54,13 @@ struct sender {
 	uint64_t acked_messages;
 	bool current;
 	bool status_member, status_linked;
+	char *refusal;                 /* of an order to hand over, not said yet */
 	int64_t due;                   /* the heartbeat */
 	int64_t heard, time_said, round_trip;
 };
 
-int sender_new(struct sender **to, struct store *store, const char *name, const char *peer, const struct frame_hello *h, bool blank, uint64_t end)
+int sender_new(struct sender **to, struct store *store, const char *name, const char *peer, const struct frame_hello *h, uint8_t flags,
+	uint64_t end)
 {
 	struct sender *s = calloc(1, sizeof *s);
 
@@ -77,7 +81,8 @@ int sender_new(struct sender **to, struct store *store, const char *name, const 
 	snprintf(s->peer, sizeof s->peer, "%s", peer);
 	s->node = h->node;
 	s->greeting->hello = *h;
-	s->greeting->blank = blank;
+	s->greeting->blank = flags & FRAME_BLANK;
+	s->mirror = flags & FRAME_MIRROR;
 	s->greeting->end = end;
 	s->begun = UINT64_MAX;
 	ending_init(&s->ending);
@@ -86,10 +91,10 @@ int sender_new(struct sender **to, struct store *store, const char *name, const 
 	return 0;
 }
 
-/* Is NODE one whose acknowledgements may count? Of the pair, or, while there is none, it may become so. */
-static bool counts(const struct member_view *v, uint64_t node)
+/* Is the other node one whose acknowledgements may count? Of the pair, or, while there is none, it may become so. */
+static bool counts(const struct sender *s, const struct member_view *v)
 {
-	return !v->paired || v->pair.nodes < PAIR_NODES || pair_has(&v->pair, node);
+	return (v->paired && pair_has(&v->pair, s->node)) || (!s->mirror && (!v->paired || v->pair.nodes < PAIR_NODES));
 }
 
 void sender_free(struct sender *s)
@@ -101,13 +106,14 @@ void sender_free(struct sender *s)
 	store_view(s->store, &v);
 	if (s->linked)
 		store_linked(s->store, s->node, false);
-	if (counts(&v, s->node) && !(v.paired && pair_has(&v.pair, s->node)))
+	if (counts(s, &v) && !(v.paired && pair_has(&v.pair, s->node)))
 		store_hold(s->store, UINT64_MAX);
 	seed_close(s->seed);
 	raw_close(s->raw);
 	ending_destroy(&s->ending);
 	pthread_mutex_destroy(&s->lock);
 	free(s->greeting);
+	free(s->refusal);
 	free(s->talk);
 	free(s);
 }
@@ -120,6 +126,16 @@ static int say(struct sender *s, struct frame *f, struct iovec *iov, int *n, uin
 	iov[0] = (struct iovec){s->talk, (size_t)len};
 	*n = 1;
 	return len < 0 ? len : 1;
+}
+
+static enum sender_state state_of(struct sender *s)
+{
+	enum sender_state state;
+
+	pthread_mutex_lock(&s->lock);
+	state = s->state;
+	pthread_mutex_unlock(&s->lock);
+	return state;
 }
 
 static void set_state(struct sender *s, enum sender_state state)
@@ -176,7 +192,7 @@ static int begin_blank(struct sender *s, const struct member_view *v, struct fra
 {
 	int err;
 
-	if (counts(v, s->node))
+	if (counts(s, v))
 		store_hold(s->store, v->start);        /* before it is looked at what there is */
 	err = seed_open(&s->seed, s->store);
 	if (!err)
@@ -243,7 +259,7 @@ static int put_answer(struct sender *s, const struct hello_self *self, struct fr
 	if (err)
 		return err;
 	s->epoch = f->epoch = self->view.epoch;
-	if (a->answer != FRAME_REFUSED && counts(&self->view, s->node))
+	if (a->answer != FRAME_REFUSED && counts(s, &self->view))
 		store_hold(s->store, pos);
 	pthread_mutex_lock(&s->lock);
 	s->sent = pos;
@@ -377,15 +393,46 @@ static int go_on(struct sender *s, const struct member_view *v, int64_t now, str
 	return say_commit(s, v, now, f, iov, n);
 }
 
+/* ---- SWITCHOVER ---- */
+
+/* 0: there is nothing to say of it. */
+static int say_switchover(struct sender *s, enum sender_state state, struct frame *f, struct iovec *iov, int *n)
+{
+	struct frame_switchover body = {.order = FRAME_TAKE_OVER};
+	struct member_view v;
+	bool refused = false;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->refusal) {
+		refused = true;
+		body.order = FRAME_HAND_OVER_REFUSED;
+		snprintf(body.reason, sizeof body.reason, "%s", s->refusal);
+		free(s->refusal);
+		s->refusal = NULL;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!refused && (state != SENDER_HANDED_OVER || s->handed_over))
+		return 0;
+	if (!refused)
+		s->handed_over = true;
+	store_view(s->store, &v);
+	f->committed = v.committed;
+	return say(s, f, iov, n, FRAME_SWITCHOVER, v.end, frame_put_switchover(&body, s->talk, FRAME_TALK));
+}
+
 /* ---- the sending thread ---- */
 
 static int next(struct sender *s, int64_t now, struct frame *f, struct iovec *iov, int *n)
 {
+	enum sender_state state = state_of(s);
 	struct member_view v;
 	int err;
 
-	if (s->state == SENDER_ANSWER)
+	if (state == SENDER_ANSWER)
 		return answer(s, f, iov, n);
+	err = say_switchover(s, state, f, iov, n);
+	if (err || state == SENDER_HANDED_OVER)
+		return err;
 	store_view(s->store, &v);
 	if (v.role != ROLE_PRIMARY || epoch_compare(&v.epoch, &s->epoch))
 		return ending_set(&s->ending, -EROFS, FRAME_DEPOSED, "the reign of this node has ended");
@@ -419,7 +466,7 @@ int64_t sender_due(struct sender *s)
 	int64_t due;
 
 	pthread_mutex_lock(&s->lock);
-	due = s->due;
+	due = s->state == SENDER_HANDED_OVER ? INT64_MAX : s->due;
 	pthread_mutex_unlock(&s->lock);
 	return due;
 }
@@ -452,7 +499,7 @@ static void count(struct sender *s, const struct frame *f)
 	bool counted;
 
 	store_view(s->store, &v);
-	counted = counts(&v, s->node);
+	counted = counts(s, &v);
 	if (s->linked != (counted && (s->linked || v.end - f->pos <= SENDER_NEAR))) {
 		s->linked = !s->linked;
 		store_linked(s->store, s->node, s->linked);
@@ -486,6 +533,18 @@ static int hear_ack(struct sender *s, int64_t now, const struct frame *f, const 
 	return 0;
 }
 
+static int hear_switchover(struct sender *s, const struct frame *f, const void *body)
+{
+	struct frame_switchover order;
+	int err = frame_get_switchover(&order, body, f->length);
+
+	if (err)
+		return ending_set(&s->ending, err, FRAME_DAMAGED, "a SWITCHOVER that is none came");
+	if (order.order != FRAME_HAND_OVER || state_of(s) == SENDER_ANSWER || epoch_compare(&f->epoch, &s->epoch))
+		return ending_set(&s->ending, -EPROTO, FRAME_UNEXPECTED, "a SWITCHOVER came, out of order");
+	return 1;
+}
+
 int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void *body)
 {
 	pthread_mutex_lock(&s->lock);
@@ -493,9 +552,26 @@ int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void
 	pthread_mutex_unlock(&s->lock);
 	if (f->type == FRAME_ACK)
 		return hear_ack(s, now, f, body);
+	if (f->type == FRAME_SWITCHOVER)
+		return hear_switchover(s, f, body);
 	if (f->type == FRAME_ERROR)
 		return ending_heard(&s->ending, f, body);
 	return ending_set(&s->ending, -EPROTO, FRAME_UNEXPECTED, "a frame %s came, which has no place here", frame_type_name(f->type));
+}
+
+void sender_hand_over(struct sender *s)
+{
+	set_state(s, SENDER_HANDED_OVER);
+	progress_moved(store_progress(s->store));
+}
+
+void sender_refuse(struct sender *s, const char *reason)
+{
+	pthread_mutex_lock(&s->lock);
+	if (!s->refusal)
+		s->refusal = strdup(reason);
+	pthread_mutex_unlock(&s->lock);
+	progress_moved(store_progress(s->store));
 }
 
 void sender_status(struct sender *s, struct sender_status *to)
@@ -512,6 +588,8 @@ void sender_status(struct sender *s, struct sender_status *to)
 	to->member = s->status_member;
 	to->linked = s->status_linked;
 	to->current = s->current;
+	to->mirror = s->mirror;
+	to->blank = s->blank;
 	to->sent = s->sent;
 	to->acknowledged = s->acknowledged;
 	to->messages = v.messages > s->acked_messages ? v.messages - s->acked_messages : 0;

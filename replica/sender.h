@@ -19,6 +19,7 @@
  *	LOG          SEGMENT where one begins, RECORDS up to      for ever
  *	             store_sendable(), COMMIT with the commit
  *	             point and as heartbeat
+ *	HANDED_OVER  SWITCHOVER, then nothing                     the other side ends the link
  *	any          ERROR at the end
  *
  * The node counts (store_linked()) from its first ACK on, so that nobody waits for one that is still far behind: while it catches up it is
@@ -48,8 +49,8 @@ struct sender;
 struct sender_status {
 	uint64_t node;
 	char name[FRAME_NAME];
-	enum sender_state { SENDER_ANSWER, SENDER_CHECKPOINT, SENDER_LOG } state;
-	bool member, linked, current;
+	enum sender_state { SENDER_ANSWER, SENDER_CHECKPOINT, SENDER_LOG, SENDER_HANDED_OVER } state;
+	bool member, linked, current, mirror, blank;
 	uint64_t sent, acknowledged;     /* positions */
 	uint64_t end;                    /* of the log now: lag is end - acknowledged */
 	uint64_t messages;               /* that it lacks, at most; not known before its first ACK that tells */
@@ -58,13 +59,19 @@ struct sender_status {
 	uint64_t blank_end;              /* while it starts blank: where that ends */
 };
 
-/* NAME is this node's, PEER the other's, as its certificate says. */
-int sender_new(struct sender **s, struct store *store, const char *name, const char *peer, const struct frame_hello *h, bool blank, uint64_t end);
+/* NAME is this node's, PEER the other's, as its certificate says. FLAGS and END are those of the HELLO's frame. */
+int sender_new(struct sender **s, struct store *store, const char *name, const char *peer, const struct frame_hello *h, uint8_t flags,
+	uint64_t end);
 void sender_free(struct sender *s);
 /* NOW is CLOCK_MONOTONIC ns, as everywhere here. */
 int sender_next(struct sender *s, int64_t now, struct frame *f, struct iovec iov[SENDER_PARTS], int *n);
 int64_t sender_due(struct sender *s);        /* when the heartbeat is to be sent */
+/* 1: the other side's operator asks this primary to hand over. */
 int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void *body);
+/* The store has stepped down and promised the reign behind its own to the other side: that is said next, and nothing behind it. */
+void sender_hand_over(struct sender *s);
+/* The answer where it does not. */
+void sender_refuse(struct sender *s, const char *reason);
 void sender_status(struct sender *s, struct sender_status *to);
 void sender_why(struct sender *s, char to[FRAME_REASON]);
 

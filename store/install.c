@@ -2,6 +2,7 @@
 #include "install.h"
 #include "bytes.h"
 #include "checkpoint.h"
+#include "lost.h"
 #include "make.h"
 #include "supply.h"
 #include <errno.h>
@@ -26,35 +27,80 @@ struct install {
 	struct log *log;
 };
 
+/* ---- what was there before ---- */
+
+#define MARK 32u
+
+static void put_mark(const struct install_before *b, uint8_t to[MARK])
+{
+	memset(to, 0, MARK);
+	put64(to, b->node);
+	put32(to + 8, b->promise.reign.number);
+	put64(to + 16, b->promise.reign.node);
+	put64(to + 24, b->aside);
+}
+
+static int load_mark(struct disk *d, struct install_before *to)
+{
+	uint8_t *mark;
+	void *bytes;
+	size_t len;
+	int err = disk_load(d, JOINING_FILE, 2 * MARK, &bytes, &len);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	mark = bytes;
+	to->joining = true;
+	if (len == MARK) {
+		to->node = get64(mark);
+		to->promise.reign = (struct reign){get32(mark + 8), get64(mark + 16)};
+		to->aside = get64(mark + 24);
+	}
+	free(bytes);
+	return len == MARK ? 0 : -EBADMSG;
+}
+
+int install_look(struct disk *d, struct install_before *to)
+{
+	struct identity id;
+	int err = identity_load(d, &id);
+
+	*to = (struct install_before){.aside = UINT64_MAX};
+	if (err)
+		return err == -ENOENT ? load_mark(d, to) : err;
+	to->store = true;
+	to->cluster = id.cluster;
+	to->node = id.node;
+	err = promise_load(d, &id, &to->promise);
+	if (err == -ENOENT) {
+		to->promise = (struct promise){.reign = {1, id.node}, .own = 1};
+		err = 0;
+	}
+	return err;
+}
+
 /* ---- making room ---- */
 
-/* The node's id, where the directory had one; whether it may be made a store. */
-static int look(struct install *i, bool again, char *why)
+/* Whether the directory may be made a store; the node keeps its id. */
+static int look(struct install *i, bool again, uint64_t aside, struct install_before *before, char *why)
 {
-	struct identity old;
-	void *joining;
-	size_t len;
-	int err = identity_load(i->disk, &old);
+	int err = install_look(i->disk, before);
 
-	if (!err && old.cluster != i->id.cluster) {
+	if (err)
+		return err;
+	if (before->store && before->cluster != i->id.cluster) {
 		snprintf(why, STORE_WHY, "is a store of another cluster");
 		return -EXDEV;
 	}
-	if (!err && !again)
+	if (before->store && !again)
 		return -EEXIST;
-	if (!err) {
-		i->id.node = old.node;
-		return 0;
-	}
-	if (err != -ENOENT)
-		return err;
-	err = disk_load(i->disk, JOINING_FILE, 64, &joining, &len);
-	if (err == -ENOENT)
-		return store_check_foreign(i->disk, why);
-	if (!err && len == 8)
-		i->id.node = get64(joining);
-	if (!err)
-		free(joining);
+	if (!before->store && !before->joining)
+		err = store_check_foreign(i->disk, why);
+	if (before->node)
+		i->id.node = before->node;
+	before->node = i->id.node;
+	if (before->store)
+		before->aside = aside;
 	return err;
 }
 
@@ -72,24 +118,61 @@ static int wipe_one(void *ctx, const char *name)
 	return disk_unlink(w->disk, path);
 }
 
-/* Whatever is there of a log. With its mark durable and its identity gone it is no store any more, whenever that ends. */
-static int wipe(struct install *i)
+struct aside {
+	struct disk *disk;
+	uint64_t from, edge;           /* the greatest base that is not behind FROM */
+};
+
+static int find_edge(void *ctx, const char *name)
+{
+	struct aside *a = ctx;
+	uint64_t base;
+
+	if (position_named(name, 0, &base) && base <= a->from && base > a->edge)
+		a->edge = base;
+	return 0;
+}
+
+static int move_one(void *ctx, const char *name)
+{
+	struct aside *a = ctx;
+	uint64_t base, moved;
+
+	return position_named(name, 0, &base) && base >= a->edge ? lost_move(a->disk, base, &moved) : 0;
+}
+
+/* The segment that FROM lies in, and all behind it. */
+static int put_aside(struct install *i, uint64_t from)
+{
+	struct aside a = {.disk = i->disk, .from = from};
+	int err = from == UINT64_MAX ? 0 : disk_list(i->disk, "log", find_edge, &a);
+
+	if (!err && from != UINT64_MAX)
+		err = disk_list(i->disk, "log", move_one, &a);
+	return err;
+}
+
+/* Whatever is there of a log. With its mark durable and its identity gone it is no store any more, whenever that ends; what was to go to lost/
+ * goes there at the next try. */
+static int wipe(struct install *i, const struct install_before *before)
 {
 	static const char *const gone[] = {IDENTITY_FILE, PROMISE_FILE};
 	static const char *const directories[] = {"log", "checkpoint"};
-	uint8_t node[8];
+	uint8_t mark[MARK];
 	int err;
 
-	put64(node, i->id.node);
-	err = disk_replace(i->disk, JOINING_FILE, node, sizeof node, 0600);
+	put_mark(before, mark);
+	err = disk_replace(i->disk, JOINING_FILE, mark, sizeof mark, 0600);
 	for (size_t n = 0; !err && n < 2; n++) {
 		err = disk_unlink(i->disk, gone[n]);
 		err = err == -ENOENT ? 0 : err;
 	}
 	if (!err)
 		err = disk_sync_directory(i->disk, ".");
+	if (!err)
+		err = put_aside(i, before->aside);
 	for (size_t n = 0; !err && n < 2; n++) {
-		struct wipe w = {i->disk, directories[n]};
+		struct wipe w = {.disk = i->disk, .directory = directories[n]};
 		err = disk_list(i->disk, directories[n], wipe_one, &w);
 		if (!err)
 			err = disk_sync_directory(i->disk, directories[n]);
@@ -117,8 +200,9 @@ static int open_parts(struct install *i, const struct log_start *start, uint64_t
 	return i->checkpoint < 0 ? i->checkpoint : 0;
 }
 
-static int begin(struct install *i, const char *path, bool again, char *why)
+static int begin(struct install *i, const char *path, bool again, uint64_t aside, char *why)
 {
+	struct install_before before;
 	int err = store_make_directory(path, why);
 
 	if (!err)
@@ -128,14 +212,14 @@ static int begin(struct install *i, const char *path, bool again, char *why)
 		err = i->lock < 0 ? i->lock : disk_lock(i->disk, i->lock);
 	}
 	if (!err)
-		err = look(i, again, why);
+		err = look(i, again, aside, &before, why);
 	if (!err)
 		err = store_make_directories(i->disk);
-	return err ? err : wipe(i);
+	return err ? err : wipe(i, &before);
 }
 
-int install_begin(struct install **to, const char *path, bool again, const struct identity *cluster, const struct log_start *start,
-	uint64_t checkpoint_pos, uint64_t received, uint64_t segment_size, char why[STORE_WHY])
+int install_begin(struct install **to, const char *path, bool again, uint64_t aside, const struct identity *cluster,
+	const struct log_start *start, uint64_t checkpoint_pos, uint64_t received, uint64_t segment_size, char why[STORE_WHY])
 {
 	struct install *i = calloc(1, sizeof *i);
 	int err = i ? identity_make(&i->id) : -ENOMEM;
@@ -148,7 +232,7 @@ int install_begin(struct install **to, const char *path, bool again, const struc
 		i->checkpoint_pos = checkpoint_pos;
 		i->received = received;
 		progress_init(&i->progress);
-		err = begin(i, path, again, why);
+		err = begin(i, path, again, aside, why);
 		if (!err)
 			err = open_parts(i, start, segment_size);
 		if (err)

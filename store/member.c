@@ -106,7 +106,7 @@ static void refresh(struct store *s)
 	int refuse = 0;
 	size_t count;
 
-	if (m->role == ROLE_STANDBY)
+	if (m->role == ROLE_STANDBY || m->handing_over)
 		refuse = -EROFS;
 	else if (s->applied < m->quorum.first_end)
 		refuse = -EHOSTDOWN;
@@ -388,6 +388,14 @@ int store_promise(struct store *s, struct reign r)
 	return err;
 }
 
+void store_hand_over(struct store *s, bool on)
+{
+	pthread_mutex_lock(&s->member.lock);
+	s->member.handing_over = on && s->member.role == ROLE_PRIMARY;
+	refresh(s);
+	pthread_mutex_unlock(&s->member.lock);
+}
+
 int store_step_down(struct store *s)
 {
 	struct member *m = &s->member;
@@ -398,6 +406,7 @@ int store_step_down(struct store *s)
 		return 0;
 	}
 	m->role = ROLE_STANDBY;
+	m->handing_over = false;
 	m->announced = m->known = s->applied;
 	m->current = m->quorum.current;
 	m->current_at = 0;

@@ -100,6 +100,8 @@ int store_set_pair(struct store *s, const struct pair *p, uint64_t *end);
 
 /* R is promised, durably. -EPERM: a higher one is. A standby, or a primary that steps down first, unless R is the reign it rules. */
 int store_promise(struct store *s, struct reign r);
+/* ON: appends get EROFS, so that the log comes to its end; the other node is to take over there. A primary only; stepping down ends it. */
+void store_hand_over(struct store *s, bool on);
 /* The primary is a standby from now on: appends get EROFS, what is in flight stays so until it is committed, cut, or its time is over. */
 int store_step_down(struct store *s);
 /* The standby rules R, its own and what it has promised: appends its epoch's first record. FLAGS: RECORD_ACCEPTED_LOSS. CURRENT: it was

@@ -131,7 +131,7 @@ void rig_join(void)
 	struct install *i;
 	char why[STORE_WHY];
 
-	cr_assert_eq(install_begin(&i, rig.b.path, false, store_identity(rig.a.store), &(struct log_start){0}, 0, v.end, rig.options.segment_size, why), 0, "%s", why);
+	cr_assert_eq(install_begin(&i, rig.b.path, false, UINT64_MAX, store_identity(rig.a.store), &(struct log_start){0}, 0, v.end, rig.options.segment_size, why), 0, "%s", why);
 	cr_assert_eq(install_finish(i, v.promise.reign), 0);
 	install_free(i);
 	rig_open(&rig.b, true);

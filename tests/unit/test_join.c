@@ -119,7 +119,7 @@ static int try_to_join(bool again, int frames, char why[STORE_WHY])
 	own.fd = fd[0];
 	v.end.fd = fd[1];
 	cr_assert_eq(pthread_create(&thread, NULL, serve, &v), 0);
-	err = join(&own.link, "b", rig.b.path, again, rig.options.segment_size, told, NULL, why);
+	err = join(&own.link, "b", rig.b.path, again, UINT64_MAX, rig.options.segment_size, told, NULL, why);
 	shutdown(fd[0], SHUT_RDWR);
 	pthread_join(thread, NULL);
 	close(fd[0]);

@@ -147,7 +147,7 @@ static struct store *join(struct store *a)
 	struct install *i;
 	char why[STORE_WHY];
 
-	cr_assert_eq(install_begin(&i, path_b, false, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), 0, "%s", why);
+	cr_assert_eq(install_begin(&i, path_b, false, UINT64_MAX, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), 0, "%s", why);
 	cr_assert_eq(install_finish(i, v.promise.reign), 0);
 	install_free(i);
 	return open_as(path_b, true);
@@ -452,7 +452,7 @@ Test(member, a_blank_standby_starts_from_a_checkpoint_and_the_oldest_segment)
 	v = view(a);
 	struct segment *first = segments_first(a->segments), *second = segment_next(first);
 	start = second->head.base;                       /* as if the first one had gone */
-	cr_assert_eq(install_begin(&i, path_b, false, store_identity(a), &(struct log_start){start, second->head.chain, second->head.epoch, second->head.time},
+	cr_assert_eq(install_begin(&i, path_b, false, UINT64_MAX, store_identity(a), &(struct log_start){start, second->head.chain, second->head.epoch, second->head.time},
 		info.pos, v.end, options.segment_size, why), 0, "%s", why);
 	segment_put(second);
 	snprintf(name, sizeof name, "checkpoint/%016" PRIx64, info.pos);
@@ -491,14 +491,14 @@ Test(member, one_that_was_interrupted_is_no_store_and_is_begun_again)
 	char why[STORE_WHY];
 	struct install *i;
 
-	cr_assert_eq(install_begin(&i, path_b, false, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), 0);
+	cr_assert_eq(install_begin(&i, path_b, false, UINT64_MAX, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), 0);
 	install_free(i);
 	options.standby = true;
 	cr_assert_neq(store_open(&b, path_b, &options, why), 0);
 	b = join(a);
 	send(a, b);
 	cr_assert_eq(view(b).chain, view(a).chain);
-	cr_assert_eq(install_begin(&i, path_b, true, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), -EBUSY);
+	cr_assert_eq(install_begin(&i, path_b, true, UINT64_MAX, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), -EBUSY);
 	close_both(a, b);
 }
 
