@@ -20,7 +20,7 @@ struct network_handlers {
 struct network {
 	/* Calls ADDRESS, the first of a list as in address.h. -ECANCELED when the descriptor STOP becomes readable. */
 	int (*connect)(const struct network *n, const char *address, int stop, int64_t deadline, struct link **l, char why[LINK_WHY]);
-	/* Links that come are handed on until unlisten() returns. */
+	/* Links that come are handed on until unlisten() returns. NULL: this node is not called. */
 	int (*listen)(const struct network *n, const struct network_handlers *h, char why[LINK_WHY]);
 	void (*unlisten)(const struct network *n);
 };

@@ -440,6 +440,12 @@ void receiver_mirror(struct receiver *r)
 	r->mirror = true;
 }
 
+void receiver_stop(struct receiver *r)
+{
+	ending_set(&r->ending, -ESHUTDOWN, FRAME_STOPPING, "%s stops", r->name);
+	progress_moved(store_progress(r->store));
+}
+
 void receiver_ask(struct receiver *r)
 {
 	pthread_mutex_lock(&r->lock);

@@ -57,6 +57,8 @@ int64_t receiver_due(struct receiver *r);
 void receiver_mirror(struct receiver *r);
 /* After -ENODATA and -ECANCELED: what of this log is to be kept aside, see hello_give_up(). */
 uint64_t receiver_aside(const struct receiver *r);
+/* This node stops: the other side is told. */
+void receiver_stop(struct receiver *r);
 /* This node's operator asks the primary to hand over. */
 void receiver_ask(struct receiver *r);
 #define RECEIVER_TAKE_OVER 2             /* the primary has stepped down for this node, which has all of its log, synced */

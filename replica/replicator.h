@@ -39,7 +39,6 @@ struct replicator;
 struct replicator_options {
 	const struct network *network;   /* how links are made; NULL: this node has none, and is alone */
 	const char *name;                /* as its certificate says; "" without a network */
-	bool listens;                    /* others may call */
 	const char *others;              /* addresses of the other nodes (address.h), NULL: none are known */
 	bool joins;                      /* a store that is not there is made from another node's */
 	bool mirror;                     /* never of the pair */

@@ -55,6 +55,7 @@ struct sender {
 	bool current;
 	bool status_member, status_linked;
 	char *refusal;                 /* of an order to hand over, not said yet */
+	bool paused;
 	int64_t due;                   /* the heartbeat */
 	int64_t heard, time_said, round_trip;
 };
@@ -142,7 +143,18 @@ static void set_state(struct sender *s, enum sender_state state)
 {
 	pthread_mutex_lock(&s->lock);
 	s->state = state;
+	s->paused = false;
 	pthread_mutex_unlock(&s->lock);
+}
+
+static bool is_paused(struct sender *s)
+{
+	bool is;
+
+	pthread_mutex_lock(&s->lock);
+	is = s->paused;
+	pthread_mutex_unlock(&s->lock);
+	return is;
 }
 
 /* ---- ANSWER ---- */
@@ -347,9 +359,10 @@ static int send_records(struct sender *s, struct frame *f, struct iovec *iov, in
 	return 1;
 }
 
+/* The pair's record is committed, so that whoever is current has it. */
 static bool is_member(const struct sender *s, const struct member_view *v)
 {
-	return !s->blank && v->settled && v->paired && pair_has(&v->pair, s->node);
+	return !s->blank && v->settled && v->paired && v->pair_committed && pair_has(&v->pair, s->node);
 }
 
 static bool commit_due(struct sender *s, const struct member_view *v, int64_t now)
@@ -430,10 +443,14 @@ static int next(struct sender *s, int64_t now, struct frame *f, struct iovec *io
 
 	if (state == SENDER_ANSWER)
 		return answer(s, f, iov, n);
+	if (is_paused(s))
+		return 0;
 	err = say_switchover(s, state, f, iov, n);
 	if (err || state == SENDER_HANDED_OVER)
 		return err;
 	store_view(s->store, &v);
+	if (is_paused(s))              /* meanwhile: it steps down to hand over */
+		return 0;
 	if (v.role != ROLE_PRIMARY || epoch_compare(&v.epoch, &s->epoch))
 		return ending_set(&s->ending, -EROFS, FRAME_DEPOSED, "the reign of this node has ended");
 	err = go_on(s, &v, now, f, iov, n);
@@ -466,7 +483,7 @@ int64_t sender_due(struct sender *s)
 	int64_t due;
 
 	pthread_mutex_lock(&s->lock);
-	due = s->state == SENDER_HANDED_OVER ? INT64_MAX : s->due;
+	due = s->state == SENDER_HANDED_OVER || s->paused ? INT64_MAX : s->due;
 	pthread_mutex_unlock(&s->lock);
 	return due;
 }
@@ -559,9 +576,23 @@ int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void
 	return ending_set(&s->ending, -EPROTO, FRAME_UNEXPECTED, "a frame %s came, which has no place here", frame_type_name(f->type));
 }
 
+void sender_pause(struct sender *s, bool pause)
+{
+	pthread_mutex_lock(&s->lock);
+	s->paused = pause;
+	pthread_mutex_unlock(&s->lock);
+	progress_moved(store_progress(s->store));
+}
+
 void sender_hand_over(struct sender *s)
 {
 	set_state(s, SENDER_HANDED_OVER);
+	progress_moved(store_progress(s->store));
+}
+
+void sender_stop(struct sender *s)
+{
+	ending_set(&s->ending, -ESHUTDOWN, FRAME_STOPPING, "%s stops", s->name);
 	progress_moved(store_progress(s->store));
 }
 

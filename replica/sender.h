@@ -68,9 +68,13 @@ int sender_next(struct sender *s, int64_t now, struct frame *f, struct iovec iov
 int64_t sender_due(struct sender *s);        /* when the heartbeat is to be sent */
 /* 1: the other side's operator asks this primary to hand over. */
 int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void *body);
+/* Nothing is said from here on, until it is said again that something may be: while the store steps down to hand over. */
+void sender_pause(struct sender *s, bool pause);
 /* The store has stepped down and promised the reign behind its own to the other side: that is said next, and nothing behind it. */
 void sender_hand_over(struct sender *s);
-/* The answer where it does not. */
+/* This node stops: the other side is told. */
+void sender_stop(struct sender *s);
+/* The answer where it does not hand over. */
 void sender_refuse(struct sender *s, const char *reason);
 void sender_status(struct sender *s, struct sender_status *to);
 void sender_why(struct sender *s, char to[FRAME_REASON]);

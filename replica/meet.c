@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "replicator_part.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* F is sent and the next frame, in F too, comes to BODY. */
+static int exchange(struct link *l, struct frame *f, struct iovec *iov, int n, uint8_t *body, char why[LINK_WHY])
+{
+	struct frame_error_text text;
+	int64_t until = link_in(MEET_NS);
+	int err = link_send(l, f, iov, n, until);
+
+	if (!err)
+		err = link_receive(l, f, body, FRAME_TALK, until);
+	if (err) {
+		link_why(l, why);
+		return err;
+	}
+	if (f->type != FRAME_ERROR)
+		return 0;
+	if (!frame_get_error(&text, body, f->length))
+		snprintf(why, LINK_WHY, "%.*s", (int)LINK_WHY - 1, text.reason);
+	return -ECONNABORTED;
+}
+
+static int misunderstood(const struct link *l, char why[LINK_WHY])
+{
+	snprintf(why, LINK_WHY, "%s does not answer what it was asked", l->peer);
+	return -EPROTO;
+}
+
+static int say_hello(struct replicator *r, struct link *l, struct frame *f, uint8_t *body, char why[LINK_WHY])
+{
+	struct receiver *rc;
+	struct iovec iov[2];
+	int n, err = receiver_new(&rc, r->store, r->name, l->peer);
+
+	if (err)
+		return err;
+	if (r->o.mirror)
+		receiver_mirror(rc);
+	err = receiver_next(rc, link_in(0), f, iov, &n);
+	err = err == 1 ? exchange(l, f, iov, n, body, why) : err ? err : -EPROTO;
+	receiver_free(rc);
+	return err;
+}
+
+static int hear_hello_ack(const struct link *l, const struct frame *f, const uint8_t *body, struct meeting *to, char why[LINK_WHY])
+{
+	struct frame_hello_ack *a = malloc(sizeof *a);
+	int err = a ? 0 : -ENOMEM;
+
+	if (!err && (f->type != FRAME_HELLO_ACK || frame_get_hello_ack(a, body, f->length) || strcmp(a->name, l->peer) != 0))
+		err = misunderstood(l, why);
+	if (!err) {
+		to->node = a->node;
+		to->promise = a->promise;
+		to->rules = a->answer != FRAME_REFUSED;
+		to->rule = epoch_reign(&f->epoch);
+		memcpy(to->name, a->name, sizeof to->name);
+		memcpy(to->reason, a->reason, sizeof to->reason);
+	}
+	free(a);
+	return err;
+}
+
+static int say_promise(struct replicator *r, struct link *l, struct reign reign, struct frame *f, uint8_t *body, char why[LINK_WHY])
+{
+	struct frame_promise p = {.version = FRAME_VERSION};
+	struct member_view v;
+	struct iovec iov;
+	int len;
+
+	store_view(r->store, &v);
+	p.cluster = v.cluster;
+	p.node = v.node;
+	p.last = v.last;
+	memcpy(p.name, r->name, sizeof p.name);
+	len = frame_put_promise(&p, body, FRAME_TALK);
+	*f = (struct frame){.type = FRAME_PROMISE, .epoch = {.reign = reign.number, .node = reign.node}, .pos = v.end, .committed = v.committed};
+	iov = (struct iovec){body, (size_t)len};
+	return len < 0 ? len : exchange(l, f, &iov, 1, body, why);
+}
+
+static int hear_promised(const struct link *l, const struct frame *f, const uint8_t *body, struct meeting *to, char why[LINK_WHY])
+{
+	struct frame_promised *p = malloc(sizeof *p);
+	int err = p ? 0 : -ENOMEM;
+
+	if (!err && (f->type != FRAME_PROMISED || frame_get_promised(p, body, f->length) || strcmp(p->name, l->peer) != 0))
+		err = misunderstood(l, why);
+	if (!err) {
+		to->node = p->node;
+		to->promise = epoch_reign(&f->epoch);
+		to->granted = f->flags & FRAME_GRANTED;
+		to->current = f->flags & FRAME_CURRENT;
+		to->last = p->last;
+		to->end = f->pos;
+		memcpy(to->name, p->name, sizeof to->name);
+		memcpy(to->reason, p->reason, sizeof to->reason);
+	}
+	free(p);
+	return err;
+}
+
+static int call(struct replicator *r, const char *address, struct link **l, uint8_t **body, char why[LINK_WHY])
+{
+	int err;
+
+	*body = malloc(FRAME_TALK);
+	if (!*body)
+		return -ENOMEM;
+	err = r->o.network->connect(r->o.network, address, r->elsewhere, link_in(MEET_NS), l, why);
+	if (err)
+		free(*body);
+	if (err && !*why)
+		snprintf(why, LINK_WHY, "%s", strerror(-err));
+	return err;
+}
+
+static int end(struct link *l, uint8_t *body, int err, char why[LINK_WHY])
+{
+	link_shutdown(l);
+	link_close(l);
+	free(body);
+	if (err && !*why)
+		snprintf(why, LINK_WHY, "%s", strerror(-err));
+	return err;
+}
+
+int meet(struct replicator *r, const char *address, struct meeting *to, char why[LINK_WHY])
+{
+	struct frame f;
+	struct link *l;
+	uint8_t *body;
+	int err;
+
+	*why = 0;
+	memset(to, 0, sizeof *to);
+	err = call(r, address, &l, &body, why);
+	if (err)
+		return err;
+	err = say_hello(r, l, &f, body, why);
+	if (!err)
+		err = hear_hello_ack(l, &f, body, to, why);
+	return end(l, body, err, why);
+}
+
+int meet_ask(struct replicator *r, const char *address, struct reign reign, struct meeting *to, char why[LINK_WHY])
+{
+	struct frame f;
+	struct link *l;
+	uint8_t *body;
+	int err;
+
+	*why = 0;
+	memset(to, 0, sizeof *to);
+	err = call(r, address, &l, &body, why);
+	if (err)
+		return err;
+	err = say_promise(r, l, reign, &f, body, why);
+	if (!err)
+		err = hear_promised(l, &f, body, to, why);
+	return end(l, body, err, why);
+}

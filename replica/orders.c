@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Promotion
+ *
+ * First it is judged what is known here: a current standby of a pair with min_standbys=1 needs nobody [fence-count]. Where that is not enough the
+ * other node is called. If it rules, nothing is done: it can hand over without loss, and a promise given here would only keep this node from
+ * following it. Else this node promises its own reign, durably [fence-durable], asks for the other one's promise, and goes on when that is
+ * given by a node whose log is no better than this one's [take-best]: a better log is not fetched, its node is to be promoted.
+ *
+ * Handing over
+ *
+ * The primary refuses appends, waits until all of its log is committed and on the standby's disk, steps down, promises the next reign to the standby, and
+ * only then says so. Whoever is stopped on the way, or not heard, leaves two standbys or an old primary that steps down when it hears of
+ * the new one; never two that commit. If the standby does not take over in time this node promotes itself again, by the rules of any promotion.
+ */
+#include "replicator_part.h"
+#include "quorum.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#define SETTLE_NS 5000000000LL           /* for what an order has changed to be committed */
+#define DRAIN_NS 5000000000LL            /* for the standby to have all of the log */
+#define TAKEN_NS 5000000000LL            /* for the standby to have taken over */
+#define LOOK_NS 20000000LL
+
+static int tell(char why[REPLICATOR_WHY], int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int tell(char why[REPLICATOR_WHY], int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why, REPLICATOR_WHY, format, args);
+	va_end(args);
+	return err;
+}
+
+void order_end(struct replicator *r, int err, const char *why)
+{
+	static const char *const names[] = {
+		[ORDER_PROMOTE] = "promote", [ORDER_ALONE] = "alone", [ORDER_SWITCHOVER] = "switchover", [ORDER_MIN_STANDBYS] = "min_standbys"};
+	struct order *o;
+
+	pthread_mutex_lock(&r->lock);
+	o = r->order;
+	r->order = NULL;
+	r->order_asked = false;
+	snprintf(r->last_order, sizeof r->last_order, "%s: %s%.400s", names[o->kind], err ? "not done: " : "", why);
+	pthread_mutex_unlock(&r->lock);
+	replicator_say(r, LOG_NOTICE, "%s: %s%s", names[o->kind], err ? "not done: " : "", why);
+	o->done(o, err, why);
+}
+
+/* ---- promotion ---- */
+
+/* What is known here; P's view and pairs are looked at anew. */
+static int judge(struct replicator *r, struct promotion *p, struct pair_row *pairs, uint8_t *flags, bool *current, char why[REPLICATOR_WHY])
+{
+	char reason[FRAME_REASON];
+	int err;
+
+	store_view(r->store, &p->view);
+	err = store_pairs(r->store, pairs, QUORUM_PAIRS, &p->count);
+	if (err)
+		return tell(why, err, "%s", strerror(-err));
+	p->pairs = pairs;
+	p->missing = r->last.primary_end > p->view.end ? r->last.primary_end - p->view.end : 0;
+	err = promote_judge(p, current, flags, reason);
+	if (err && !p->accept_loss)
+		snprintf(reason + strlen(reason), sizeof reason - strlen(reason), "; --accept-loss promotes it all the same");
+	return err ? tell(why, err, "%s", reason) : 0;
+}
+
+static int promise(struct replicator *r, struct reign heard, struct reign *to, char why[REPLICATOR_WHY])
+{
+	struct member_view v;
+	int err;
+
+	store_view(r->store, &v);
+	*to = promote_reign(v.node, v.promise.reign, heard);
+	err = store_promise(r->store, *to);
+	return err ? tell(why, err, "the promise could not be kept: %s", strerror(-err)) : 0;
+}
+
+/* Whoever of the pair can be reached, and whether it rules. Returns its address; NULL: nobody answers, WHY says for the last one why. */
+static const char *reach(struct replicator *r, const struct member_view *v, struct meeting *m, char why[LINK_WHY])
+{
+	snprintf(why, LINK_WHY, "no address of it is known");
+
+	for (const char *next = r->others; r->o.network && next;) {
+		const char *address = next;
+
+		next = strchr(address, ',');
+		next = next ? next + 1 : NULL;
+		if (meet(r, address, m, why) == 0 && v->paired && pair_has(&v->pair, m->node))
+			return address;
+	}
+	return NULL;
+}
+
+/* The other node's promise, for what is known here is not enough. WHY says why that is so, and why the other node does not help. */
+static int ask(struct replicator *r, struct promised *given, struct reign *reign, char why[REPLICATOR_WHY])
+{
+	char of_link[LINK_WHY];
+	struct member_view v;
+	const char *address;
+	struct meeting m;
+	size_t len;
+	int err;
+
+	store_view(r->store, &v);
+	address = reach(r, &v, &m, of_link);
+	if (!address) {
+		len = strlen(why);
+		snprintf(why + len, REPLICATOR_WHY - len, " (the other node: %.200s)", of_link);
+		return -EPERM;
+	}
+	if (m.rules)
+		return tell(why, -EPERM, "%s is the primary and can be reached: mqctl switchover loses nothing", m.name);
+	err = promise(r, m.promise, reign, why);
+	if (err)
+		return err;
+	if (meet_ask(r, address, *reign, &m, of_link))
+		return tell(why, -EPERM, "the other node has not answered: %.300s", of_link);
+	if (!m.granted)
+		return tell(why, -EPERM, "%s does not give its promise: %.300s", m.name, m.reason);
+	if (promote_compare(&m.last, m.end, &v.last, v.end) > 0)
+		return tell(why, -EPERM, "%s has more of the log than this node: promote that one", m.name);
+	*given = (struct promised){.node = m.node, .granted = true, .current = m.current};
+	return 0;
+}
+
+/* With what others have promised, in P. */
+static int promote(struct replicator *r, struct promotion *p, char why[REPLICATOR_WHY])
+{
+	struct pair_row pairs[QUORUM_PAIRS];
+	struct reign reign = {0};
+	struct promised given;
+	uint8_t flags;
+	bool current;
+	int err = judge(r, p, pairs, &flags, &current, why);
+
+	if (err == -EPERM && !p->promised) {
+		err = ask(r, &given, &reign, why);
+		p->promises = &given;
+		p->promised = err ? 0 : 1;
+		if (!err)
+			err = judge(r, p, pairs, &flags, &current, why);
+	}
+	if (!err && !reign.number)
+		err = promise(r, reign, &reign, why);
+	if (err)
+		return err;
+	err = store_begin_reign(r->store, reign, flags, current);
+	if (err)
+		return tell(why, err, "the reign could not begin: %s", strerror(-err));
+	replicator_say(r, LOG_WARNING, "this node is the primary of reign %" PRIu32, reign.number);
+	progress_moved(store_progress(r->store));
+	return tell(why, 0, "this node is the primary of reign %" PRIu32, reign.number);
+}
+
+static int wait_settled(struct replicator *r)
+{
+	int64_t until = link_in(SETTLE_NS);
+	struct member_view v;
+
+	for (;;) {
+		store_view(r->store, &v);
+		if (v.settled)
+			return 0;
+		if (v.role != ROLE_PRIMARY || link_in(0) > until)
+			return -ETIMEDOUT;
+		minder_wait(r, LOOK_NS);
+	}
+}
+
+/* The other node is left out, on the operator's word. */
+static int go_alone(struct replicator *r, const char *stopped, bool accept_loss, char why[REPLICATOR_WHY])
+{
+	char reason[FRAME_REASON];
+	struct member_view v;
+	struct pair p;
+	int err;
+
+	store_view(r->store, &v);
+	err = promote_alone(&v, stopped, accept_loss, &p, reason);
+	if (err)
+		return tell(why, err, "%s%s", reason, err == -EPERM && !v.current && !accept_loss ? "; --accept-loss goes on all the same" : "");
+	if (!v.current)
+		store_vouch(r->store);
+	err = rule_set_pair(r, &p, SETTLE_NS);
+	return err ? tell(why, err, "going on without %s: %s", stopped, strerror(-err)) : 0;
+}
+
+static const char *other_name(const struct member_view *v)
+{
+	for (unsigned n = 0; v->paired && n < v->pair.nodes; n++)
+		if (v->pair.node[n] != v->node)
+			return v->pair.name[n];
+	return NULL;
+}
+
+/* A name that is not the other node's is a mistake that must not cost a promotion. */
+static int check_stopped(const struct member_view *v, const char *stopped, char why[REPLICATOR_WHY])
+{
+	const char *other = other_name(v);
+
+	if (!*stopped || (other && strcmp(other, stopped) == 0))
+		return 0;
+	return other ? tell(why, -EINVAL, "the other node of the pair is %s", other) : tell(why, -EINVAL, "the pair has no other node");
+}
+
+static int carry_out_promote(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
+{
+	struct promotion p = {.accept_loss = o->accept_loss};
+	struct member_view v;
+	const char *other;
+	int err;
+
+	store_view(r->store, &v);
+	if (v.role == ROLE_PRIMARY)
+		return tell(why, 0, "this node is the primary already");
+	err = check_stopped(&v, o->stopped, why);
+	if (!err)
+		err = promote(r, &p, why);
+	if (err)
+		return err;
+	if (*o->stopped)
+		err = go_alone(r, o->stopped, true, why);
+	if (err)
+		return err;
+	other = other_name(&v);
+	if (!*o->stopped && v.pair.min_standbys && other)
+		return tell(why, 0, "this node is the primary; appends are taken when %s has come back as its standby, or: mqctl alone --stopped %s", other, other);
+	err = wait_settled(r);
+	return tell(why, err, err ? "this node is the primary, but the first record of its reign is not committed yet" : "this node is the primary");
+}
+
+/* ---- alone, min_standbys ---- */
+
+static int carry_out_alone(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
+{
+	struct sender_status s;
+	struct member_view v;
+	int err;
+
+	store_view(r->store, &v);
+	if (v.role != ROLE_PRIMARY)
+		return tell(why, -EROFS, "this node is a standby: mqctl promote --stopped NAME");
+	if (v.paired && guest_status(r, pair_named(&v.pair, o->stopped), &s))
+		return tell(why, -EPERM, "%s is not stopped: it is linked to this node", o->stopped);
+	err = go_alone(r, o->stopped, o->accept_loss, why);
+	return err ? err : tell(why, 0, "this node goes on without %s, until that has caught up", o->stopped);
+}
+
+static int carry_out_min_standbys(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
+{
+	struct member_view v;
+	struct pair p;
+	int err;
+
+	store_view(r->store, &v);
+	if (v.role != ROLE_PRIMARY)
+		return tell(why, -EROFS, "this node is a standby");
+	if (o->count >= PAIR_NODES)
+		return tell(why, -EINVAL, "min_standbys is 0 or 1");
+	r->min_standbys = o->count;
+	if (!v.paired || v.pair.nodes < PAIR_NODES)
+		return tell(why, 0, "min_standbys will be %u once there is a pair", o->count);
+	p = v.pair;
+	p.min_standbys = o->count;
+	err = rule_set_pair(r, &p, SETTLE_NS);
+	return err ? tell(why, err, "min_standbys: %s", strerror(-err)) : tell(why, 0, "min_standbys is %u", o->count);
+}
+
+/* ---- handing over ---- */
+
+/* All is committed, and on the standby's disk; appends are refused. */
+static int drain(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY])
+{
+	int64_t until = link_in(DRAIN_NS);
+	struct sender_status s;
+	struct member_view v;
+
+	r->attentive = true;
+	for (;;) {
+		store_view(r->store, &v);
+		if (!guest_status(r, node, &s))
+			return tell(why, -ENOTCONN, "the standby is not linked any more");
+		if (v.committed == v.end && s.acknowledged == v.end)
+			return 0;
+		if (link_in(0) > until)
+			return tell(why, -ETIMEDOUT, "the standby does not catch up: it lacks %" PRIu64 " bytes", v.end - s.acknowledged);
+		minder_wait(r, LOOK_NS);
+	}
+}
+
+/* Behind TAKE_OVER: until the other node rules. */
+static int await_taker(struct replicator *r, uint64_t node)
+{
+	int64_t until = link_in(TAKEN_NS);
+	char why[LINK_WHY];
+	struct member_view v;
+	struct meeting m;
+
+	store_view(r->store, &v);
+	do {
+		const char *address = reach(r, &v, &m, why);
+		if (address && m.node == node && m.rules)
+			return 0;
+		minder_wait(r, LOOK_NS);
+	} while (link_in(0) < until);
+	return -ETIMEDOUT;
+}
+
+/* A standby that is linked soon says that it is current; until then appends are still taken. */
+static bool await_current(struct replicator *r, uint64_t node, struct sender_status *s)
+{
+	int64_t until = link_in(DRAIN_NS);
+
+	while (guest_status(r, node, s)) {
+		if (s->linked && s->current)
+			return true;
+		if (link_in(0) > until)
+			return false;
+		minder_wait(r, LOOK_NS);
+	}
+	return false;
+}
+
+static int give_over(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY])
+{
+	struct member_view v;
+	int err;
+
+	guest_pause(r, node, true);
+	err = store_step_down(r->store);
+	store_view(r->store, &v);
+	if (!err)
+		err = store_promise(r->store, promote_reign(node, v.promise.reign, v.promise.reign));
+	if (err) {
+		guest_pause(r, node, false);
+		return tell(why, err, "stepping down: %s", strerror(-err));
+	}
+	guest_hand_over(r, node);
+	r->hurry_until = link_in(TAKEN_NS);
+	replicator_say(r, LOG_WARNING, "handed over: this node is a standby");
+	return 0;
+}
+
+static int take_back(struct replicator *r, char why[REPLICATOR_WHY])
+{
+	struct promotion p = {0};
+	char reason[REPLICATOR_WHY];
+
+	if (promote(r, &p, reason))
+		return tell(why, -ETIMEDOUT, "the other node has not taken over, and this one is not the primary any more: %.300s", reason);
+	return tell(why, -ETIMEDOUT, "the other node has not taken over: this one is the primary again");
+}
+
+int order_hand_over(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY])
+{
+	struct sender_status s;
+	struct member_view v;
+	int err;
+
+	store_view(r->store, &v);
+	if (v.role != ROLE_PRIMARY)
+		return tell(why, -EROFS, "this node is a standby");
+	if (!v.settled || !v.paired || !pair_has(&v.pair, node) || !await_current(r, node, &s))
+		return tell(why, -ENOTCONN, "there is no standby of the pair that is linked and current");
+	store_hand_over(r->store, true);
+	err = drain(r, node, why);
+	if (!err)
+		err = give_over(r, node, why);
+	if (err) {
+		store_hand_over(r->store, false);
+		return err;
+	}
+	if (!r->others || !r->o.network)
+		return tell(why, 0, "%s takes over; this node knows no address to follow it at", s.name);
+	if (await_taker(r, node))
+		return take_back(r, why);
+	return tell(why, 0, "%s is the primary", s.name);
+}
+
+void order_take_over(struct replicator *r, uint64_t primary)
+{
+	const struct promised given = {.node = primary, .granted = true, .current = true};
+	struct promotion p = {.promises = &given, .promised = 1};
+	char why[REPLICATOR_WHY];
+	bool asked;
+	int err = promote(r, &p, why);
+
+	if (err)
+		replicator_say(r, LOG_ERR, "taking over: %s", why);
+	pthread_mutex_lock(&r->lock);
+	asked = r->order && r->order_asked;
+	pthread_mutex_unlock(&r->lock);
+	if (asked)
+		order_end(r, err, why);
+}
+
+/* ---- all of them ---- */
+
+static int switch_over(struct replicator *r, char why[REPLICATOR_WHY])
+{
+	struct member_view v;
+
+	store_view(r->store, &v);
+	if (v.role == ROLE_STANDBY)
+		return tell(why, -ENOTCONN, "this node is not linked to its primary");
+	return order_hand_over(r, v.paired ? pair_other(&v.pair, v.node) : 0, why);
+}
+
+void order_carry_out(struct replicator *r, struct order *o)
+{
+	char why[REPLICATOR_WHY] = "";
+	int err = -EINVAL;
+
+	switch (o->kind) {
+	case ORDER_PROMOTE:
+		err = carry_out_promote(r, o, why);
+		break;
+	case ORDER_ALONE:
+		err = carry_out_alone(r, o, why);
+		break;
+	case ORDER_SWITCHOVER:
+		err = switch_over(r, why);
+		break;
+	case ORDER_MIN_STANDBYS:
+		err = carry_out_min_standbys(r, o, why);
+		break;
+	}
+	order_end(r, err, why);
+}

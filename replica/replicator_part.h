@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * replicator_part.h - what a replicator is made of. For its own files only.
+ *
+ *	replicator.c    starts and stops it, says what it is at
+ *	minder.c        the one thread that changes the role: a standby's links to its primary; what others want of it
+ *	rule.c          what a primary minds: the pair, a higher reign
+ *	orders.c        the operator's orders
+ *	guest.c         links that came: standbys, and who asks for a promise
+ *	meet.c          one question and its answer over a link of its own
+ *
+ * Locks    `lock`, outside of all of the store's and of a talker's. No order's done() is called under it.
+ */
+#ifndef MQFS_REPLICA_REPLICATOR_PART_H
+#define MQFS_REPLICA_REPLICATOR_PART_H
+
+#include "member.h"
+#include "promote.h"
+#include "replicator.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define MEET_NS 3000000000LL             /* that a question to another node may take, its answer included */
+
+struct guest;
+
+/* Another node asks for a promise. On the asking guest's stack until it is answered. */
+struct request {
+	uint64_t node;
+	struct reign reign;
+	bool taken, answered;
+	bool granted;
+	char reason[FRAME_REASON];
+};
+
+struct replicator {
+	struct replicator_options o;
+	char name[FRAME_NAME];
+	char *others;                    /* of the options, or NULL */
+	struct store *store;
+	pthread_t minder;
+	int elsewhere;                   /* eventfd: readable while the minder is wanted elsewhere; what it waits for then ends */
+	uint64_t aside;                  /* for replicator_join(again): see install_begin() */
+
+	pthread_mutex_t lock;            /* all below */
+	pthread_cond_t wake;             /* the minder's */
+	pthread_cond_t left;             /* a guest has left, a request was answered */
+	bool started, stopping;
+	bool poked, wanted;              /* look again; and leave whatever you are at */
+	struct order *order;             /* NULL: none is under way */
+	bool order_asked;                /* of its primary */
+	int64_t order_until;             /* then it has failed */
+	struct request *request;
+	struct reign deposed;            /* a higher reign that was heard of; number 0: none was */
+	uint64_t asked_over;             /* the standby whose operator wants this primary to hand over; 0: none */
+	struct guest *guests;
+	struct link *up;                 /* to the primary, while there is one */
+	struct receiver *receiver;
+	char calling[LINK_ADDRESS];
+	struct receiver_status last;     /* of the last link to a primary that has ended */
+	char why[REPLICATOR_WHY];
+	char last_order[REPLICATOR_WHY];
+	char said[REPLICATOR_WHY];       /* the last message: it is not repeated */
+
+	_Atomic bool attentive;          /* the minder wants to know of every acknowledgement */
+	/* the minder's */
+	int min_standbys;                /* as the options, or an order since */
+	int64_t hurry_until;             /* until then others are called again at once */
+	int64_t probe_at;
+	uint64_t committed_before;       /* the commit point at the last look at the pair */
+	bool given_up;                   /* the store is to be made anew */
+	uint8_t *body;                   /* FRAME_BODY bytes */
+};
+
+/* replicator.c */
+void replicator_say(struct replicator *r, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void replicator_why(struct replicator *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- minder.c ---- */
+void *minder(void *arg);
+void minder_poke(struct replicator *r);        /* there is news for it */
+void minder_want(struct replicator *r);        /* at once. Under the lock */
+bool minder_wanted(struct replicator *r);
+/* Until it is poked, or so many ns. */
+void minder_wait(struct replicator *r, int64_t ns);
+
+/* ---- rule.c ---- */
+/* One look of a primary; when the next is due, ns from now. */
+int64_t rule(struct replicator *r, const struct member_view *v);
+/* The primary has heard of reign R, above its own. */
+void rule_depose(struct replicator *r, struct reign reign);
+/* P from now on; returns when that is committed, or after NS: -ETIMEDOUT. */
+int rule_set_pair(struct replicator *r, const struct pair *p, int64_t ns);
+
+/* ---- orders.c ---- */
+void order_carry_out(struct replicator *r, struct order *o);
+/* It ends: the minder calls this once, whatever came of it. */
+void order_end(struct replicator *r, int err, const char *why);
+/* The primary has handed over to this node; ends the order where this node's operator asked for it. */
+void order_take_over(struct replicator *r, uint64_t primary);
+/* To NODE, the pair's other one. WHY says what came of it. */
+int order_hand_over(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY]);
+
+/* ---- guest.c ---- */
+void guest_accept(void *ctx, struct link *l);
+void guest_refused(void *ctx, const char *address, const char *why, uint64_t count);
+void guests_leave(struct replicator *r);       /* all, and waits until they have */
+/* What the sender to NODE is at; false: there is none. */
+bool guest_status(struct replicator *r, uint64_t node, struct sender_status *to);
+size_t guests_status(struct replicator *r, struct sender_status *to, size_t max);
+/* As sender_hand_over(), sender_pause(), sender_refuse() of the sender to NODE, if there is one. */
+void guest_hand_over(struct replicator *r, uint64_t node);
+void guest_pause(struct replicator *r, uint64_t node, bool pause);
+void guest_refuse(struct replicator *r, uint64_t node, const char *reason);
+
+/* ---- meet.c ---- */
+/* What a node answers that was called. */
+struct meeting {
+	uint64_t node;
+	char name[FRAME_NAME];
+	struct reign promise;            /* its own */
+	bool rules;                      /* it is a primary, of reign `rule` */
+	struct reign rule;
+	bool granted, current;           /* of a promise */
+	struct epoch last;
+	uint64_t end;
+	char reason[FRAME_REASON];
+};
+
+/* The standby's HELLO, for what the answer says of its speaker. */
+int meet(struct replicator *r, const char *address, struct meeting *to, char why[LINK_WHY]);
+/* Asks for the promise of REIGN. */
+int meet_ask(struct replicator *r, const char *address, struct reign reign, struct meeting *to, char why[LINK_WHY]);
+
+#endif

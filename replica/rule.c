@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a primary minds
+ *
+ * The pair: the first standby that has caught up takes a free place in it, by a record [joint], so the one that was left out comes back by itself.
+ * Caught up is who has acknowledged what was committed at the look before: no more is needed, as the new pair counts from its
+ * own record on, and that is behind all of this.
+ *
+ * A higher reign: while the pair's other node is not linked it may have been promoted, and does not call us then. So it is called, by the
+ * HELLO of a standby; its answer says the reign that it rules or has promised. Nothing depends on when this is heard: with
+ * min_standbys=1, and after each start, a primary commits nothing without the other node.
+ */
+#include "replicator_part.h"
+#include "hello.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <syslog.h>
+
+#define TICK_NS 1000000000LL
+#define SOON_NS 100000000LL
+
+/* ---- stepping down ---- */
+
+void rule_depose(struct replicator *r, struct reign reign)
+{
+	struct member_view v;
+	int err;
+
+	store_view(r->store, &v);
+	if (v.role != ROLE_PRIMARY || reign_compare(reign, epoch_reign(&v.epoch)) <= 0)
+		return;
+	replicator_say(r, LOG_WARNING, "reign %" PRIu32 " is above this node's %" PRIu32 ": it is a standby from now on", reign.number, v.epoch.reign);
+	err = store_step_down(r->store);
+	if (!err && hello_obeys(&v, reign.node, reign))
+		err = store_promise(r->store, reign);
+	if (err)
+		replicator_say(r, LOG_ERR, "stepping down: %s", strerror(-err));
+	progress_moved(store_progress(r->store));      /* senders see that their reign is over */
+}
+
+/* ---- a higher reign ---- */
+
+static void look_for_higher(struct replicator *r, const struct member_view *v)
+{
+	struct meeting m;
+	char why[LINK_WHY];
+
+	for (const char *next = r->others; next && !minder_wanted(r);) {
+		const char *address = next;
+
+		next = strchr(address, ',');
+		next = next ? next + 1 : NULL;
+		if (meet(r, address, &m, why))
+			continue;
+		if (m.rules && reign_compare(m.rule, m.promise) > 0)
+			m.promise = m.rule;
+		if (reign_compare(m.promise, epoch_reign(&v->epoch)) > 0 && hello_obeys(v, m.node, m.promise)) {
+			rule_depose(r, m.promise);
+			return;
+		}
+	}
+}
+
+static bool other_is_linked(struct replicator *r, const struct member_view *v)
+{
+	struct sender_status s;
+	uint64_t other = v->paired ? pair_other(&v->pair, v->node) : 0;
+
+	return other && guest_status(r, other, &s) && s.linked;
+}
+
+/* ---- the pair ---- */
+
+static bool wants_another_count(const struct replicator *r, const struct pair *p)
+{
+	return p->nodes == PAIR_NODES && r->min_standbys >= 0 && p->min_standbys != r->min_standbys;
+}
+
+static bool has_place(const struct member_view *v)
+{
+	return !v->paired || v->pair.nodes < PAIR_NODES;
+}
+
+/* Whoever has caught up, and wants to be of the pair. */
+static bool find_candidate(struct replicator *r, uint64_t committed, struct sender_status *to)
+{
+	struct sender_status all[REPLICATOR_LINKS];
+	size_t count = guests_status(r, all, REPLICATOR_LINKS);
+
+	for (size_t n = 0; n < count; n++) {
+		*to = all[n];
+		if (to->state == SENDER_LOG && to->linked && !to->mirror && !to->blank && to->acknowledged >= committed)
+			return true;
+	}
+	return false;
+}
+
+static void take_in(struct replicator *r, const struct member_view *v)
+{
+	struct sender_status s;
+	struct pair p;
+	uint64_t end;
+
+	if (!find_candidate(r, r->committed_before, &s) || promote_join(v, r->name, s.node, s.name, r->min_standbys, &p))
+		return;
+	if (store_set_pair(r->store, &p, &end) == 0)
+		replicator_say(r, LOG_NOTICE, "%s is of the pair, min_standbys is %u", s.name, p.min_standbys);
+}
+
+/* True: something is still to be done soon. */
+static bool mind_pair(struct replicator *r, const struct member_view *v)
+{
+	bool place = has_place(v);
+	struct pair p = v->pair;
+	uint64_t end;
+
+	r->attentive = place;
+	if (!v->settled || (v->paired && !v->pair_committed))
+		return place;
+	if (v->paired && wants_another_count(r, &v->pair)) {
+		p.min_standbys = (uint8_t)r->min_standbys;
+		if (store_set_pair(r->store, &p, &end) == 0)
+			replicator_say(r, LOG_NOTICE, "min_standbys is %u", p.min_standbys);
+	} else if (place) {
+		take_in(r, v);
+	}
+	r->committed_before = v->committed;
+	return false;
+}
+
+int rule_set_pair(struct replicator *r, const struct pair *p, int64_t ns)
+{
+	int64_t until = link_in(ns);
+	struct member_view v;
+	uint64_t end;
+	int err = store_set_pair(r->store, p, &end);
+
+	r->attentive = true;
+	for (;;) {
+		store_view(r->store, &v);
+		if (err || v.committed >= end)
+			return err;
+		if (v.role != ROLE_PRIMARY)
+			return -EROFS;
+		if (link_in(0) > until)
+			return -ETIMEDOUT;
+		minder_wait(r, SOON_NS);
+	}
+}
+
+/* ---- one look ---- */
+
+static void say_why(struct replicator *r, const struct member_view *v, bool linked)
+{
+	const char *name = "the other node";
+
+	for (unsigned n = 0; v->paired && n < v->pair.nodes; n++)
+		if (v->pair.node[n] != v->node)
+			name = v->pair.name[n];
+	if (v->refused && !linked && v->paired && v->pair.nodes > 1)
+		replicator_why(r, v->settled ? "%s is not linked, and min_standbys is 1: appends are refused" :
+			"%s is not linked, and this primary has not heard from it since its start: appends are refused", name);
+	else if (v->refused && !v->settled)
+		replicator_why(r, "the first record of this reign is not committed yet");
+	else
+		replicator_why(r, "%s", "");
+}
+
+int64_t rule(struct replicator *r, const struct member_view *v)
+{
+	bool linked = other_is_linked(r, v), soon = mind_pair(r, v);
+
+	say_why(r, v, linked);
+	if (!linked && r->others && r->o.network && link_in(0) >= r->probe_at) {
+		look_for_higher(r, v);
+		r->probe_at = link_in(TICK_NS);
+	}
+	if (soon || !v->settled)
+		return SOON_NS;
+	return (r->others && !linked) || r->attentive ? TICK_NS : v->paired ? TICK_NS : INT64_MAX;
+}
