@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "receiver.h"
 #include "ending.h"
+#include "lag.h"
 #include "member.h"
 #include "pieces.h"
 #include <errno.h>
@@ -36,6 +37,8 @@ struct receiver {
 	int64_t time;                  /* of the last COMMIT */
 	uint64_t said_end, said_messages;        /* of the first COMMIT whose end is not synced here yet; 0: there is none */
 	uint64_t messages;             /* of the last one whose end is */
+	uint64_t primary_messages;     /* of the last one */
+	struct lag lag;
 	uint64_t primary_end;          /* written by the receiving thread alone */
 	int64_t heard;
 };
@@ -143,6 +146,7 @@ static int put_ack(struct receiver *r, const struct member_view *v, int64_t now,
 		r->messages = r->said_messages;
 		r->said_end = 0;
 	}
+	lag_reach(&r->lag, v->synced);
 	a.messages = r->messages;
 	r->acknowledged = v->synced;
 	r->current = v->current;
@@ -351,6 +355,9 @@ static int hear_commit(struct receiver *r, const struct frame *f, const void *bo
 		r->said_end = f->pos;
 		r->said_messages = c.messages;
 	}
+	r->primary_messages = c.messages;
+	if (f->pos > r->acknowledged)
+		lag_mark(&r->lag, r->heard, f->pos);
 	pthread_mutex_unlock(&r->lock);
 	return 0;
 }
@@ -470,6 +477,9 @@ void receiver_status(struct receiver *r, struct receiver_status *to)
 	to->epoch = r->epoch;
 	to->primary_end = r->primary_end;
 	to->heard = r->heard;
+	lag_reach(&r->lag, v.synced);
+	to->behind_since = lag_since(&r->lag);
+	to->messages = to->primary_end > v.synced && r->messages ? r->primary_messages - r->messages : 0;
 	pthread_mutex_unlock(&r->lock);
 	ending_why(&r->ending, to->why);
 }

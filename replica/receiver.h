@@ -44,6 +44,8 @@ struct receiver_status {
 	bool accepted;
 	struct epoch epoch;
 	uint64_t received, synced, committed, primary_end;
+	uint64_t messages;               /* that this node lacks, at most; 0 while it is not known */
+	int64_t behind_since;            /* CLOCK_MONOTONIC ns: it has lacked something since, as far as this link has seen; 0: it does not */
 	int64_t heard;                   /* CLOCK_MONOTONIC ns of the last frame */
 	char why[FRAME_REASON];
 };

@@ -5,6 +5,7 @@
  */
 #include "sender.h"
 #include "ending.h"
+#include "lag.h"
 #include "member.h"
 #include "seed.h"
 #include "store.h"
@@ -58,6 +59,7 @@ struct sender {
 	bool paused;
 	int64_t due;                   /* the heartbeat */
 	int64_t heard, time_said, round_trip;
+	struct lag lag;
 };
 
 int sender_new(struct sender **to, struct store *store, const char *name, const char *peer, const struct frame_hello *h, uint8_t flags,
@@ -373,6 +375,7 @@ static bool commit_due(struct sender *s, const struct member_view *v, int64_t no
 static int say_commit(struct sender *s, const struct member_view *v, int64_t now, struct frame *f, struct iovec *iov, int *n)
 {
 	struct frame_commit body = {.time = now, .messages = v->messages};
+	uint64_t end = v->end > v->committed ? v->end : v->committed;    /* both came from one look at the log, but not at the same moment */
 
 	s->committed = v->committed;
 	s->member = is_member(s, v);
@@ -384,9 +387,10 @@ static int say_commit(struct sender *s, const struct member_view *v, int64_t now
 	s->status_member = s->member;
 	s->time_said = now;
 	s->due = now + LINK_HEARTBEAT;
+	if (end > s->acknowledged)
+		lag_mark(&s->lag, now, end);
 	pthread_mutex_unlock(&s->lock);
-	/* Both came from one look at the log, but not at the same moment. */
-	return say(s, f, iov, n, FRAME_COMMIT, v->end > v->committed ? v->end : v->committed, frame_put_commit(&body, s->talk, FRAME_TALK));
+	return say(s, f, iov, n, FRAME_COMMIT, end, frame_put_commit(&body, s->talk, FRAME_TALK));
 }
 
 /* Neither keeps the other waiting: where both are due, they take turns. */
@@ -501,6 +505,7 @@ static bool sound(const struct sender *s, const struct frame *f, const struct fr
 static void note(struct sender *s, int64_t now, const struct frame *f, const struct frame_ack *a)
 {
 	s->acknowledged = f->pos;
+	lag_reach(&s->lag, f->pos);
 	s->acked_messages = a->messages;
 	s->current = f->flags & FRAME_CURRENT;
 	if (a->time && a->time == s->time_said) {
@@ -626,6 +631,7 @@ void sender_status(struct sender *s, struct sender_status *to)
 	to->messages = v.messages > s->acked_messages ? v.messages - s->acked_messages : 0;
 	to->heard = s->heard;
 	to->round_trip = s->round_trip;
+	to->behind_since = lag_since(&s->lag);
 	to->blank_end = s->blank_end;
 	pthread_mutex_unlock(&s->lock);
 }

@@ -54,6 +54,7 @@ struct sender_status {
 	uint64_t sent, acknowledged;     /* positions */
 	uint64_t end;                    /* of the log now: lag is end - acknowledged */
 	uint64_t messages;               /* that it lacks, at most; not known before its first ACK that tells */
+	int64_t behind_since;            /* CLOCK_MONOTONIC ns: it has lacked something since, as far as this link has seen; 0: it does not */
 	int64_t heard;                   /* CLOCK_MONOTONIC ns of the last frame */
 	int64_t round_trip;              /* ns, of the last COMMIT and its ACK; 0: none yet */
 	uint64_t blank_end;              /* while it starts blank: where that ends */

@@ -466,6 +466,7 @@ Test(sender, a_standby_with_another_name_than_its_certificates_is_refused)
 
 Test(sender, both_sides_say_something_every_second)
 {
+	struct receiver_status standby;
 	struct sender_status status;
 	unsigned before;
 
@@ -484,4 +485,8 @@ Test(sender, both_sides_say_something_every_second)
 	cr_assert(status.linked && status.member && status.current);
 	cr_assert_eq(status.acknowledged, status.end);
 	cr_assert_eq(status.messages, 0);
+	cr_assert_eq(status.behind_since, 0);
+	receiver_status(rig.receiver, &standby);
+	cr_assert_eq(standby.messages, 0);
+	cr_assert_eq(standby.behind_since, 0);
 }
