@@ -92,6 +92,8 @@ static void print_store(struct mount *m, FILE *to)
 	seconds(to, "mqfs_sync_seconds_total", "counter", "Time that these syncs took.", s.sync_ns);
 	counter(to, "mqfs_refused_full_total", "Appends refused for want of space since start.", s.refused_full);
 	counter(to, "mqfs_damaged_total", "Damaged records, indexes and checkpoints found since start.", s.damaged);
+	counter(to, "mqfs_repaired_total", "Damaged records repaired from another node since start.", s.repaired);
+	counter(to, "mqfs_repaired_bytes_total", "Bytes of log of these records.", s.repaired_bytes);
 	counter(to, "mqfs_scrub_bytes_total", "Bytes verified in the background since start.", s.scrub.bytes);
 	counter(to, "mqfs_scrub_passes_total", "Verifications of the whole store that were completed.", s.scrub.passes);
 	gauge(to, "mqfs_scrub_position_bytes", "Position up to which the log is verified in this pass.", s.scrub.pos);
@@ -107,6 +109,7 @@ static void print_store(struct mount *m, FILE *to)
 	gauge(to, "mqfs_recovered_bytes", "Bytes of log replayed at start.", s.recovered_bytes);
 	gauge(to, "mqfs_segments", "Segments of the log.", s.segments);
 	gauge(to, "mqfs_segments_prepared", "Segments made ahead.", s.segments_prepared);
+	gauge(to, "mqfs_damaged_open", "Places of the log that are damaged now.", s.damaged_open);
 	gauge(to, "mqfs_lost_bytes", "Bytes put aside under lost/.", s.lost_bytes);
 	gauge(to, "mqfs_store_bytes", "Bytes of the store's files.", s.bytes_on_disk);
 	gauge(to, "mqfs_disk_bytes", "Size of the file system that the store is on.", s.disk_total);

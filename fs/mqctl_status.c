@@ -116,11 +116,13 @@ static void print_scrub(const json_t *s)
 
 static void print_damage(const json_t *s)
 {
-	uint64_t found = number(s, "damage.found"), files = number(s, "damage.lost_files");
+	uint64_t found = number(s, "damage.found"), files = number(s, "damage.lost_files"), repaired = number(s, "damage.repaired");
 	char a[24];
 
 	if (found)
 		printf("  DAMAGE    %" PRIu64 " places found since start: the log says which, mqctl check finds all\n", found);
+	if (repaired)
+		printf("  repaired  %" PRIu64 " records, from another node; %" PRIu64 " places of the log are still damaged\n", repaired, number(s, "damage.open"));
 	if (files)
 		printf("  lost      %" PRIu64 " files, %s, that a crash left uncommitted: %s/lost\n", files,
 			print_size(number(s, "damage.lost_bytes"), a), text(s, "store"));

@@ -22,7 +22,8 @@
  *     disk                    store (bytes of its files), total, free (of its file system)
  *     appended                records, messages, bytes, all since start; refused_full: appends refused with ENOSPC
  *     commit                  mode; timeout_ns; syncs, sync_ns: number of syncs since start, and the time they took
- *     damage                  found (records, indexes and checkpoints since start), lost_files, lost_bytes (in lost/)
+ *     damage                  found (records, indexes and checkpoints since start); open: places of the log that are damaged now;
+ *                             repaired, repaired_bytes: records that came from another node since start; lost_files, lost_bytes (in lost/)
  *     scrub                   of the verification in the background: rate (bytes a second, 0: off); running; position and end of this or the
  *                             last pass; bytes (since start); passes (completed ever); found (damaged places in this pass); began and
  *                             ended: when this pass began, and when the last whole one ended (null: none)
@@ -202,7 +203,7 @@ static json_t *status(struct mount *m)
 
 	store_status(m->store, &s);
 	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o},"
-			 " s:{s:o, s:o, s:o, s:o}, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:{s:o, s:o}, s:o}",
+			 " s:{s:o, s:o, s:o, s:o}, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:{s:o, s:o}, s:o}",
 		"version", MQFS_VERSION,
 		"pid", (int)getpid(),
 		"role", ROLE,
@@ -219,7 +220,8 @@ static json_t *status(struct mount *m)
 		"appended", "records", number(s.records), "messages", number(s.messages), "bytes", number(s.bytes),
 		"refused_full", number(s.refused_full),
 		"commit", commit_status(m, &s),
-		"damage", "found", number(s.damaged), "lost_files", number(s.lost_files), "lost_bytes", number(s.lost_bytes),
+		"damage", "found", number(s.damaged), "open", number(s.damaged_open), "repaired", number(s.repaired),
+			"repaired_bytes", number(s.repaired_bytes), "lost_files", number(s.lost_files), "lost_bytes", number(s.lost_bytes),
 		"scrub", scrub_part(&s.scrub),
 		"mount", mount_status(m),
 		"pins", pins(m),

@@ -106,6 +106,51 @@ int annals_note(struct annals *h, const struct record *r, const void *body)
 	return err;
 }
 
+/* There is room. The epoch may be known by a record behind its first one. */
+static void mend_epoch(struct annals *h, const struct record *r)
+{
+	struct epoch_row row = {.epoch = r->epoch, .start = r->pos, .chain = r->prev, .accepted_loss = r->flags & RECORD_ACCEPTED_LOSS};
+	size_t n = h->epochs_count;
+
+	while (n > 0 && h->epochs[n - 1].start > r->pos && !same_epoch(&h->epochs[n - 1].epoch, &r->epoch))
+		n--;
+	if (n > 0 && same_epoch(&h->epochs[n - 1].epoch, &r->epoch)) {
+		h->epochs[n - 1] = row;
+		return;
+	}
+	memmove(h->epochs + n + 1, h->epochs + n, (h->epochs_count++ - n) * sizeof *h->epochs);
+	h->epochs[n] = row;
+}
+
+static int mend_pair(struct annals *h, const struct record *r, const void *body)
+{
+	struct pair_row row = {.pos = r->pos};
+	size_t n = h->pairs_count;
+	int err = pair_decode(&row.pair, body, r->length);
+
+	while (n > 0 && h->pairs[n - 1].pos > r->pos)
+		n--;
+	if (err || (n > 0 && h->pairs[n - 1].pos == r->pos))
+		return err;
+	memmove(h->pairs + n + 1, h->pairs + n, (h->pairs_count++ - n) * sizeof *h->pairs);
+	h->pairs[n] = row;
+	return 0;
+}
+
+int annals_mend(struct annals *h, const struct record *r, const void *body)
+{
+	int err;
+
+	pthread_mutex_lock(&h->lock);
+	err = reserve(h);
+	if (!err && r->type == RECORD_EPOCH)
+		mend_epoch(h, r);
+	if (!err && r->type == RECORD_PAIR)
+		err = mend_pair(h, r, body);
+	pthread_mutex_unlock(&h->lock);
+	return err;
+}
+
 int annals_restore_epoch(struct annals *h, const struct epoch_row *row)
 {
 	int err;

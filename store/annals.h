@@ -39,6 +39,8 @@ int annals_reserve(struct annals *h);
 /* R is now the log's last record. BODY has r->length bytes where r->type is RECORD_PAIR, else it is not looked at. A record that is there
  * already is passed over. */
 int annals_note(struct annals *h, const struct record *r, const void *body);
+/* R was damaged and is whole again: what it says is put in where annals_note() did not get it. */
+int annals_mend(struct annals *h, const struct record *r, const void *body);
 /* From a checkpoint, in order, before anything is noted. */
 int annals_restore_epoch(struct annals *h, const struct epoch_row *row);
 int annals_restore_pair(struct annals *h, const struct pair_row *row);

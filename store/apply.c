@@ -33,6 +33,12 @@ static int apply_some(struct store *s, const uint8_t *bytes, size_t len, uint64_
 	return err;
 }
 
+/* Another node has it, and will be asked for it: what is behind waits. */
+static bool can_be_repaired(struct store *s, uint64_t pos)
+{
+	return pos < member_proved(s) && member_waits_for_others(s);
+}
+
 int apply_from_log(struct store *s, uint64_t to)
 {
 	uint64_t first, base;
@@ -53,6 +59,8 @@ int apply_from_log(struct store *s, uint64_t to)
 		err = n < 0 ? (int)n : apply_some(s, bytes, (size_t)n, raw_pos(raw) - (uint64_t)n);
 	if (err == -EBADMSG || err == -ENODATA)
 		store_damaged(s, DAMAGE_RECORD, raw_pos(raw), "a record that is committed and not applied yet");
+	if (err == -EBADMSG && can_be_repaired(s, raw_pos(raw)))
+		err = -EAGAIN;
 	raw_close(raw);
 	return err;
 }

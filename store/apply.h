@@ -4,7 +4,8 @@
  *
  * So it is with all that a standby receives, and with what an earlier run left behind the commit point that its log proves.
  *
- * Errors   -ENOMEM: nothing of what is left was applied, it heals. Anything else is final: what is committed cannot be read.
+ * Errors   -ENOMEM: nothing of what is left was applied, it heals. -EAGAIN: what comes next is damaged, and another node will be asked for
+ *          it. Anything else is final: what is committed cannot be read.
  */
 #ifndef MQFS_STORE_APPLY_H
 #define MQFS_STORE_APPLY_H

@@ -118,14 +118,15 @@ static void fail(struct commit *c)
 		c->calls.failed(c->calls.ctx, -EIO);
 }
 
-/* Without the lock, by whoever is advancing. Memory or a descriptor that cannot be had to apply something leaves the rest to the next time. */
+/* Without the lock, by whoever is advancing. Memory or a descriptor that cannot be had to apply something, or a record that is to be repaired
+ * first, leaves the rest to the next time. */
 static void advance_once(struct commit *c)
 {
 	uint64_t to = c->calls.allowed(c->calls.ctx, c->synced);
 	struct follower *told;
 	int err = to > c->committed ? apply(c, to) : 0;
 
-	if (err && err != -ENOMEM && err != -EMFILE && err != -ENFILE) {
+	if (err && err != -ENOMEM && err != -EMFILE && err != -ENFILE && err != -EAGAIN) {
 		fail(c);
 		return;
 	}

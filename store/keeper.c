@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper.h"
 #include "checkpoint.h"
+#include "repair.h"
 #include "retain.h"
 #include "seal.h"
+#include "spans.h"
 #include "supply.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@
 #define RESERVE_SPARE (1u << 20)       /* bytes reserved beyond two checkpoints: for the indexes of segments */
 #define BUSY (16u << 20)               /* bytes appended since the last look with which zeroing would compete */
 
-enum task { SEAL, CHECKPOINT, RESERVE, RETAIN, REBUILD, PREPARE, TASKS };
+enum task { SEAL, CHECKPOINT, RESERVE, RETAIN, REBUILD, PREPARE, FIND, REPAIR, TASKS };
 
 static const char *const task_names[TASKS] = {
 	[SEAL] = "sealing a segment",
@@ -27,6 +29,8 @@ static const char *const task_names[TASKS] = {
 	[RETAIN] = "retention",
 	[REBUILD] = "making a segment's index again",
 	[PREPARE] = "preparing a segment",
+	[FIND] = "looking for what is damaged",
+	[REPAIR] = "writing back what was damaged",
 };
 
 struct keeper {
@@ -41,12 +45,14 @@ struct keeper {
 	_Atomic uint64_t due;          /* position at which the next checkpoint is made */
 	_Atomic uint64_t seen;         /* the log's end at this look */
 	_Atomic bool index_bad;        /* a segment's index was found damaged */
+	_Atomic bool records_bad;      /* so were records */
 	/* the thread's */
 	uint64_t seen_before;          /* the log's end at the look before */
 	bool reserved;                 /* all of the reserve was there once */
 	bool quiet;                    /* the next look is for unused mappings only */
 	uint64_t rebuild_from;
 	bool rebuilt;
+	bool finding;                  /* not all damage was found that is to be */
 	int said[TASKS];               /* the last outcome of each: an error is told once */
 };
 
@@ -163,6 +169,20 @@ static void rebuild(struct keeper *k)
 		tell(k, REBUILD, err);
 }
 
+/* Records that are not committed yet, and what could not be read now, are looked at again. */
+static void repair(struct keeper *k)
+{
+	struct store *s = k->store;
+	int err = repair_write(s);
+
+	if (err != -ENOENT)
+		tell(k, REPAIR, err);
+	if (atomic_exchange(&k->records_bad, false) || k->finding) {
+		tell(k, FIND, spans_find(s));
+		k->finding = damage_any_new(s);
+	}
+}
+
 /* One that failed is tried again a segment later. */
 static void checkpoint(struct keeper *k)
 {
@@ -197,9 +217,10 @@ static bool look(struct keeper *k, bool poked)
 	if (need_checkpoint && s->applied > k->checkpoint_pos)
 		checkpoint(k);
 	rebuild(k);
+	repair(k);
 	/* What was appended meanwhile found us awake, and so did not wake us. */
 	active = active || log_end(s->log) != end;
-	active = active || !k->rebuilt || wants_prepared(k) || gone > 0 || need_checkpoint;
+	active = active || !k->rebuilt || k->finding || wants_prepared(k) || gone > 0 || need_checkpoint;
 	k->quiet = segments_trim(s->segments, UNUSED) > 0 && !active;
 	return active || k->quiet;
 }
@@ -259,6 +280,7 @@ int keeper_start(struct keeper **to, struct store *s, uint64_t checkpoint_pos)
 	k->due = checkpoint_pos + checkpoint_distance(s);
 	k->seen = log_end(s->log);
 	k->rebuild_from = segments_start(s->segments);
+	k->records_bad = true;
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -295,6 +317,8 @@ void keeper_renew(struct keeper *k, enum damage_kind kind)
 {
 	if (kind == DAMAGE_INDEX)
 		k->index_bad = true;
+	else if (kind == DAMAGE_RECORD)
+		k->records_bad = true;
 	else if (kind == DAMAGE_CHECKPOINT)
 		k->due = 0;
 	else

@@ -98,6 +98,16 @@ uint64_t member_allowed(struct store *s, uint64_t synced)
 	return to;
 }
 
+uint64_t member_proved(struct store *s)
+{
+	uint64_t end = log_written(s->log), known;
+
+	pthread_mutex_lock(&s->member.lock);
+	known = s->member.known > s->applied ? s->member.known : s->applied;
+	pthread_mutex_unlock(&s->member.lock);
+	return known < end ? known : end;
+}
+
 /* Under the lock. Appends are taken once the epoch's first record is committed, and while those who must acknowledge are linked. */
 static void refresh(struct store *s)
 {
@@ -170,6 +180,11 @@ static bool is_standby(struct store *s)
 	is = s->member.role == ROLE_STANDBY;
 	pthread_mutex_unlock(&s->member.lock);
 	return is;
+}
+
+bool member_waits_for_others(struct store *s)
+{
+	return is_standby(s) || member_needs_others(s);
 }
 
 int store_receive(struct store *s, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, size_t *took)

@@ -84,6 +84,21 @@ void store_announce(struct store *s, uint64_t pos, bool current);
  * was in flight behind it ends with -ETIMEDOUT: what became of it is not known here. */
 int store_cut(struct store *s, uint64_t pos);
 
+/* ---- repair: repair.c ---- */
+
+/* Where the log is damaged below the commit point: from a record's end to another one. */
+struct span {
+	uint64_t from, to;
+};
+
+/* The first one at or behind POS. False: there is none. Told by the store's progress when there are more. */
+bool store_damaged_span(struct store *s, uint64_t pos, struct span *to);
+/* Counts what was found out of damage: something is new when it has moved. */
+uint64_t store_damage_news(struct store *s);
+/* BYTES, malloc'ed, are another node's log of SPAN. 0: they are the store's and will be written back; the store's progress moves when they are.
+ * -EBADMSG: they do not fit in here. -ENOENT: there is no such span any more. -EBUSY: other bytes are being written. -EROFS. */
+int store_repair(struct store *s, const struct span *span, uint8_t *bytes);
+
 /* ---- who counts ---- */
 
 void store_linked(struct store *s, uint64_t node, bool linked);

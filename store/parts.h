@@ -12,6 +12,7 @@
 #include "disk.h"
 #include "identity.h"
 #include "annals.h"
+#include "damage.h"
 #include "log.h"
 #include "member.h"
 #include "quorum.h"
@@ -28,16 +29,11 @@ struct scrub;
 
 #define DAMAGES 1024                   /* places that are remembered; a store with more is beyond counting */
 
-enum damage_kind {
-	DAMAGE_RECORD,         /* a record, or what stands where one should: only a copy of the log can mend it */
-	DAMAGE_HEADER,         /* a segment's header */
-	DAMAGE_INDEX,          /* a segment's index, which the keeper makes again */
-	DAMAGE_CHECKPOINT,     /* in place of which the keeper makes another */
-};
-
-struct damage {
-	uint64_t pos;          /* of the record, or of the segment's base, or of the checkpoint */
-	enum damage_kind kind;
+/* repair.c's, guarded by the damage lock: what another node gave, until it is written. */
+struct repair {
+	struct damage span;
+	uint8_t *bytes;                /* of the span; NULL: there are none */
+	_Atomic uint64_t records, written;     /* repaired since start: records, bytes */
 };
 
 /* member.c's: what the node is among others. */
@@ -83,10 +79,13 @@ struct store {
 	uint64_t unneeded;             /* see retain_unneeded(); the keeper's */
 	_Atomic bool stopping;
 	_Atomic bool read_only;        /* opened so, or recovery could not make the tail durable */
-	/* places that were found damaged */
+	/* places that were found damaged: damage.h */
 	pthread_mutex_t damage_lock;
-	_Atomic uint64_t damaged;
+	_Atomic uint64_t damaged;      /* since start */
 	struct damage damage[DAMAGES];
+	size_t damages;
+	_Atomic uint64_t damage_news;          /* counts what was found of the extents of damage */
+	struct repair repair;
 	struct store_status base;      /* what is fixed at open: path, ids, start time, recovered bytes */
 };
 
@@ -122,6 +121,8 @@ struct topic *topic_with_name(struct topics *t, const char *name, size_t len);
 struct queue *queue_by_id(struct store *s, uint64_t id);
 
 /* ---- member.c, for store.c ---- */
+/* All before it is committed, as far as it is known here: no further than the log. */
+uint64_t member_proved(struct store *s);
 /* The commit point that may be, with SYNCED on this disk. */
 uint64_t member_allowed(struct store *s, uint64_t synced);
 void member_synced(struct store *s);           /* this node's disk got further */
@@ -130,6 +131,8 @@ void member_committed(struct store *s);        /* the commit point moved: append
 int member_begin_epoch(struct store *s, uint8_t flags, bool current);
 /* A commit needs another node than this one. */
 bool member_needs_others(struct store *s);
+/* The commit point does not move without another node, which so is there to repair from. */
+bool member_waits_for_others(struct store *s);
 /* No segment from this position on may go; UINT64_MAX: all may. */
 uint64_t member_needed(struct store *s);
 

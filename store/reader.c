@@ -377,6 +377,8 @@ static int pass_segment(struct pass *p)
 	if (!err)
 		pass_announce(p);
 	result = err ? -EIO : disk_guard(pass_read, p);
+	if (result < 0)
+		r->look.found = false;         /* an index that is made again may know more */
 	if (result < 0 && p->to->bytes == p->before)
 		store_damaged(r->store, DAMAGE_RECORD, p->damaged, "a record");
 	if (p->in_place)

@@ -20,6 +20,7 @@ struct runs {
 	pthread_mutex_t lock;
 	struct entry *queues;
 	size_t runs;                   /* capacity of all arrays together */
+	bool inserted;
 };
 
 int runs_new(struct runs **r)
@@ -127,6 +128,53 @@ int runs_add(struct runs *r, struct run_queue **cache, uint64_t queue, uint64_t 
 	return err;
 }
 
+/* Its entry may cut a run in two, of which the second part then begins with it: as right as before. */
+static int insert(struct runs *r, uint64_t queue, uint64_t offset, uint64_t pos, uint32_t length, uint32_t messages)
+{
+	struct run_queue *q = find(r, queue), *cache = q;
+	size_t at;
+	int err;
+
+	if (!q || pos >= q->next_pos)
+		return add(r, &cache, queue, offset, pos, length, messages);
+	for (at = q->count; at > 0 && q->runs[at - 1].pos >= pos; at--)
+		;
+	if (at < q->count && q->runs[at].pos == pos)
+		return 0;
+	if ((at < q->count && q->runs[at].offset < offset + length) || (at > 0 && q->runs[at - 1].offset >= offset))
+		return -EINVAL;
+	err = push(r, q, offset, pos);
+	if (err)
+		return err;
+	memmove(q->runs + at + 1, q->runs + at, (q->count - 1 - at) * sizeof *q->runs);
+	q->runs[at] = (struct run){.offset = offset, .pos = pos};
+	if (at == 0)
+		q->first = offset;
+	q->messages += messages;
+	return 0;
+}
+
+int runs_insert(struct runs *r, uint64_t queue, uint64_t offset, uint64_t pos, uint32_t length, uint32_t messages)
+{
+	int err;
+
+	pthread_mutex_lock(&r->lock);
+	err = insert(r, queue, offset, pos, length, messages);
+	r->inserted = true;
+	pthread_mutex_unlock(&r->lock);
+	return err == -EINVAL ? 0 : err;       /* it overlaps what its queue has: whoever reads it passes it over as well */
+}
+
+bool runs_inserted(struct runs *r)
+{
+	bool is;
+
+	pthread_mutex_lock(&r->lock);
+	is = r->inserted;
+	pthread_mutex_unlock(&r->lock);
+	return is;
+}
+
 static bool by_offset(const struct run *run, uint64_t offset)
 {
 	return run->offset <= offset;
@@ -231,21 +279,31 @@ static int scan_into(struct runs *r, struct scan *s, uint64_t end, int64_t *last
 	return 0;
 }
 
-int runs_scan(struct disk *d, const uint8_t *secret, uint64_t base, uint64_t end, struct runs **r, int64_t *last_time)
+int runs_scan_part(struct runs *r, struct disk *d, const uint8_t *secret, uint64_t base, uint64_t from, uint64_t end, int64_t *last_time)
 {
 	struct scan *s;
 	int err = scan_open(&s, d, secret, base);
 
 	if (err)
 		return err;
-	err = runs_new(r);
-	if (!err) {
-		*last_time = 0;
-		err = scan_into(*r, s, end, last_time);
-		if (err)
-			runs_free(*r);
-	}
+	scan_seek(s, from);
+	err = scan_into(r, s, end, last_time);
 	scan_close(s);
+	return err;
+}
+
+int runs_scan(struct disk *d, const uint8_t *secret, uint64_t base, uint64_t end, struct runs **r, int64_t *last_time)
+{
+	int err = runs_new(r);
+
+	if (err)
+		return err;
+	*last_time = 0;
+	err = runs_scan_part(*r, d, secret, base, base, end, last_time);
+	if (err) {
+		runs_free(*r);
+		*r = NULL;
+	}
 	return err;
 }
 

@@ -54,6 +54,9 @@ void runs_free(struct runs *r);
 /* A record of QUEUE with LENGTH bytes of body, MESSAGES messages, at OFFSET of its queue and POS of the log. CACHE is a place of
  * the caller's for this (runs, queue) pair, NULL at first: it saves the look-up. */
 int runs_add(struct runs *r, struct run_queue **cache, uint64_t queue, uint64_t offset, uint64_t pos, uint32_t length, uint32_t messages);
+/* A record that was passed over when the others were added: it gets an entry of its own among theirs, if it has none. Any thread. */
+int runs_insert(struct runs *r, uint64_t queue, uint64_t offset, uint64_t pos, uint32_t length, uint32_t messages);
+bool runs_inserted(struct runs *r);         /* such a record is among them */
 /* Entries of QUEUE, beginning with the last one at or before OFFSET (or the first one when all are behind it). False: the
  * queue has nothing here. */
 bool runs_from_offset(struct runs *r, uint64_t queue, uint64_t offset, struct run_batch *to);
@@ -65,6 +68,8 @@ int runs_sorted(struct runs *r, struct run_queue ***to, size_t *count);
 /* The runs of the segment of BASE from its file, whatever is damaged in it passed over, and the time of the last record before END. Reads
  * all of the file. */
 int runs_scan(struct disk *d, const uint8_t *secret, uint64_t base, uint64_t end, struct runs **r, int64_t *last_time);
+/* Its records from FROM to END, added to what R has. */
+int runs_scan_part(struct runs *r, struct disk *d, const uint8_t *secret, uint64_t base, uint64_t from, uint64_t end, int64_t *last_time);
 /* What one has, the other gets; nobody else knows B. Caches of runs_add() for either are void. */
 void runs_exchange(struct runs *a, struct runs *b);
 size_t runs_memory(struct runs *r);         /* bytes */

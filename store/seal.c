@@ -18,11 +18,18 @@ static int write_index(struct store *s, struct segment *seg, int64_t last_time, 
 	return err;
 }
 
-/* The time of a segment's last record stands in the next one's header. */
+/* The time of a segment's last record stands in the next one's header. Runs that a repair has put records in are not those that walking the
+ * records would make. */
 static int seal(struct store *s, struct segment *seg, int64_t last_time)
 {
-	int err = write_index(s, seg, last_time, seg->runs);
+	struct runs *walked = NULL;
+	int err = 0;
 
+	if (runs_inserted(seg->runs))
+		err = runs_scan(s->disk, s->id.secret, seg->head.base, seg->end, &walked, &last_time);
+	if (!err)
+		err = write_index(s, seg, last_time, walked ? walked : seg->runs);
+	runs_free(walked);
 	if (!err)
 		segment_seal(seg);
 	return err;
@@ -62,12 +69,19 @@ static int rebuild(struct store *s, struct segment *seg)
 
 	if (err)
 		return err;
-	err = write_index(s, seg, last_time, runs);
+	err = seal_renew(s, seg, last_time, runs);
 	runs_free(runs);
 	if (!err)
-		segment_index_renewed(seg);
-	if (!err)
 		store_say(s, LOG_NOTICE, "made the index of segment %016" PRIx64 " again", seg->head.base);
+	return err;
+}
+
+int seal_renew(struct store *s, struct segment *seg, int64_t last_time, struct runs *runs)
+{
+	int err = write_index(s, seg, last_time, runs);
+
+	if (!err)
+		segment_index_renewed(seg);
 	return err;
 }
 

@@ -8,11 +8,14 @@
 #define MQFS_STORE_SEAL_H
 
 #include "parts.h"
+#include "runs.h"
 
 /* Seals every segment before the active one that is committed to its end. */
 int seal_committed(struct store *s);
 /* Makes the index of sealed segments again where it is missing or damaged, by walking their records: one segment a call, from *FROM
  * on, which moves behind it. -ENOENT: none left. */
 int seal_rebuild(struct store *s, uint64_t *from);
+/* The index of SEG, which is sealed, from RUNS. */
+int seal_renew(struct store *s, struct segment *seg, int64_t last_time, struct runs *runs);
 
 #endif

@@ -108,10 +108,16 @@ int segments_new(struct segments **all, struct disk *d, const uint8_t *secret)
 	return 0;
 }
 
-static void let_go(struct segment *s)
+static void let_go_of_map(struct segment *s)
 {
 	disk_unmap(s->all->disk, s->map, s->map_len);
 	s->map = NULL;
+	s->map_short = false;
+}
+
+static void let_go(struct segment *s)
+{
+	let_go_of_map(s);
 	index_close(s->index);
 	s->index = NULL;
 }
@@ -266,6 +272,8 @@ void segment_put(struct segment *s)
 			s->index = NULL;
 			s->index_state = INDEX_GOOD;
 		}
+		if (s->map_short)
+			let_go_of_map(s);
 		pthread_cond_broadcast(&all->unused);
 	}
 	pthread_mutex_unlock(&all->lock);
@@ -360,6 +368,13 @@ int segment_map(struct segment *s, const uint8_t **bytes, size_t *len)
 	}
 	pthread_mutex_unlock(&s->all->lock);
 	return err;
+}
+
+void segment_map_again(struct segment *s)
+{
+	pthread_mutex_lock(&s->all->lock);
+	s->map_short = true;
+	pthread_mutex_unlock(&s->all->lock);
 }
 
 int segment_index(struct segment *s, struct index **index)

@@ -53,6 +53,7 @@ struct segment {
 	size_t map_len;
 	struct index *index;           /* sealed: opened at first use */
 	enum segment_index_state { INDEX_GOOD, INDEX_BAD, INDEX_RENEWED } index_state;
+	bool map_short;                /* its file is longer than what is mapped */
 	int64_t used;                  /* CLOCK_MONOTONIC ns of its last segment_put() */
 };
 
@@ -88,6 +89,8 @@ int segment_time(struct segment *s, int64_t *ns);
 /* S and all its records: *BYTES is the mapping of the record area, so that position P is at (*BYTES)[P - base];
  * *LEN is how much of it may be read. Valid while S is held. Reading it needs disk_guard(). */
 int segment_map(struct segment *s, const uint8_t **bytes, size_t *len);
+/* S's file may be longer than it was: it is mapped anew, once nobody holds S. */
+void segment_map_again(struct segment *s);
 /* The index of a sealed segment, valid while S is held. -ENODATA when it is missing or damaged: the caller reports it. */
 int segment_index(struct segment *s, struct index **index);
 /* A part of S's index is damaged, which only reading it shows: from here on it counts as missing. */

@@ -82,6 +82,9 @@ void store_status(struct store *s, struct store_status *to)
 	snprintf(to->path, sizeof to->path, "%s", s->path);
 	to->segment_size = s->options.segment_size;
 	to->damaged = s->damaged;
+	to->damaged_open = damage_open(s);
+	to->repaired = s->repair.records;
+	to->repaired_bytes = s->repair.written;
 	log_figures(s, to);
 	count_segments(s, to);
 	count_queues(s, to);

@@ -7,6 +7,7 @@
 #include "make.h"
 #include "parts.h"
 #include "recover.h"
+#include "repair.h"
 #include "retain.h"
 #include "scrub.h"
 #include "supply.h"
@@ -465,6 +466,7 @@ void store_close(struct store *s)
 	watch_free(s->watch);
 	scrub_free(s->scrub);
 	keeper_free(s->keeper);
+	repair_drop(s);
 	commit_free(s->commit);
 	log_free(s->log);
 	supply_free(s->supply);

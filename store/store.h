@@ -117,6 +117,8 @@ struct store_status {
 	uint64_t checkpoint_pos;         /* of the newest one */
 	int64_t checkpoint_time;
 	uint64_t damaged;                /* damaged records, indexes and checkpoints found since start */
+	uint64_t damaged_open;           /* places of the log that are damaged now */
+	uint64_t repaired, repaired_bytes;       /* from another node since start: records, and their bytes of log */
 	uint64_t lost_files, lost_bytes; /* in lost/ */
 	struct scrub_status scrub;
 	uint64_t retained_pinned;        /* bytes of log that only pinned topics keep */

@@ -53,7 +53,7 @@ keys = {
     "epoch": "reign start node", "health": "state why",
     "log": "start committed written end checkpoint checkpoint_time segments segments_unsealed segments_prepared segment_size pinned recovered",
     "disk": "store total free", "appended": "records messages bytes refused_full", "commit": "mode timeout_ns syncs sync_ns",
-    "damage": "found lost_files lost_bytes", "scrub": "rate running position end bytes passes found began ended", "mount": "handles nodes parked unfinished", "counts": "topics queues"}
+    "damage": "found open repaired repaired_bytes lost_files lost_bytes", "scrub": "rate running position end bytes passes found began ended", "mount": "handles nodes parked unfinished", "counts": "topics queues"}
 assert set(s) == set(keys) | set("version pid role mountpoint store cluster node started now pins topics".split()), set(s)
 for k, names in keys.items():
     assert set(s[k]) == set(names.split()), (k, set(s[k]))

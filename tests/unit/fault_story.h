@@ -39,6 +39,11 @@ void make_standby(const char *to);
 void standby_run(void);
 void standby_check(const char *when);
 
+/* fault_repair.c: a store whose records have rotted, and are given to it */
+void make_rotten(const char *to);
+void rotten_run(void);
+void rotten_check(const char *when);
+
 /* fault_tool.c */
 void tool_check(void);
 void tool_check_busy(void);            /* of a store that is in use */

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * damage.h - the places that were found damaged, and what is known of each: in memory only, as the scrub and the start find them again.
+ *
+ * Whoever meets damage tells the place by store_damaged() (parts.h), once each. Where it is in the log's records, the keeper looks where the
+ * damage begins and ends (spans.c): then it is a span, whose bytes another node may have (repair.h).
+ *
+ * A span lies between two places where the chain is known, so that what comes from elsewhere can be held to both. Its bytes hold no
+ * whole valid record.
+ *
+ * Units    log positions, at records' ends.
+ * Threads  any; the list has a lock of its own, inside all others but the disk's.
+ */
+#ifndef MQFS_STORE_DAMAGE_H
+#define MQFS_STORE_DAMAGE_H
+
+#include "record.h"
+
+struct store;
+
+enum damage_kind {
+	DAMAGE_RECORD,         /* a record, or what stands where one should: only a copy of the log can mend it */
+	DAMAGE_HEADER,         /* a segment's header */
+	DAMAGE_INDEX,          /* a segment's index, which the keeper makes again */
+	DAMAGE_CHECKPOINT,     /* in place of which the keeper makes another */
+};
+
+/* Of DAMAGE_RECORD. */
+enum damage_state {
+	DAMAGE_NEW,            /* nobody has looked yet where it begins and ends, or it is not committed yet */
+	DAMAGE_SPAN,           /* that is known */
+	DAMAGE_STAYS,          /* it is damage, and cannot be repaired while the store is open */
+	DAMAGE_TOLD,           /* a place within a span, or not in the records at all */
+};
+
+struct damage {
+	uint64_t pos;          /* of the record, or of the segment's base, or of the checkpoint */
+	enum damage_kind kind;
+	enum damage_state state;
+	/* of a span, which begins at pos */
+	uint64_t end;
+	uint64_t chain, next;  /* header checksums of the record before it, and of its last one, as the record behind it says */
+	bool chain_known;      /* false: nothing before it can tell, as the log begins with it */
+	bool header;           /* a record's header is, so that an index made since may not know of the record */
+};
+
+/* The first place at or behind POS whose extent is not known, below LIMIT. False: there is none. */
+bool damage_new(struct store *s, uint64_t pos, uint64_t limit, uint64_t *at);
+/* Some place whose extent is not known, wherever. */
+bool damage_any_new(struct store *s);
+/* D is a span, or damage that stays. Told, where it is not known yet. */
+void damage_found(struct store *s, const struct damage *d, const char *what);
+/* All from BASE up to LIMIT was looked at: what is new there was no more than what damage_found() was told of. */
+void damage_looked(struct store *s, uint64_t base, uint64_t limit);
+/* The first span at or behind POS. */
+bool damage_span(struct store *s, uint64_t pos, struct damage *to);
+/* The span at FROM is sound again, or (STATE) what else becomes of it. */
+void damage_mended(struct store *s, uint64_t from, uint64_t end);
+void damage_stays(struct store *s, uint64_t from);
+/* Places of the log that are damaged now. */
+uint64_t damage_open(struct store *s);
+
+#endif
