@@ -28,8 +28,8 @@
  *    5 COMMIT       primary      its own        end of its log     member           time i64, messages u64
  *    6 ACK          standby      of the link    durable up to      current          received u64, time i64, messages u64
  *    7 CHECKPOINT   primary      its own        that it stands for                  size u64, offset u64, bytes of the file
- *    8 FETCH        either       its own        of the first byte                   length u32
- *    9 FETCHED      either       its own        of the first byte  absent           bytes of the log
+ *    8 FETCH        either       of the link    of the first byte                   length u32
+ *    9 FETCHED      either       of the link    of the first byte  absent           bytes of the log
  *   10 PROMISE      candidate    it asks for    end of its log                      version u16, cluster u64, node u64, epoch of its
  *                                                                                   last record, name
  *   11 PROMISED     who is asked its promise    end of its log     granted, current cluster u64, node u64, epoch of its last record, name,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "receiver.h"
 #include "ending.h"
+#include "fetch.h"
 #include "lag.h"
 #include "member.h"
 #include "pieces.h"
@@ -16,6 +17,7 @@ struct receiver {
 	struct store *store;
 	char name[FRAME_NAME], peer[FRAME_NAME];
 	struct ending ending;
+	struct fetch *fetch;
 	/* the sending thread's */
 	_Atomic bool greeted;
 	bool mirror;
@@ -49,7 +51,9 @@ int receiver_new(struct receiver **to, struct store *store, const char *name, co
 
 	if (r)
 		r->talk = malloc(FRAME_TALK);
-	if (!r || !r->talk) {
+	if (!r || !r->talk || fetch_new(&r->fetch, store)) {
+		if (r)
+			free(r->talk);
 		free(r);
 		return -ENOMEM;
 	}
@@ -69,6 +73,7 @@ void receiver_free(struct receiver *r)
 	ending_destroy(&r->ending);
 	pthread_mutex_destroy(&r->lock);
 	pieces_free(&r->pieces);
+	fetch_free(r->fetch);
 	free(r->talk);
 	free(r);
 }
@@ -154,7 +159,6 @@ static int put_ack(struct receiver *r, const struct member_view *v, int64_t now,
 	r->due = now + LINK_HEARTBEAT;
 	f->type = FRAME_ACK;
 	f->flags = v->current ? FRAME_CURRENT : 0;
-	f->epoch = r->epoch;
 	f->pos = v->synced;
 	f->committed = v->committed;
 	len = frame_put_ack(&a, r->talk, FRAME_TALK);
@@ -187,9 +191,11 @@ static int put_ask(struct receiver *r, const struct member_view *v, struct frame
 	return len < 0 ? len : 1;
 }
 
-static int say_ack(struct receiver *r, int64_t now, struct frame *f, struct iovec *iov, int *n)
+/* An ACK comes first: each is owed once. */
+static int say_log(struct receiver *r, int64_t now, struct frame *f, struct iovec *iov, int *n)
 {
 	struct member_view v;
+	bool log;
 	int err = 0;
 
 	store_view(r->store, &v);
@@ -200,8 +206,10 @@ static int say_ack(struct receiver *r, int64_t now, struct frame *f, struct iove
 		err = put_ask(r, &v, f, iov, n);
 	else if (!err && ack_due(r, &v, now))
 		err = put_ack(r, &v, now, f, iov, n);
+	log = r->state == RECEIVER_LOG;
+	f->epoch = r->epoch;
 	pthread_mutex_unlock(&r->lock);
-	return err;
+	return err || !log ? err : fetch_next(r->fetch, now, v.known, f, iov, n);
 }
 
 int receiver_next(struct receiver *r, int64_t now, struct frame *f, struct iovec *iov, int *n)
@@ -212,7 +220,7 @@ int receiver_next(struct receiver *r, int64_t now, struct frame *f, struct iovec
 	*n = 0;
 	err = ending_say(&r->ending, f, iov, n);
 	if (!err)
-		err = r->greeted ? say_ack(r, now, f, iov, n) : say_hello(r, f, iov, n);
+		err = r->greeted ? say_log(r, now, f, iov, n) : say_hello(r, f, iov, n);
 	if (err >= 0)
 		return err;
 	ending_set(&r->ending, err, FRAME_FAILED, "%s", strerror(-err));
@@ -403,6 +411,9 @@ static int hear(struct receiver *r, const struct frame *f, const void *body)
 		return hear_commit(r, f, body);
 	case FRAME_SWITCHOVER:
 		return hear_switchover(r, f, body);
+	case FRAME_FETCH:
+	case FRAME_FETCHED:
+		return fetch_hear(r->fetch, f, body);
 	default:
 		return -EPROTO;
 	}

@@ -18,12 +18,13 @@
  *	          RECORDS                                store_receive() of the whole records; what is left of the last one waits for the next frame
  *	          COMMIT                                 store_announce()
  *	          SWITCHOVER                             RECEIVER_TAKE_OVER, RECEIVER_REFUSED
+ *	          FETCH, FETCHED                         fetch.h
  *	any       frames of another epoch than HELLO_ACK's, or out of order: -EPROTO
  *
  * It sends ACK when view.synced has moved, and as an answer to each COMMIT. Position: what is synced; never what is merely written.
  * A disk or memory that is full stops the receiving, not the link: the ACKs go on as heartbeats, and the frame goes on where it stopped.
  *
- * Memory   the longest record.
+ * Memory   the longest record; fetch.h's.
  * Errors   negative errno: the link must end; receiver_why() says it for people. -EPERM: refused by the cut guard, so not tried again but after a
  *          while. -ECANCELED, -ENODATA: start blank. -ECONNREFUSED: the primary refuses this node; -ESTALE: this node has promised another
  *          reign; -EPROTO, -EBADMSG: what came has no place here, or is not valid; -ECONNABORTED: the other side has ended the link itself.

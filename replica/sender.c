@@ -5,6 +5,7 @@
  */
 #include "sender.h"
 #include "ending.h"
+#include "fetch.h"
 #include "lag.h"
 #include "member.h"
 #include "seed.h"
@@ -32,6 +33,7 @@ struct sender {
 	bool blank;                    /* the other one has no store yet, so that its acknowledgements do not count */
 	bool mirror;                   /* it is one, so that they do not either */
 	struct ending ending;
+	struct fetch *fetch;
 	/* the sending thread's */
 	struct greeting *greeting;
 	struct seed *seed;
@@ -41,6 +43,7 @@ struct sender {
 	uint64_t base;                 /* of the segment that they lie in */
 	uint64_t begun;                /* base of the last one said */
 	bool committed_last;           /* the last frame was a COMMIT */
+	bool fetched_last;             /* it was a FETCH or a FETCHED */
 	uint64_t committed;            /* as last said */
 	uint64_t checkpoint_sent;      /* bytes of its file */
 	bool member;
@@ -71,7 +74,7 @@ int sender_new(struct sender **to, struct store *store, const char *name, const 
 		s->talk = malloc(FRAME_BODY);
 		s->greeting = calloc(1, sizeof *s->greeting);
 	}
-	if (!s || !s->talk || !s->greeting) {
+	if (!s || !s->talk || !s->greeting || fetch_new(&s->fetch, store)) {
 		if (s) {
 			free(s->talk);
 			free(s->greeting);
@@ -113,6 +116,7 @@ void sender_free(struct sender *s)
 		store_hold(s->store, UINT64_MAX);
 	seed_close(s->seed);
 	raw_close(s->raw);
+	fetch_free(s->fetch);
 	ending_destroy(&s->ending);
 	pthread_mutex_destroy(&s->lock);
 	free(s->greeting);
@@ -437,6 +441,35 @@ static int say_switchover(struct sender *s, enum sender_state state, struct fram
 	return say(s, f, iov, n, FRAME_SWITCHOVER, v.end, frame_put_switchover(&body, s->talk, FRAME_TALK));
 }
 
+/* ---- FETCH ---- */
+
+/* Damage is asked for, and answered for, below what the other node has acknowledged. */
+static int say_fetch(struct sender *s, int64_t now, struct frame *f, struct iovec *iov, int *n)
+{
+	uint64_t upto;
+
+	if (state_of(s) != SENDER_LOG || s->blank)
+		return 0;
+	pthread_mutex_lock(&s->lock);
+	upto = s->acknowledged;
+	pthread_mutex_unlock(&s->lock);
+	return fetch_next(s->fetch, now, upto, f, iov, n);
+}
+
+/* The log and what is fetched take turns as well. */
+static int take_turns(struct sender *s, const struct member_view *v, int64_t now, struct frame *f, struct iovec *iov, int *n)
+{
+	bool fetch = !s->fetched_last;
+	int err = fetch ? say_fetch(s, now, f, iov, n) : 0;
+
+	s->fetched_last = fetch && err > 0;
+	if (!err)
+		err = go_on(s, v, now, f, iov, n);
+	if (!err && !fetch)
+		err = say_fetch(s, now, f, iov, n);
+	return err;
+}
+
 /* ---- the sending thread ---- */
 
 static int next(struct sender *s, int64_t now, struct frame *f, struct iovec *iov, int *n)
@@ -457,7 +490,7 @@ static int next(struct sender *s, int64_t now, struct frame *f, struct iovec *io
 		return 0;
 	if (v.role != ROLE_PRIMARY || epoch_compare(&v.epoch, &s->epoch))
 		return ending_set(&s->ending, -EROFS, FRAME_DEPOSED, "the reign of this node has ended");
-	err = go_on(s, &v, now, f, iov, n);
+	err = take_turns(s, &v, now, f, iov, n);
 	if (err == -ENODATA)
 		return ending_set(&s->ending, err, FRAME_FAILED, "the log from position %" PRIu64 " on is not kept any more", s->sent);
 	return err;
@@ -567,6 +600,15 @@ static int hear_switchover(struct sender *s, const struct frame *f, const void *
 	return 1;
 }
 
+static int hear_fetch(struct sender *s, const struct frame *f, const void *body)
+{
+	int err = epoch_compare(&f->epoch, &s->epoch) ? -EPROTO : fetch_hear(s->fetch, f, body);
+
+	if (!err)
+		return 0;
+	return ending_set(&s->ending, err, FRAME_UNEXPECTED, "a frame %s at %" PRIu64 " came, which has no place here", frame_type_name(f->type), f->pos);
+}
+
 int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void *body)
 {
 	pthread_mutex_lock(&s->lock);
@@ -576,6 +618,8 @@ int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void
 		return hear_ack(s, now, f, body);
 	if (f->type == FRAME_SWITCHOVER)
 		return hear_switchover(s, f, body);
+	if (f->type == FRAME_FETCH || f->type == FRAME_FETCHED)
+		return hear_fetch(s, f, body);
 	if (f->type == FRAME_ERROR)
 		return ending_heard(&s->ending, f, body);
 	return ending_set(&s->ending, -EPROTO, FRAME_UNEXPECTED, "a frame %s came, which has no place here", frame_type_name(f->type));

@@ -19,6 +19,8 @@
  *	LOG          SEGMENT where one begins, RECORDS up to      for ever
  *	             store_sendable(), COMMIT with the commit
  *	             point and as heartbeat
+ *	             FETCH, FETCHED: fetch.h, in turns with
+ *	             the rest
  *	HANDED_OVER  SWITCHOVER, then nothing                     the other side ends the link
  *	any          ERROR at the end
  *
@@ -27,7 +29,7 @@
  * That is for a node of the pair, or for any while the pair has not two; mirrors are sent the log, and count for nothing.
  * One node has one sender at a time: an old link's is freed before the new one hears anything.
  *
- * Memory   RAW_CHUNK, or the longest record, and a frame's body, whatever the lag.
+ * Memory   RAW_CHUNK, or the longest record, and a frame's body, whatever the lag; fetch.h's.
  * Errors   negative errno: the link must end; sender_why() says it for people. -ESTALE: hello_answer() said HELLO_DEPOSED, *and* this node
  *          must step down. -EPERM: the HELLO was refused. -EROFS: this node's epoch is over. -EPROTO: the other side says what has no place
  *          here; -ECONNABORTED: it has ended the link itself.

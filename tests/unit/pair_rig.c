@@ -274,7 +274,7 @@ static void arm(void)
 	progress_arm(store_progress(rig.b.store), &rig.b.waiter);
 }
 
-static void until(bool (*reached)(uint64_t pos), uint64_t pos)
+void rig_until(bool (*reached)(uint64_t pos), uint64_t pos)
 {
 	for (;;) {
 		arm();
@@ -313,12 +313,12 @@ static bool committed(uint64_t pos)
 
 void rig_settle(void)
 {
-	until(settled, 0);
+	rig_until(settled, 0);
 }
 
 void rig_settle_to(uint64_t pos)
 {
-	until(committed, pos);
+	rig_until(committed, pos);
 }
 
 /* ---- the logs ---- */

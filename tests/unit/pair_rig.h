@@ -64,6 +64,8 @@ void rig_cut(void);
 bool rig_step(void);
 /* Until one of this type is delivered; it is rig.frame, with rig.body. */
 void rig_frame(uint8_t type);
+/* Until REACHED says so, of POS; or the link ends. */
+void rig_until(bool (*reached)(uint64_t pos), uint64_t pos);
 /* Until all is synced, acknowledged, committed and announced. */
 void rig_settle(void);
 /* Until POS is committed at the primary. */
