@@ -9,7 +9,7 @@
 
 #include "parts.h"
 
-#define JOINING_FILE "joining"         /* there while install.h makes the store: the node's id, 8 bytes */
+#define JOINING_FILE "joining"         /* there while install.h makes the store: see install.h */
 
 /* The directory PATH, mode 0700, where it is missing; its parent must exist. */
 int store_make_directory(const char *path, char why[STORE_WHY]);

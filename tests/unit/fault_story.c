@@ -136,6 +136,8 @@ const struct story stories[] = {
 	{"system", NULL, run_real, work_check_start},
 	{"standby", make_standby, standby_run, standby_check},
 	{"repair", make_rotten, rotten_run, rotten_check},
+	{"made anew", make_given_up, install_run, install_judge},
+	{"seed", NULL, seed_run, work_check},
 	{"mqctl check --repair", make_derived_damaged, tool_repair, tool_repair_judge},
 	{"mqctl check, many", make_many, tool_check, tool_judge},
 	{"mqctl check, in use", NULL, tool_check_busy, tool_judge},

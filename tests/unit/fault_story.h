@@ -43,6 +43,11 @@ void standby_check(const char *when);
 void make_rotten(const char *to);
 void rotten_run(void);
 void rotten_check(const char *when);
+/* fault_install.c: a store that is made anew from another one's, and that one */
+void make_given_up(const char *to);
+void install_run(void);
+void install_judge(const char *when);
+void seed_run(void);
 
 /* fault_tool.c */
 void tool_check(void);
