@@ -62,6 +62,13 @@ int address_parse(struct address *a, const char *text, const char **next, char w
 	return 0;
 }
 
+const char *address_behind(const char *list)
+{
+	const char *comma = strchr(list, ',');
+
+	return comma ? comma + 1 : NULL;
+}
+
 int address_check(const char *list, bool called, char why[ADDRESS_WHY])
 {
 	struct address a;

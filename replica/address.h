@@ -21,6 +21,8 @@ struct address {
 
 /* The first of the list TEXT; returns where the next one begins, or NULL behind the last. */
 int address_parse(struct address *a, const char *text, const char **next, char why[ADDRESS_WHY]);
+/* The list behind its first address; NULL: that was the last. */
+const char *address_behind(const char *list);
 /* All of the list. CALLED: they are to be called, so each has a host and a port. */
 int address_check(const char *list, bool called, char why[ADDRESS_WHY]);
 

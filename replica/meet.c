@@ -105,26 +105,32 @@ static int hear_promised(const struct link *l, const struct frame *f, const uint
 	return err;
 }
 
-static int call(struct replicator *r, const char *address, struct link **l, uint8_t **body, char why[LINK_WHY])
+/* REIGN is NULL to say HELLO. */
+static int talk_to(struct replicator *r, struct link *l, const struct reign *reign, struct meeting *to, char why[LINK_WHY])
 {
-	int err;
+	uint8_t *body = malloc(FRAME_TALK);
+	struct frame f;
+	int err = !body ? -ENOMEM : reign ? say_promise(r, l, *reign, &f, body, why) : say_hello(r, l, &f, body, why);
 
-	*body = malloc(FRAME_TALK);
-	if (!*body)
-		return -ENOMEM;
-	err = r->o.network->connect(r->o.network, address, r->elsewhere, link_in(MEET_NS), l, why);
-	if (err)
-		free(*body);
-	if (err && !*why)
-		snprintf(why, LINK_WHY, "%s", strerror(-err));
+	if (!err)
+		err = reign ? hear_promised(l, &f, body, to, why) : hear_hello_ack(l, &f, body, to, why);
+	free(body);
 	return err;
 }
 
-static int end(struct link *l, uint8_t *body, int err, char why[LINK_WHY])
+static int meet_with(struct replicator *r, const char *address, const struct reign *reign, struct meeting *to, char why[LINK_WHY])
 {
-	link_shutdown(l);
-	link_close(l);
-	free(body);
+	struct link *l;
+	int err;
+
+	*why = 0;
+	memset(to, 0, sizeof *to);
+	err = r->o.network->connect(r->o.network, address, r->elsewhere, link_in(MEET_NS), &l, why);
+	if (!err) {
+		err = talk_to(r, l, reign, to, why);
+		link_shutdown(l);
+		link_close(l);
+	}
 	if (err && !*why)
 		snprintf(why, LINK_WHY, "%s", strerror(-err));
 	return err;
@@ -132,36 +138,10 @@ static int end(struct link *l, uint8_t *body, int err, char why[LINK_WHY])
 
 int meet(struct replicator *r, const char *address, struct meeting *to, char why[LINK_WHY])
 {
-	struct frame f;
-	struct link *l;
-	uint8_t *body;
-	int err;
-
-	*why = 0;
-	memset(to, 0, sizeof *to);
-	err = call(r, address, &l, &body, why);
-	if (err)
-		return err;
-	err = say_hello(r, l, &f, body, why);
-	if (!err)
-		err = hear_hello_ack(l, &f, body, to, why);
-	return end(l, body, err, why);
+	return meet_with(r, address, NULL, to, why);
 }
 
 int meet_ask(struct replicator *r, const char *address, struct reign reign, struct meeting *to, char why[LINK_WHY])
 {
-	struct frame f;
-	struct link *l;
-	uint8_t *body;
-	int err;
-
-	*why = 0;
-	memset(to, 0, sizeof *to);
-	err = call(r, address, &l, &body, why);
-	if (err)
-		return err;
-	err = say_promise(r, l, reign, &f, body, why);
-	if (!err)
-		err = hear_promised(l, &f, body, to, why);
-	return end(l, body, err, why);
+	return meet_with(r, address, &reign, to, why);
 }

@@ -11,6 +11,7 @@
  * As a primary it sleeps, but for what rule.c minds.
  */
 #include "replicator_part.h"
+#include "address.h"
 #include "talker.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -353,13 +354,8 @@ static void follow(struct replicator *r)
 		minder_wait(r, AGAIN_NS);
 		return;
 	}
-	for (const char *next = r->others; next && !followed && !r->given_up && !minder_wanted(r);) {
-		const char *address = next;
-
-		next = strchr(address, ',');
-		next = next ? next + 1 : NULL;
+	for (const char *address = r->others; address && !followed && !r->given_up && !minder_wanted(r); address = address_behind(address))
 		pause = follow_one(r, address, &followed);
-	}
 	if (pause && link_in(0) < r->hurry_until)
 		pause = HURRY_NS;
 	if (pause)

@@ -14,6 +14,7 @@
  * the new one; never two that commit. If the standby does not take over in time this node promotes itself again, by the rules of any promotion.
  */
 #include "replicator_part.h"
+#include "address.h"
 #include "quorum.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -90,14 +91,9 @@ static const char *reach(struct replicator *r, const struct member_view *v, stru
 {
 	snprintf(why, LINK_WHY, "no address of it is known");
 
-	for (const char *next = r->others; r->o.network && next;) {
-		const char *address = next;
-
-		next = strchr(address, ',');
-		next = next ? next + 1 : NULL;
+	for (const char *address = r->o.network ? r->others : NULL; address; address = address_behind(address))
 		if (meet(r, address, m, why) == 0 && v->paired && pair_has(&v->pair, m->node))
 			return address;
-	}
 	return NULL;
 }
 

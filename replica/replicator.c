@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "address.h"
 #include "install.h"
 #include "join.h"
 #include "replicator_part.h"
@@ -198,11 +199,7 @@ int replicator_join(struct replicator *r, const char *path, const struct store_o
 		return -EINVAL;
 	}
 	do {
-		for (const char *next = r->others; next && err == -EAGAIN;) {
-			const char *address = next;
-
-			next = strchr(address, ',');
-			next = next ? next + 1 : NULL;
+		for (const char *address = r->others; address && err == -EAGAIN; address = address_behind(address)) {
 			err = join_at(r, address, path, o, again, stop, why);
 			if (err == -EAGAIN)
 				replicator_say(r, LOG_NOTICE, "waits for a primary: %s", why);

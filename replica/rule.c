@@ -11,6 +11,7 @@
  * min_standbys=1, and after each start, a primary commits nothing without the other node.
  */
 #include "replicator_part.h"
+#include "address.h"
 #include "hello.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -46,11 +47,7 @@ static void look_for_higher(struct replicator *r, const struct member_view *v)
 	struct meeting m;
 	char why[LINK_WHY];
 
-	for (const char *next = r->others; next && !minder_wanted(r);) {
-		const char *address = next;
-
-		next = strchr(address, ',');
-		next = next ? next + 1 : NULL;
+	for (const char *address = r->others; address && !minder_wanted(r); address = address_behind(address)) {
 		if (meet(r, address, &m, why))
 			continue;
 		if (m.rules && reign_compare(m.rule, m.promise) > 0)
