@@ -233,7 +233,7 @@ static int take_paths(struct line *l, int count, char **paths)
 
 static int take_file(struct line *l)
 {
-	const char *named = l->choices.config;
+	const char *named = l->choices.of[OPTION_CONFIG].text;
 	int err = conffile_take(&l->choices, named ? named : OPTION_FILE, l->o->store, l->why);
 
 	return err == -ENOENT && !named ? 0 : err;
@@ -251,6 +251,8 @@ static int parse(struct line *l, int argc, char **argv)
 	err = take_paths(l, argc - optind, argv + optind);
 	if (!err)
 		err = take_file(l);
+	if (!err)
+		err = choices_check(&l->choices, l->why);
 	if (err)
 		return err;
 	choices_apply(&l->choices, o);
@@ -273,7 +275,7 @@ int options_parse(struct options *o, int argc, char **argv, char why[STORE_WHY])
 	choices_normal(&l.choices);
 	o->fuse_options = strdup("");
 	err = o->fuse_options ? parse(&l, argc, argv) : -ENOMEM;
-	free(l.choices.config);
+	choices_free(&l.choices);
 	if (err == -ENOMEM)
 		snprintf(why, STORE_WHY, "out of memory");
 	if (err) {
@@ -289,4 +291,10 @@ void options_free(struct options *o)
 	free(o->mountpoint);
 	free(o->fuse_options);
 	o->store = o->mountpoint = o->fuse_options = NULL;
+	free(o->node.listen);
+	free(o->node.others);
+	free(o->node.cert);
+	free(o->node.key);
+	free(o->node.ca);
+	memset(&o->node, 0, sizeof o->node);
 }

@@ -77,6 +77,7 @@ static int take(void *ctx, const char *section, const char *name, const char *va
 		return 0;
 	snprintf(where, sizeof where, "%.100s:%u: ", f->path, f->line);
 	err = choices_take(by == WEIGHT_NORMAL ? &others : f->choices, by, where, name, value, f->why);
+	choices_free(&others);
 	if (err)
 		f->err = err == -ENOENT ? -EINVAL : err;
 	return err == 0;

@@ -31,6 +31,21 @@ static const struct setting own_table[OPTIONS - SETTINGS] = {
 		.help = "nobody but who mounts it gets in, whatever the permissions say", .most = 1},
 	[OPTION_SYNC_DELAY - SETTINGS] = {.name = "sync_delay", .values = "DURATION", .normal = "0", .kind = SETTING_DURATION,
 		.help = "make each sync of the disk so much slower, to test with a slow disk", .most = 10 * SECOND},
+	[OPTION_MIRROR - SETTINGS] = {.name = "mirror", .values = "no|yes", .normal = "no", .kind = SETTING_WORD,
+		.help = "follow and be read, but never be of the pair", .most = 1},
+	[OPTION_MIN_STANDBYS - SETTINGS] = {.name = "min_standbys", .values = "keep|0|1", .normal = "keep", .kind = SETTING_WORD,
+		.help = "how many other nodes of the pair a commit waits for, while this node is the primary; keep: as it was", .most = 2},
+	[OPTION_HOLD - SETTINGS] = {.name = "hold", .values = "BYTES", .normal = "16G", .kind = SETTING_BYTES,
+		.help = "log kept at most for the pair's other node while that is away", .most = INT64_MAX},
+	[OPTION_LISTEN - SETTINGS] = {.name = "listen", .values = "ADDRESS[+ADDRESS]", .normal = "none", .none = true,
+		.help = "let other nodes call here: HOST, HOST:PORT, [IPV6]:PORT, or :PORT for all addresses"},
+	[OPTION_STANDBY_OF - SETTINGS] = {.name = "standby_of", .values = "ADDRESS[+ADDRESS]", .normal = "none", .none = true,
+		.help = "where the other node is called; a new store is made from that one's"},
+	[OPTION_PEER - SETTINGS] = {.name = "peer", .values = "ADDRESS[+ADDRESS]", .normal = "none", .none = true,
+		.help = "the same for the node that is to begin as the primary: a new store is empty"},
+	[OPTION_CERT - SETTINGS] = {.name = "cert", .values = "FILE", .normal = "none", .none = true, .help = "this node's certificate, made by mqctl keys"},
+	[OPTION_KEY - SETTINGS] = {.name = "key", .values = "FILE", .normal = "none", .none = true, .help = "its private key"},
+	[OPTION_CA - SETTINGS] = {.name = "ca", .values = "FILE", .normal = "none", .none = true, .help = "the cluster's CA, by which nodes know each other"},
 	[OPTION_CONFIG - SETTINGS] = {.name = "config", .values = "FILE", .normal = OPTION_FILE,
 		.help = "options as lines NAME = VALUE; those below a line [STORE] are for that store only"},
 };
@@ -42,15 +57,23 @@ const struct setting *option_row(int id)
 
 bool option_bare(int id)
 {
-	return id == OPTION_PRIVATE;
+	return id == OPTION_PRIVATE || id == OPTION_MIRROR;
 }
 
 void choices_normal(struct choices *c)
 {
 	memset(c, 0, sizeof *c);
 	for (int id = 0; id < OPTIONS; id++)
-		if (id != OPTION_CONFIG)
+		if (!option_is_text(id))
 			setting_parse_as(option_row(id), option_row(id)->normal, &c->of[id].value);
+}
+
+void choices_free(struct choices *c)
+{
+	for (int id = 0; id < OPTIONS; id++) {
+		free(c->of[id].text);
+		c->of[id].text = NULL;
+	}
 }
 
 /* ---- one option ---- */
@@ -128,24 +151,35 @@ static int refuse(int id, int err, const char *where, const char *text, char why
 	return err;
 }
 
-static int take_config(struct choices *c, enum weight by, const char *where, const char *text, char why[STORE_WHY])
+static bool is_list(int id)
+{
+	return id == OPTION_LISTEN || id == OPTION_STANDBY_OF || id == OPTION_PEER;
+}
+
+static int take_text(struct choices *c, enum weight by, const char *where, int id, const char *text, char why[STORE_WHY])
 {
 	char *copy;
 
-	if (by < WEIGHT_O) {
+	if (id == OPTION_CONFIG && by < WEIGHT_O) {
 		snprintf(why, STORE_WHY, "%sconfig: a file cannot name another", where);
 		return -EINVAL;
 	}
 	if (!text || !*text)
-		return refuse(OPTION_CONFIG, -EINVAL, where, text, why);
-	if (by < c->of[OPTION_CONFIG].weight)
+		return refuse(id, -EINVAL, where, text, why);
+	if (by < c->of[id].weight)
 		return 0;
 	copy = strdup(text);
 	if (!copy)
 		return -ENOMEM;
-	free(c->config);
-	c->config = copy;
-	c->of[OPTION_CONFIG].weight = by;
+	for (char *plus = copy; is_list(id) && (plus = strchr(plus, '+'));)
+		*plus = ',';
+	if (option_row(id)->none && strcmp(copy, "none") == 0) {
+		free(copy);
+		copy = NULL;
+	}
+	free(c->of[id].text);
+	c->of[id].text = copy;
+	c->of[id].weight = by;
 	return 0;
 }
 
@@ -158,8 +192,8 @@ int choices_take(struct choices *c, enum weight by, const char *where, const cha
 		id++;
 	if (id == OPTIONS)
 		return unknown(where, name, why);
-	if (id == OPTION_CONFIG)
-		return take_config(c, by, where, text, why);
+	if (option_is_text(id))
+		return take_text(c, by, where, id, text, why);
 	if (text || !option_bare(id))
 		err = setting_parse_as(option_row(id), text ? text : "", &value);
 	if (err)
@@ -187,10 +221,31 @@ static uint64_t free_normally(const char *store, uint64_t most)
 	return share < most ? share : most;
 }
 
-void choices_apply(const struct choices *c, struct options *o)
+static char *take_over(struct choices *c, int id)
+{
+	char *text = c->of[id].text;
+
+	c->of[id].text = NULL;
+	return text;
+}
+
+static void apply_node(struct choices *c, struct node_options *n)
+{
+	n->joins = c->of[OPTION_STANDBY_OF].text != NULL;
+	n->others = take_over(c, n->joins ? OPTION_STANDBY_OF : OPTION_PEER);
+	n->listen = take_over(c, OPTION_LISTEN);
+	n->cert = take_over(c, OPTION_CERT);
+	n->key = take_over(c, OPTION_KEY);
+	n->ca = take_over(c, OPTION_CA);
+	n->mirror = c->of[OPTION_MIRROR].value != 0;
+	n->min_standbys = (int)c->of[OPTION_MIN_STANDBYS].value + MIN_STANDBYS_KEEP;
+}
+
+void choices_apply(struct choices *c, struct options *o)
 {
 	struct store_options *s = &o->store_options;
 
+	apply_node(c, &o->node);
 	for (int id = 0; id < SETTINGS; id++)
 		s->settings.value[id] = c->of[id].value;
 	s->commit_timeout = c->of[OPTION_COMMIT_TIMEOUT].value;
@@ -201,8 +256,35 @@ void choices_apply(const struct choices *c, struct options *o)
 		s->retention_free = free_normally(o->store, s->retention_free);
 	s->scrub_rate = c->of[OPTION_SCRUB_RATE].value;
 	s->sync_delay = c->of[OPTION_SYNC_DELAY].value;
+	s->hold_bytes = c->of[OPTION_HOLD].value;
 	o->workers = (unsigned)c->of[OPTION_WORKERS].value;
 	o->private = c->of[OPTION_PRIVATE].value != 0;
+}
+
+int choices_check(const struct choices *c, char why[STORE_WHY])
+{
+	static const int keys[] = {OPTION_CERT, OPTION_KEY, OPTION_CA};
+	bool called = c->of[OPTION_STANDBY_OF].text || c->of[OPTION_PEER].text, listens = c->of[OPTION_LISTEN].text;
+
+	if (c->of[OPTION_STANDBY_OF].text && c->of[OPTION_PEER].text) {
+		snprintf(why, STORE_WHY, "standby_of and peer contradict each other: one of them says where the other node is");
+		return -EINVAL;
+	}
+	for (size_t i = 0; (called || listens) && i < sizeof keys / sizeof *keys; i++)
+		if (!c->of[keys[i]].text) {
+			snprintf(why, STORE_WHY, "%s is missing: with %s, a node needs cert, key and ca, which mqctl keys makes", option_row(keys[i])->name,
+				listens ? "listen" : c->of[OPTION_PEER].text ? "peer" : "standby_of");
+			return -EINVAL;
+		}
+	if (c->of[OPTION_MIRROR].value && !c->of[OPTION_STANDBY_OF].text) {
+		snprintf(why, STORE_WHY, "mirror: of which node? standby_of is missing");
+		return -EINVAL;
+	}
+	if (c->of[OPTION_MIN_STANDBYS].value + MIN_STANDBYS_KEEP == 1 && !listens) {
+		snprintf(why, STORE_WHY, "min_standbys=1 waits for a node that cannot call: listen is missing");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 void options_help(void)

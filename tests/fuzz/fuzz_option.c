@@ -41,6 +41,11 @@ static void taken(const struct options *o)
 	must(within(OPTION_COMMIT_TIMEOUT, s->commit_timeout) && within(OPTION_SEGMENT_SIZE, s->segment_size));
 	must(within(OPTION_CHECKPOINT_EVERY, s->checkpoint_every) && within(OPTION_RETENTION_FREE, s->retention_free));
 	must(within(OPTION_SYNC_DELAY, s->sync_delay) && within(OPTION_WORKERS, o->workers));
+	must(within(OPTION_HOLD, s->hold_bytes) && o->node.min_standbys >= MIN_STANDBYS_KEEP && o->node.min_standbys <= 1);
+	must(!(o->node.listen || o->node.others) || (o->node.cert && o->node.key && o->node.ca));
+	must((!o->node.joins && !o->node.mirror) || o->node.others);
+	must(o->node.min_standbys < 1 || o->node.listen);
+	must(!o->node.listen || (*o->node.listen && !strchr(o->node.listen, '+')));
 }
 
 static void one_line(const char *why)
@@ -67,7 +72,7 @@ static void command_line(struct input *in)
 	err = options_parse(&o, argc, argv, why);
 	if (err) {
 		must(err == -EINVAL || err == -ERANGE || err == -ENOENT);
-		must(!o.store && !o.mountpoint && !o.fuse_options);
+		must(!o.store && !o.mountpoint && !o.fuse_options && !o.node.listen && !o.node.others && !o.node.cert && !o.node.key && !o.node.ca);
 		one_line(why);
 		return;
 	}
@@ -85,11 +90,12 @@ static void configuration(struct input *in)
 	memcpy(bytes, in->at, in->len);
 	choices_normal(&c);
 	err = conffile_parse(&c, bytes, in->len, "/etc/mqfs.conf", "/srv/mq", why);
-	must(!c.config);
+	must(!c.of[OPTION_CONFIG].text);
 	if (err)
 		one_line(why);
 	for (int id = 0; id < OPTIONS; id++)
-		must(id == OPTION_CONFIG || within(id, c.of[id].value));
+		must(option_is_text(id) || within(id, c.of[id].value));
+	choices_free(&c);
 	free(bytes);
 }
 

@@ -83,6 +83,9 @@ Test(option, without_options_the_defaults_hold)
 	cr_expect_not(o.private);
 	cr_expect_eq(o.workers, 4);
 	cr_expect_str_eq(o.fuse_options, "");
+	cr_expect(!o.node.listen && !o.node.others && !o.node.cert && !o.node.key && !o.node.ca && !o.node.joins && !o.node.mirror);
+	cr_expect_eq(o.node.min_standbys, MIN_STANDBYS_KEEP);
+	cr_expect_eq(o.store_options.hold_bytes, 16384 * MiB);
 	cr_expect_eq(o.store_options.settings.value[SETTING_COMMIT], COMMIT_WRITE);
 	cr_expect_eq(o.store_options.commit_timeout, 5 * SECOND);
 	cr_expect_eq(o.store_options.segment_size, 64 * MiB);
@@ -102,7 +105,7 @@ Test(option, each_row_of_the_table_has_a_default_that_it_takes_itself)
 		const struct setting *row = option_row(id);
 
 		cr_assert(row->name && row->values && row->help && row->normal);
-		if (id == OPTION_CONFIG)
+		if (id == OPTION_CONFIG)         /* its default need not be there */
 			continue;
 		snprintf(list, sizeof list, "%s=%s", row->name, row->normal);
 		cr_expect_eq(parse_list(list), 0, "%s", why);
@@ -129,6 +132,57 @@ Test(option, every_option_reaches_its_place)
 	cr_expect_eq(o.workers, 7);
 	cr_expect(o.private);
 	options_free(&o);
+}
+
+#define KEYS ",cert=/k/a.crt,key=/k/a.key,ca=/k/ca.crt"
+
+Test(option, a_node_is_told_how_it_is_reached_and_by_what_it_is_known)
+{
+	cr_assert_eq(parse_list("listen=:6737+[::1]:7000,standby_of=b+10.0.0.2:99,mirror,min_standbys=1,hold=3G" KEYS), 0, "%s", why);
+	cr_expect_str_eq(o.node.listen, ":6737,[::1]:7000", "lists have commas from here on");
+	cr_expect_str_eq(o.node.others, "b,10.0.0.2:99");
+	cr_expect(o.node.joins);
+	cr_expect(o.node.mirror);
+	cr_expect_eq(o.node.min_standbys, 1);
+	cr_expect_eq(o.store_options.hold_bytes, 3072 * MiB);
+	cr_expect_str_eq(o.node.cert, "/k/a.crt");
+	cr_expect_str_eq(o.node.key, "/k/a.key");
+	cr_expect_str_eq(o.node.ca, "/k/ca.crt");
+	options_free(&o);
+	cr_expect_null(o.node.cert);
+	cr_assert_eq(parse_list("listen=a\\,b,peer=c,min_standbys=0,mirror=no" KEYS), 0, "%s", why);
+	cr_expect_str_eq(o.node.listen, "a,b");
+	cr_expect_str_eq(o.node.others, "c");
+	cr_expect_not(o.node.joins);
+	cr_expect_not(o.node.mirror);
+	cr_expect_eq(o.node.min_standbys, 0);
+	options_free(&o);
+}
+
+Test(option, a_file_says_the_same_of_a_node_and_none_takes_it_back)
+{
+	const char *text = "listen = :6737, [::1]:7000\ncert = /k/a+b.crt\nkey = /k/a.key\nca = /k/ca.crt\nstandby_of = b\n[/srv/mq/other]\nlisten = c\n";
+
+	cr_assert_eq(parse_conf(text, ",listen=:7,standby_of=none,listen=:8,peer=d"), 0, "%s", why);
+	cr_expect_str_eq(o.node.listen, ":8");
+	cr_expect_str_eq(o.node.cert, "/k/a+b.crt", "only a list has a + between its parts");
+	cr_expect_str_eq(o.node.others, "d");
+	cr_expect_not(o.node.joins);
+	options_free(&o);
+}
+
+Test(option, what_a_node_lacks_is_said)
+{
+	refused("listen=:6737", "cert is missing: with listen, a node needs cert, key and ca");
+	refused("standby_of=b,cert=/k/a.crt,ca=/k/ca.crt", "key is missing: with standby_of");
+	refused("peer=b,cert=/k/a.crt,key=/k/a.key", "ca is missing: with peer");
+	refused("standby_of=b,peer=c" KEYS, "standby_of and peer contradict each other");
+	refused("mirror,listen=:1,peer=b" KEYS, "mirror: of which node?");
+	refused("min_standbys=1,peer=b" KEYS, "listen is missing");
+	refused("min_standbys=2", "allowed is keep|0|1");
+	refused("listen" KEYS, "-o listen: allowed is ADDRESS");
+	refused("cert=", "allowed is FILE");
+	conf_refused("[/srv/mq/other]\nlisten =\n", ":2: listen=: allowed is");
 }
 
 Test(option, options_may_stand_behind_the_paths_as_mount_puts_them)
