@@ -79,8 +79,11 @@ static ssize_t append(
 	size_t max = topic_setting(t, SETTING_MAX_MESSAGE);
 	uint64_t before;
 	ssize_t taken;
+	int refused = store_refusing(t->store);
 
 	/* An unfinished line would be refused only when it ends. */
+	if (refused)
+		return refused;
 	if (t->retired || t->removed || t->closing)
 		return -EROFS;
 	pthread_mutex_lock(&h->appending);

@@ -509,6 +509,11 @@ int store_append(struct queue *q, const struct batch *b, struct place *to)
 	return 0;
 }
 
+int store_refusing(struct store *s)
+{
+	return s->log ? log_refusing(s->log) : -EROFS;
+}
+
 int store_wait_written(struct store *s, uint64_t end)
 {
 	return log_wait_written(s->log, end);

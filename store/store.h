@@ -74,6 +74,8 @@ struct place {
 /* 0: in the log file; it survives kill -9 once all in front of it is there, too: store_wait_written(). -EROFS (retired, removed, read-only), -ENOSPC (heals), -EMSGSIZE: not there. -EIO
  * (the log has failed), -ENOTCONN (stopping). */
 int store_append(struct queue *q, const struct batch *b, struct place *to);
+/* What every append gets now: -EROFS on a standby, -EHOSTDOWN on a primary that cannot commit; 0: none of these. */
+int store_refusing(struct store *s);
 /* For who does not follow END: waits no longer than the appends in front take to write. -EIO: the log has failed. */
 int store_wait_written(struct store *s, uint64_t end);
 
