@@ -8,9 +8,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BLOCK 512u               /* of st_blocks, whatever st_blksize is */
 #define READ_SIZE (128u << 10)   /* st_blksize: what programs take for their buffers */
+#define DIRECTORY_SECONDS 1.0    /* how long the kernel need not ask again: on a standby, topics come and go without its knowing */
 /* The sticky bit is for a root where many make topics. The set-id bits would mean nothing, and are dropped. */
 #define PERMISSIONS 01777u
 
@@ -76,11 +78,13 @@ static void set_follow_all(struct mount *m, struct node *n, struct stat *st)
 	set_times(st, n->topic->ctime);
 }
 
+/* The node's own files are of who runs it, whoever has the root of the tree: orders are written to them. */
 static void set_control(struct mount *m, struct node *n, struct stat *st)
 {
-	struct owner o;
+	struct owner o = {.uid = geteuid(), .gid = getegid()};
 
-	owner_get(m->store, n->topic, NULL, &o);
+	if (n->topic)
+		owner_get(m->store, n->topic, NULL, &o);
 	set_owner(st, S_IFREG, &o, n->control->set ? 0644 : 0444);
 	set_times(st, n->topic ? n->topic->ctime : m->started);
 	st->st_size = (off_t)n->size;
@@ -125,7 +129,7 @@ void attr_get(struct mount *m, struct node *n, struct stat *st)
 
 double attr_timeout(const struct node *n)
 {
-	return node_is_directory(n->kind) ? 60.0 : 0.0;
+	return node_is_directory(n->kind) ? DIRECTORY_SECONDS : 0.0;
 }
 
 void attr_reply_entry(fuse_req_t req, struct node *n)

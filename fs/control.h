@@ -3,8 +3,8 @@
  * control.h - files of one value, as in cgroupfs: .config/NAME and .mqfs/NAME.
  *
  * Opening one for reading takes a snapshot of its text, which the handle's reads return and whose size stat then tells. One
- * write(2) is one value, wherever in the file it is written to; blanks around it do not count. It returns when the change is committed;
- * a value that is refused changes nothing.
+ * write(2) is one value, wherever in the file it is written to; blanks around it do not count. It returns when the change is committed,
+ * or the order carried out; a value that is refused changes nothing.
  *
  * A control says how a file's text is made and what a value written to it does. config.c has those of a topic, statusfile.c those of
  * the node; control_entry() and control_find() reach both by the directory.
@@ -21,7 +21,8 @@
 
 struct control {
 	int (*print)(struct mount *m, struct node *n, FILE *to);
-	/* Logs as C what TEXT says, as the functions of state.h do. NULL: the file cannot be written. */
+	/* Logs as C what TEXT says, as the functions of state.h do, or completes C some other way, then or later. NULL: the file cannot be
+	 * written. */
 	int (*set)(struct mount *m, struct node *n, const char *text, struct command *c);
 };
 
@@ -51,5 +52,10 @@ bool config_find(struct topic *t, const char *name, struct control_entry *e);
 bool status_entry(uint32_t index, struct control_entry *e);
 bool status_find(const char *name, struct control_entry *e);
 int metrics_print(struct mount *m, struct node *n, FILE *to);     /* metrics.c: all of them, as Prometheus reads them */
+/* orderfile.c: .mqfs/role and .mqfs/order. */
+int role_print(struct mount *m, struct node *n, FILE *to);
+int role_set(struct mount *m, struct node *n, const char *text, struct command *c);
+int order_print(struct mount *m, struct node *n, FILE *to);
+int order_set(struct mount *m, struct node *n, const char *text, struct command *c);
 
 #endif

@@ -112,7 +112,7 @@ int daemon_live(struct daemon *d, const char *mountpoint)
 	char state[4200];
 	int err = 0;
 
-	if (!d->foreground) {
+	if (!d->foreground && !d->background) {
 		err = leave_caller(d);
 		close(d->live);
 		d->live = -1;
@@ -121,6 +121,14 @@ int daemon_live(struct daemon *d, const char *mountpoint)
 	if (!err)
 		notify(state);
 	return err;
+}
+
+void daemon_status(const char *text)
+{
+	char state[256];
+
+	snprintf(state, sizeof state, "STATUS=%.240s", text);
+	notify(state);
 }
 
 void daemon_stopping(struct daemon *d)

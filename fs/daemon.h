@@ -24,9 +24,11 @@ struct daemon {
 
 /* Returns in the process that shall serve; the first one exits as that one does, or with 0 when it is live. */
 int daemon_start(struct daemon *d, bool foreground);
-/* The mount serves: the caller is let go, the service manager told. */
+/* The mount serves: the caller is let go, at the first time, the service manager told. */
 int daemon_live(struct daemon *d, const char *mountpoint);
 void daemon_stopping(struct daemon *d);
+/* What this process is at while it is not live, for the service manager. */
+void daemon_status(const char *text);
 /* For store_options.say: one line for the administrator. */
 void daemon_say(void *d, int priority, const char *text);
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * metrics.c - .mqfs/metrics.prom in Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats, version 0.0.4).
+ * metrics.c - .mqfs/metrics.prom: what there is to count.
  *
  * Topics have figures of their own, summed up over their queues; queues only have what counts misfortunes, and only once they
  * had one: with 40,000 queues a line each would be more than anyone wants to keep.
  */
 #include "control.h"
+#include "metric.h"
+#include "others.h"
 #include "tally.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-
-#define NS_PER_SECOND 1e9
 
 struct topics {
 	size_t count, room;
@@ -45,97 +45,62 @@ static int topics_take(struct store *s, struct topics *all)
 	return 0;
 }
 
-static void head(FILE *to, const char *name, const char *type, const char *help)
-{
-	fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void counter(FILE *to, const char *name, const char *help, uint64_t value)
-{
-	head(to, name, "counter", help);
-	fprintf(to, "%s %" PRIu64 "\n", name, value);
-}
-
-static void gauge(FILE *to, const char *name, const char *help, uint64_t value)
-{
-	head(to, name, "gauge", help);
-	fprintf(to, "%s %" PRIu64 "\n", name, value);
-}
-
-static void seconds(FILE *to, const char *name, const char *type, const char *help, uint64_t ns)
-{
-	head(to, name, type, help);
-	fprintf(to, "%s %.9f\n", name, (double)ns / NS_PER_SECOND);
-}
-
-/* A name holds no control characters, so no newline. */
-static void label(FILE *to, const char *name, const char *value)
-{
-	fprintf(to, "%s=\"", name);
-	for (; *value; value++) {
-		if (*value == '"' || *value == '\\')
-			fputc('\\', to);
-		fputc(*value, to);
-	}
-	fputc('"', to);
-}
-
 static void print_store(struct mount *m, FILE *to)
 {
 	struct store_status s;
 
 	store_status(m->store, &s);
-	counter(to, "mqfs_records_total", "Records appended to the log since start.", s.records);
-	counter(to, "mqfs_messages_total", "Messages appended since start.", s.messages);
-	counter(to, "mqfs_bytes_total", "Bytes of messages appended since start.", s.bytes);
-	counter(to, "mqfs_syncs_total", "Syncs of the log since start.", s.syncs);
-	seconds(to, "mqfs_sync_seconds_total", "counter", "Time that these syncs took.", s.sync_ns);
-	counter(to, "mqfs_refused_full_total", "Appends refused for want of space since start.", s.refused_full);
-	counter(to, "mqfs_damaged_total", "Damaged records, indexes and checkpoints found since start.", s.damaged);
-	counter(to, "mqfs_repaired_total", "Damaged records repaired from another node since start.", s.repaired);
-	counter(to, "mqfs_repaired_bytes_total", "Bytes of log of these records.", s.repaired_bytes);
-	counter(to, "mqfs_scrub_bytes_total", "Bytes verified in the background since start.", s.scrub.bytes);
-	counter(to, "mqfs_scrub_passes_total", "Verifications of the whole store that were completed.", s.scrub.passes);
-	gauge(to, "mqfs_scrub_position_bytes", "Position up to which the log is verified in this pass.", s.scrub.pos);
-	gauge(to, "mqfs_scrub_found", "Damaged places in this pass, or in the last one.", s.scrub.found);
-	seconds(to, "mqfs_scrub_last_pass_seconds", "gauge", "When the last whole pass ended, since 1970; 0: none did.", (uint64_t)s.scrub.ended);
-	gauge(to, "mqfs_healthy", "1 while appends are taken, 0 when the store is full, failed or read-only.",
+	metric_counter(to, "mqfs_records_total", "Records appended to the log since start.", s.records);
+	metric_counter(to, "mqfs_messages_total", "Messages appended since start.", s.messages);
+	metric_counter(to, "mqfs_bytes_total", "Bytes of messages appended since start.", s.bytes);
+	metric_counter(to, "mqfs_syncs_total", "Syncs of the log since start.", s.syncs);
+	metric_seconds(to, "mqfs_sync_seconds_total", "counter", "Time that these syncs took.", s.sync_ns);
+	metric_counter(to, "mqfs_refused_full_total", "Appends refused for want of space since start.", s.refused_full);
+	metric_counter(to, "mqfs_damaged_total", "Damaged records, indexes and checkpoints found since start.", s.damaged);
+	metric_counter(to, "mqfs_repaired_total", "Damaged records repaired from another node since start.", s.repaired);
+	metric_counter(to, "mqfs_repaired_bytes_total", "Bytes of log of these records.", s.repaired_bytes);
+	metric_counter(to, "mqfs_scrub_bytes_total", "Bytes verified in the background since start.", s.scrub.bytes);
+	metric_counter(to, "mqfs_scrub_passes_total", "Verifications of the whole store that were completed.", s.scrub.passes);
+	metric_gauge(to, "mqfs_scrub_position_bytes", "Position up to which the log is verified in this pass.", s.scrub.pos);
+	metric_gauge(to, "mqfs_scrub_found", "Damaged places in this pass, or in the last one.", s.scrub.found);
+	metric_seconds(to, "mqfs_scrub_last_pass_seconds", "gauge", "When the last whole pass ended, since 1970; 0: none did.", (uint64_t)s.scrub.ended);
+	metric_gauge(to, "mqfs_healthy", "1 while appends are taken, 0 when the store is full, failed or read-only.",
 		s.health == STORE_FINE);
-	gauge(to, "mqfs_log_start_bytes", "Position of the oldest byte of the log.", s.log_start);
-	gauge(to, "mqfs_log_committed_bytes", "The commit point: position up to which the log is committed.", s.log_committed);
-	gauge(to, "mqfs_log_end_bytes", "Position behind the last byte of the log.", s.log_end);
-	gauge(to, "mqfs_log_pinned_bytes", "Bytes of log that only topics without limits keep.", s.retained_pinned);
-	gauge(to, "mqfs_checkpoint_bytes", "Position of the newest checkpoint.", s.checkpoint_pos);
-	gauge(to, "mqfs_recovered_bytes", "Bytes of log replayed at start.", s.recovered_bytes);
-	gauge(to, "mqfs_segments", "Segments of the log.", s.segments);
-	gauge(to, "mqfs_segments_prepared", "Segments made ahead.", s.segments_prepared);
-	gauge(to, "mqfs_damaged_open", "Places of the log that are damaged now.", s.damaged_open);
-	gauge(to, "mqfs_lost_bytes", "Bytes put aside under lost/.", s.lost_bytes);
-	gauge(to, "mqfs_store_bytes", "Bytes of the store's files.", s.bytes_on_disk);
-	gauge(to, "mqfs_disk_bytes", "Size of the file system that the store is on.", s.disk_total);
-	gauge(to, "mqfs_disk_free_bytes", "Bytes free on it.", s.disk_free);
-	gauge(to, "mqfs_topics", "Topics.", s.topics);
-	gauge(to, "mqfs_queues", "Queues of all topics.", s.queues);
+	metric_gauge(to, "mqfs_log_start_bytes", "Position of the oldest byte of the log.", s.log_start);
+	metric_gauge(to, "mqfs_log_committed_bytes", "The commit point: position up to which the log is committed.", s.log_committed);
+	metric_gauge(to, "mqfs_log_end_bytes", "Position behind the last byte of the log.", s.log_end);
+	metric_gauge(to, "mqfs_log_pinned_bytes", "Bytes of log that only topics without limits keep.", s.retained_pinned);
+	metric_gauge(to, "mqfs_checkpoint_bytes", "Position of the newest checkpoint.", s.checkpoint_pos);
+	metric_gauge(to, "mqfs_recovered_bytes", "Bytes of log replayed at start.", s.recovered_bytes);
+	metric_gauge(to, "mqfs_segments", "Segments of the log.", s.segments);
+	metric_gauge(to, "mqfs_segments_prepared", "Segments made ahead.", s.segments_prepared);
+	metric_gauge(to, "mqfs_damaged_open", "Places of the log that are damaged now.", s.damaged_open);
+	metric_gauge(to, "mqfs_lost_bytes", "Bytes put aside under lost/.", s.lost_bytes);
+	metric_gauge(to, "mqfs_store_bytes", "Bytes of the store's files.", s.bytes_on_disk);
+	metric_gauge(to, "mqfs_disk_bytes", "Size of the file system that the store is on.", s.disk_total);
+	metric_gauge(to, "mqfs_disk_free_bytes", "Bytes free on it.", s.disk_free);
+	metric_gauge(to, "mqfs_topics", "Topics.", s.topics);
+	metric_gauge(to, "mqfs_queues", "Queues of all topics.", s.queues);
 }
 
 static void print_mount(struct mount *m, FILE *to)
 {
-	gauge(to, "mqfs_handles", "Files open now.", m->handles);
-	gauge(to, "mqfs_nodes", "Nodes that the kernel knows now.", m->nodes);
-	gauge(to, "mqfs_parked_requests", "Requests that wait now, blocked readers included.", m->parked);
-	gauge(to, "mqfs_unfinished_bytes", "Bytes of unfinished lines in memory now.", m->unfinished);
-	seconds(to, "mqfs_start_time_seconds", "gauge", "When this mount started, since 1970.", (uint64_t)m->started);
-	head(to, "mqfs_build_info", "gauge", "The version that runs.");
+	metric_gauge(to, "mqfs_handles", "Files open now.", m->handles);
+	metric_gauge(to, "mqfs_nodes", "Nodes that the kernel knows now.", m->nodes);
+	metric_gauge(to, "mqfs_parked_requests", "Requests that wait now, blocked readers included.", m->parked);
+	metric_gauge(to, "mqfs_unfinished_bytes", "Bytes of unfinished lines in memory now.", m->unfinished);
+	metric_seconds(to, "mqfs_start_time_seconds", "gauge", "When this mount started, since 1970.", (uint64_t)m->started);
+	metric_head(to, "mqfs_build_info", "gauge", "The version that runs.");
 	fputs("mqfs_build_info{version=\"" MQFS_VERSION "\"} 1\n", to);
 }
 
 static void print_topics(const struct topics *all, FILE *to, const char *name, const char *type, const char *help,
 	uint64_t (*figure)(const struct tally *sum))
 {
-	head(to, name, type, help);
+	metric_head(to, name, type, help);
 	for (size_t i = 0; i < all->count; i++) {
 		fprintf(to, "%s{", name);
-		label(to, "topic", all->at[i]->name);
+		metric_label(to, "topic", all->at[i]->name);
 		fprintf(to, "} %" PRIu64 "\n", figure(&all->sum[i]));
 	}
 }
@@ -180,7 +145,7 @@ static void print_queues(
 {
 	struct queue *q;
 
-	head(to, name, "counter", help);
+	metric_head(to, name, "counter", help);
 	for (size_t i = 0; i < all->count; i++) {
 		for (uint32_t n = 0; (q = topic_queue(all->at[i], n)); n++) {
 			uint64_t value = figure(q);
@@ -188,7 +153,7 @@ static void print_queues(
 			if (!value)
 				continue;
 			fprintf(to, "%s{", name);
-			label(to, "topic", all->at[i]->name);
+			metric_label(to, "topic", all->at[i]->name);
 			fprintf(to, ",queue=\"%" PRIu32 "\"} %" PRIu64 "\n", n, value);
 		}
 	}
@@ -202,6 +167,9 @@ int metrics_print(struct mount *m, struct node *n, FILE *to)
 	(void)n;
 	print_store(m, to);
 	print_mount(m, to);
+	err = m->others->print_metrics(m->others->ctx, to);
+	if (err)
+		return err;
 	err = topics_take(m->store, &all);
 	if (!err) {
 		print_topics(&all, to, "mqfs_topic_bytes_total", "counter", "Bytes committed since the topic was made.", bytes_of);

@@ -15,6 +15,7 @@
 struct locks;
 struct node_table;
 struct opened;
+struct others;
 
 struct mount {
 	struct store *store;
@@ -22,6 +23,7 @@ struct mount {
 	sem_t live;                     /* posted when the kernel has said INIT: the mount is served */
 	const char *mountpoint;         /* absolute */
 	const char *store_path;         /* absolute */
+	const struct others *others;    /* this node among others: others.h */
 	struct node_table *table;       /* the nodes that the kernel knows: node.c */
 	struct locks *locks;            /* flock and fcntl locks, by file: lock.c */
 	pthread_mutex_t opened_lock;

@@ -3,13 +3,16 @@
 #include "daemon.h"
 #include "mountpoint.h"
 #include "option.h"
+#include "peers.h"
 #include "serve.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +22,18 @@ enum { EXIT_OK = 0, EXIT_USAGE = 1, EXIT_SYSTEM = 2, EXIT_MOUNT = 32 };
 
 #define DYING_NS 5000000000LL            /* how long a store may still be in use by a daemon that has no mount any more */
 #define LOOK_NS 20000000L                /* how often to look */
+
+#define WHY (PEERS_WHY > STORE_WHY ? PEERS_WHY : STORE_WHY)
+
+struct run {
+	struct options *o;
+	struct daemon daemon;
+	struct peers peers;
+	struct mount mount;
+	int stop;                        /* readable once a signal has come that ends all */
+	bool again;                      /* the store is given up, to be made anew from the primary's */
+	bool lived;                      /* the mount was live, once at least */
+};
 
 /* A file descriptor a segment. */
 static void raise_limits(void)
@@ -44,18 +59,19 @@ static bool fill_standard_files(void)
 	return fd >= 0;
 }
 
-/* For all threads: serve_wait() takes them. */
-static void block_signals(sigset_t *stop)
+/* For all threads. Returns the descriptor at which those show that end the mount; -1: there is none. */
+static int block_signals(void)
 {
-	sigset_t all;
+	sigset_t stop, all;
 
-	sigemptyset(stop);
-	sigaddset(stop, SIGTERM);
-	sigaddset(stop, SIGINT);
-	sigaddset(stop, SIGHUP);
-	all = *stop;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGHUP);
+	all = stop;
 	sigaddset(&all, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &all, NULL);
+	return signalfd(-1, &stop, SFD_CLOEXEC);
 }
 
 static int64_t monotonic(void)
@@ -67,7 +83,7 @@ static int64_t monotonic(void)
 }
 
 /* After umount(8) or kill -9 the daemon before may not have left the store yet. */
-static int open_store(struct mount *m, const struct store_options *o, char why[STORE_WHY])
+static int open_store(struct mount *m, const struct store_options *o, char why[WHY])
 {
 	const struct timespec look = {.tv_nsec = LOOK_NS};
 	int64_t until = monotonic() + DYING_NS;
@@ -81,81 +97,135 @@ static int open_store(struct mount *m, const struct store_options *o, char why[S
 	}
 }
 
-static int fail(struct daemon *d, const char *path, const char *why)
+static int fail(struct run *r, const char *path, const char *why)
 {
-	char line[4096 + STORE_WHY];
+	char line[4096 + WHY];
 
 	snprintf(line, sizeof line, "%s: %s", path, why);
-	daemon_say(d, LOG_ERR, line);
+	daemon_say(&r->daemon, LOG_ERR, line);
 	return EXIT_MOUNT;
 }
 
-/* From the mount on: until it is over. */
-static int serve(struct mount *m, struct daemon *d, unsigned workers, const sigset_t *stop, char why[STORE_WHY])
+/* What the store at hand is to be: it is there and says so itself, or is made from the primary's. -ECANCELED: a signal has ended the wait for one. */
+static int take_place(struct run *r, char why[WHY])
 {
+	struct store_options *so = &r->o->store_options;
+	enum replicator_start to = REPLICATOR_JOIN;
+	int err = r->again ? 0 : replicator_look(r->peers.replicator, r->o->store, &to, why);
+
+	if (r->again)
+		eventfd_read(r->peers.again, &(eventfd_t){0});
+	if (!err && to == REPLICATOR_JOIN) {
+		daemon_status("Makes its store from that of a primary");
+		err = replicator_join(r->peers.replicator, r->o->store, so, r->again, r->stop, why);
+	}
+	so->standby = to != REPLICATOR_PRIMARY;
+	return err;
+}
+
+/* From the mount on: until it is over. *GO_ON: the store is to be made anew. */
+static int serve(struct run *r, bool *go_on, char why[WHY])
+{
+	const int fds[] = {r->stop, r->peers.again};
+	struct mount *m = &r->mount;
 	struct serve *s;
-	int err = serve_start(&s, m->session, workers);
+	int err = serve_start(&s, m->session, r->o->workers);
 
 	if (err) {
-		snprintf(why, STORE_WHY, "cannot be served: %s", strerror(-err));
+		snprintf(why, WHY, "cannot be served: %s", strerror(-err));
 		return err;
 	}
 	err = mountpoint_await(m, why);
 	if (!err)
-		err = daemon_live(d, m->mountpoint);
-	if (!err)
-		serve_wait(s, stop);
-	daemon_stopping(d);
+		err = daemon_live(&r->daemon, m->mountpoint);
+	if (!err) {
+		r->lived = true;
+		*go_on = serve_wait(s, fds, 2) == 2;
+	}
+	if (!*go_on)
+		daemon_stopping(&r->daemon);
 	mount_stop(m);
+	replicator_stop(r->peers.replicator);
 	store_stop(m->store);
 	serve_stop(s);
 	return err;
 }
 
+static int mount_and_serve(struct run *r, bool *go_on, char why[WHY])
+{
+	struct mount *m = &r->mount;
+	int err = mount_start(m);
+
+	if (err)
+		return err;
+	err = mountpoint_session(m, r->o, why);
+	if (!err) {
+		err = mountpoint_mount(m, why);
+		if (!err)
+			err = serve(r, go_on, why);
+		mountpoint_unmount(m);
+	}
+	mount_end(m);
+	return err;
+}
+
+/* One life of the store, from look to close. */
+static int live(struct run *r, bool *go_on)
+{
+	char why[WHY] = "out of memory";
+	struct mount *m = &r->mount;
+	int err = take_place(r, why);
+
+	*go_on = false;
+	*m = (struct mount){.mountpoint = r->o->mountpoint, .store_path = r->o->store, .others = &r->peers.others,
+		.commit_timeout = r->o->store_options.commit_timeout};
+	if (err == -ECANCELED)
+		return EXIT_OK;
+	if (!err)
+		err = open_store(m, &r->o->store_options, why);
+	if (err)
+		return fail(r, r->o->store_given, why);
+	err = replicator_start(r->peers.replicator, m->store, why);
+	if (err) {
+		daemon_say(&r->daemon, LOG_ERR, why);
+	} else {
+		err = mount_and_serve(r, go_on, why);
+		if (err)
+			fail(r, r->o->mountpoint_given, why);
+		replicator_stop(r->peers.replicator);
+	}
+	store_close(m->store);
+	return err ? EXIT_MOUNT : EXIT_OK;
+}
+
 static int run(struct options *o)
 {
-	struct mount m = {.mountpoint = o->mountpoint, .store_path = o->store, .commit_timeout = o->store_options.commit_timeout};
-	struct daemon d;
-	char why[STORE_WHY] = "out of memory";
+	struct run r = {.o = o, .stop = block_signals()};
+	char why[WHY] = "out of memory";
 	bool made = false;
-	sigset_t stop;
-	int status = EXIT_MOUNT;
+	int status;
 
 	raise_limits();
-	block_signals(&stop);
-	if (daemon_start(&d, o->foreground) != 0) {
+	if (r.stop < 0 || daemon_start(&r.daemon, o->foreground) != 0) {
 		perror("mqfs: cannot go into the background");
 		return EXIT_SYSTEM;
 	}
 	o->store_options.mountpoint = o->mountpoint;
 	o->store_options.say = daemon_say;
-	o->store_options.say_ctx = &d;
-
+	o->store_options.say_ctx = &r.daemon;
 	if (mountpoint_prepare(o->mountpoint, o->store, &made, why) != 0)
-		return fail(&d, o->mountpoint_given, why);
-	if (open_store(&m, &o->store_options, why) != 0) {
-		fail(&d, o->store_given, why);
+		return fail(&r, o->mountpoint_given, why);
+	if (peers_begin(&r.peers, &o->node, daemon_say, &r.daemon, why) != 0) {
+		daemon_say(&r.daemon, LOG_ERR, why);
+		status = EXIT_USAGE;
 		goto unmake;
 	}
-	if (mount_start(&m) != 0) {
-		fail(&d, o->mountpoint_given, why);
-		goto close;
-	}
-	if (mountpoint_session(&m, o, why) != 0) {
-		fail(&d, o->mountpoint_given, why);
-		goto end;
-	}
-	if (mountpoint_mount(&m, why) != 0 || serve(&m, &d, o->workers, &stop, why) != 0)
-		fail(&d, o->mountpoint_given, why);
-	else
-		status = EXIT_OK;
-	mountpoint_unmount(&m);
-end:
-	mount_end(&m);
-close:
-	store_close(m.store);
+	do {
+		status = live(&r, &r.again);
+	} while (status == EXIT_OK && r.again);
+	peers_end(&r.peers);
 unmake:
-	if (made && status != EXIT_OK)
+	if (made && !r.lived)
 		rmdir(o->mountpoint);
 	return status;
 }
@@ -163,7 +233,7 @@ unmake:
 int main(int argc, char **argv)
 {
 	struct options o;
-	char why[STORE_WHY];
+	char why[WHY];
 	int status = EXIT_OK;
 
 	if (!fill_standard_files())
@@ -172,7 +242,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "mqfs: %s\n", why);
 		return EXIT_USAGE;
 	}
-	if (o.help)
+	if (peers_check(&o.node, why) != 0) {
+		fprintf(stderr, "mqfs: %s\n", why);
+		status = EXIT_USAGE;
+	} else if (o.help)
 		options_help();
 	else if (o.version)
 		puts("mqfs " MQFS_VERSION);

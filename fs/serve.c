@@ -16,7 +16,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -320,21 +319,19 @@ int serve_start(struct serve **to, struct fuse_session *session, unsigned worker
 	return err;
 }
 
-int serve_wait(struct serve *s, const sigset_t *signals)
+int serve_wait(struct serve *s, const int *fds, int count)
 {
-	int fd = signalfd(-1, signals, SFD_CLOEXEC), r = 0;
-	struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = s->over, .events = POLLIN}};
-	struct signalfd_siginfo info;
+	struct pollfd all[1 + SERVE_FDS] = {{.fd = s->over, .events = POLLIN}};
 
-	if (fd < 0)
-		return -errno;
-	while (poll(fds, 2, -1) < 0)
+	for (int i = 0; i < count; i++)
+		all[1 + i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+	while (poll(all, 1 + (nfds_t)count, -1) < 0)
 		if (errno != EINTR)
-			break;
-	if (fds[0].revents && read(fd, &info, sizeof info) == sizeof info)
-		r = (int)info.ssi_signo;
-	close(fd);
-	return r;
+			return -errno;
+	for (int i = 0; i < count; i++)
+		if (all[1 + i].revents)
+			return 1 + i;
+	return 0;
 }
 
 void serve_stop(struct serve *s)

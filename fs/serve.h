@@ -9,22 +9,23 @@
  * after a millisecond in any request, which the watch thread sees. And a second worker reads beside it only in a crowd: from when
  * requests have been waiting many times in a row until none is. An idle mount wakes nobody up.
  *
- * Calling  serve_start(&s, session, 4); r = serve_wait(s, &signals); ...; serve_stop(s)
+ * Calling  serve_start(&s, session, 4); r = serve_wait(s, fds, 2); ...; serve_stop(s)
  * Errors   negative errno.
- * Threads  start, wait and stop from one thread, which has the signals blocked for all.
+ * Threads  start, wait and stop from one thread.
  */
 #ifndef MQFS_FS_SERVE_H
 #define MQFS_FS_SERVE_H
 
-#include <signal.h>
+#define SERVE_FDS 4              /* to wait for, at most */
 
 struct fuse_session;
 struct serve;
 
 /* Requests of the mounted SESSION are answered from here on. */
 int serve_start(struct serve **s, struct fuse_session *session, unsigned workers);
-/* Until the session is over by itself (0: unmounted), or one of SIGNALS came (its number). Requests are answered on. */
-int serve_wait(struct serve *s, const sigset_t *signals);
+/* Until the session is over by itself (0: unmounted), or one of the COUNT descriptors at FDS is readable (1 + its place, the first of them). Requests
+ * are answered on. */
+int serve_wait(struct serve *s, const int *fds, int count);
 /* Joins the workers; no request is running or answered by them afterwards. */
 void serve_stop(struct serve *s);
 

@@ -4,9 +4,11 @@
  *
  *   version       0.1.0
  *   pid           of the daemon
- *   role          primary
+ *   role          primary, or standby. Writing "primary" is the order to promote this node
  *   metrics.prom  see metrics.c
  *   scrub         how far the verification in the background is: "idle", or a share as "40 %"; "off" without one. Writing "now" begins a pass
+ *   standbys      see peers_status.c, where the object "replication" is made as well
+ *   order         the operator's last order and what came of it. Writing one gives it: see peers_order.c
  *   status.json   one object. Its keys stay; new ones may come. Bytes, log positions and counts are numbers, times RFC 3339 texts in UTC,
  *                 ids 16 hexadecimal digits.
  *
@@ -14,6 +16,7 @@
  *     mountpoint, store       absolute paths
  *     cluster, node           ids
  *     epoch                   reign, start, node
+ *     replication             this node among others: peers_status.c
  *     started, now            times
  *     health                  state: "fine", "full", "failed" or "read-only"; why: a line for other than "fine", else ""
  *     log                     positions start, committed, written, end, checkpoint (of the newest one, made at checkpoint_time,
@@ -36,6 +39,7 @@
  *                             they missed)
  */
 #include "control.h"
+#include "others.h"
 #include "tally.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -61,13 +65,10 @@ static int pid_print(struct mount *m, struct node *n, FILE *to)
 	return 0;
 }
 
-#define ROLE "primary"
-
-static int role_print(struct mount *m, struct node *n, FILE *to)
+static int standbys_print(struct mount *m, struct node *n, FILE *to)
 {
-	(void)m, (void)n;
-	fputs(ROLE "\n", to);
-	return 0;
+	(void)n;
+	return m->others->print_standbys(m->others->ctx, to);
 }
 
 static json_t *number(uint64_t n)
@@ -202,16 +203,17 @@ static json_t *status(struct mount *m)
 	struct store_status s;
 
 	store_status(m->store, &s);
-	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o},"
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o},"
 			 " s:{s:o, s:o, s:o, s:o}, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:{s:o, s:o}, s:o}",
 		"version", MQFS_VERSION,
 		"pid", (int)getpid(),
-		"role", ROLE,
+		"role", m->others->role(m->others->ctx),
 		"mountpoint", m->mountpoint,
 		"store", m->store_path,
 		"cluster", id(s.cluster),
 		"node", id(s.node),
 		"epoch", "reign", number(s.epoch.reign), "start", number(s.epoch.start), "node", id(s.epoch.node),
+		"replication", m->others->status(m->others->ctx),
 		"started", time_text(m->started),
 		"now", now(),
 		"health", health(&s),
@@ -273,12 +275,14 @@ static int scrub_set(struct mount *m, struct node *n, const char *text, struct c
 static const struct control controls[] = {
 	{.print = version_print},
 	{.print = pid_print},
-	{.print = role_print},
+	{.print = role_print, .set = role_set},
 	{.print = status_print},
 	{.print = metrics_print},
 	{.print = scrub_print, .set = scrub_set},
+	{.print = standbys_print},
+	{.print = order_print, .set = order_set},
 };
-static const char *const names[] = {"version", "pid", "role", "status.json", "metrics.prom", "scrub"};
+static const char *const names[] = {"version", "pid", "role", "status.json", "metrics.prom", "scrub", "standbys", "order"};
 
 bool status_entry(uint32_t index, struct control_entry *e)
 {

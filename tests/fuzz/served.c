@@ -2,8 +2,32 @@
 #include "served.h"
 #include "fuzz.h"
 #include "memory_disk.h"
+#include "others.h"
 #include <stdio.h>
 #include <string.h>
+
+/* A node that knows no others. */
+
+static const char *role(void *ctx)
+{
+	(void)ctx;
+	return "primary";
+}
+
+static int print_nothing(void *ctx, FILE *to)
+{
+	(void)ctx, (void)to;
+	return 0;
+}
+
+static json_t *no_status(void *ctx)
+{
+	(void)ctx;
+	return json_object();
+}
+
+static const struct others nobody = {.role = role, .print_standbys = print_nothing, .print_order = print_nothing, .print_metrics = print_nothing,
+	.status = no_status};
 
 static void done(struct command *c, int err)
 {
@@ -61,5 +85,6 @@ struct served *served(void)
 	fill(&s);
 	store_stop(s.mount.store);
 	s.mount.mountpoint = s.mount.store_path = "/";
+	s.mount.others = &nobody;
 	return &s;
 }

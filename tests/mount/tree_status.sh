@@ -9,11 +9,11 @@ lines line 1 10 >> "$MNT/orders/0"
 lines line 1 5 >> "$MNT/orders/2"
 printf 'no newline' >> "$MNT/orders/1"
 
-equal 'the files' 'metrics.prom pid role scrub status.json version' "$(ls "$MNT/.mqfs" | paste -sd ' ')"
+equal 'the files' 'metrics.prom order pid role scrub standbys status.json version' "$(ls "$MNT/.mqfs" | paste -sd ' ')"
 equal 'pid' "$PID" "$(cat "$MNT/.mqfs/pid")"
 equal 'role' primary "$(cat "$MNT/.mqfs/role")"
 match 'version' '^[0-9]+\.[0-9]+\.[0-9]+$' "$(cat "$MNT/.mqfs/version")"
-equal 'modes' '555 444 444 444 644 444 444' "$(stat -c %a "$MNT/.mqfs" "$MNT"/.mqfs/* | paste -sd ' ')"
+equal 'modes' '555 444 644 444 644 644 444 444 444' "$(stat -c %a "$MNT/.mqfs" "$MNT"/.mqfs/* | paste -sd ' ')"
 for f in pid role version; do
 	equal "size of $f" "$(cat "$MNT/.mqfs/$f" | wc -c)" "$(stat -c %s "$MNT/.mqfs/$f")"
 done
@@ -32,6 +32,10 @@ status_is role primary
 status_is version "$(cat "$MNT/.mqfs/version")"
 status_is store "$STORE"
 status_is mountpoint "$MNT"
+status_is replication.role primary
+status_is replication.pair null
+status_is replication.standbys '[]'
+status_is replication.refused false
 status_is health.state fine
 status_is health.why ''
 status_is counts.topics 2
@@ -50,7 +54,8 @@ python3 - "$DIR/status.json" << 'END' || fail 'keys of status.json'
 import json, sys
 s = json.load(open(sys.argv[1]))
 keys = {
-    "epoch": "reign start node", "health": "state why",
+    "epoch": "reign start node", "replication": "role name linked current refused why primary received synced committed lag pair standbys promise last_order",
+    "health": "state why",
     "log": "start committed written end checkpoint checkpoint_time segments segments_unsealed segments_prepared segment_size pinned recovered",
     "disk": "store total free", "appended": "records messages bytes refused_full", "commit": "mode timeout_ns syncs sync_ns",
     "damage": "found open repaired repaired_bytes lost_files lost_bytes", "scrub": "rate running position end bytes passes found began ended", "mount": "handles nodes parked unfinished", "counts": "topics queues"}
