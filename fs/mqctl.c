@@ -23,6 +23,20 @@ static const struct verb verbs[] = {
 		{"count", 'n', "N", "end after N lines"},
 		{"records", 'r', NULL, "one record a line, changes of state too"},
 	}, verb_dump},
+	{"promote", "", 0, 0, "make a standby the primary; refused where that may lose something", {
+		{"stopped", 's', "NAME", "the other node of the pair is down, on your word"},
+		{"accept-loss", 'l', NULL, "do it all the same"},
+	}, verb_promote},
+	{"alone", "", 0, 0, "let the primary go on without the other node of the pair", {
+		{"stopped", 's', "NAME", "the node that is down, on your word"},
+		{"accept-loss", 'l', NULL, "do it all the same"},
+	}, verb_alone},
+	{"switchover", "", 0, 0, "let primary and standby change places; nothing is lost", {{0}}, verb_switchover},
+	{"min-standbys", "0|1", 1, 1, "how many other nodes of the pair a commit waits for", {{0}}, verb_min_standbys},
+	{"replay", "STORE/lost/FILE MNT", 2, 2, "produce again what was put aside; without --produce only count it", {
+		{"produce", 'p', NULL, "do it"},
+		{"from", 'f', "POSITION", "begin with the record at POSITION of the log"},
+	}, verb_replay},
 	{"keys", "init DIR | node DIR NAME", 2, 3, "make the CA of a cluster (init), or a certificate and key of a node of it (node)", {{0}}, verb_keys},
 };
 

@@ -54,6 +54,11 @@ int verb_status(const struct call *c);
 int verb_check(const struct call *c);
 int verb_dump(const struct call *c);
 int verb_keys(const struct call *c);
+int verb_promote(const struct call *c);
+int verb_alone(const struct call *c);
+int verb_switchover(const struct call *c);
+int verb_min_standbys(const struct call *c);
+int verb_replay(const struct call *c);
 
 /* ---- mqctl_find.c ---- */
 
@@ -61,10 +66,27 @@ int verb_keys(const struct call *c);
 int find_mount_of(const char *path, char mountpoint[PATH_MAX], char rest[PATH_MAX], char why[WHY]);
 /* The mount that the call is about: -m, else the only one there is. */
 int find_mount(const struct call *c, char mountpoint[PATH_MAX], char why[WHY]);
+/* PATH is a store, or was one. */
+bool find_is_store(const char *path);
+/* Splits STORE/lost/FILE, where STORE is one. */
+bool find_lost(const char *path, char store[PATH_MAX], char file[PATH_MAX]);
 /* A mount of STORE is there. */
 bool find_served(const char *store);
 /* MOUNTPOINT/.mqfs/status.json; NULL with WHY. */
 json_t *find_status(const char *mountpoint, char why[WHY]);
+
+/* ---- mqctl_status.c: members of status.json by their paths, as "log.committed" ---- */
+
+const json_t *status_member(const json_t *of, const char *path);       /* NULL: there is none */
+const char *status_text(const json_t *of, const char *path);           /* "?": there is none */
+uint64_t status_number(const json_t *of, const char *path);            /* 0: there is none */
+
+/* ---- mqctl_replication.c ---- */
+
+/* What status shows of a node among others, where there are any. */
+void replication_print(const json_t *status);
+/* A standby is linked, a primary takes appends. */
+bool replication_healthy(const json_t *status);
 
 /* ---- mqctl_progress.c ---- */
 

@@ -280,49 +280,23 @@ static void ask_running(struct dumping *k)
 	json_decref(status);
 }
 
-static bool is_store(const char *path)
-{
-	char id[PATH_MAX + 8];
-
-	snprintf(id, sizeof id, "%s/id", path);
-	return access(id, F_OK) == 0;
-}
-
-/* STORE/lost/FILE */
-static bool take_lost(struct dumping *k, const char *path)
-{
-	char *slash;
-
-	snprintf(k->store, sizeof k->store, "%s", path);
-	slash = strrchr(k->store, '/');
-	if (!slash)
-		return false;
-	snprintf(k->lost, sizeof k->lost, "%s", slash + 1);
-	*slash = 0;
-	slash = strrchr(k->store, '/');
-	if (slash ? strcmp(slash + 1, "lost") : strcmp(k->store, "lost"))
-		return false;
-	snprintf(slash ? slash : k->store, slash ? 1 : 2, slash ? "" : ".");
-	k->query.lost = k->lost;
-	return is_store(k->store);
-}
-
 static int take_operands(struct dumping *k)
 {
 	const struct call *c = k->call;
 	char mountpoint[PATH_MAX], rest[PATH_MAX] = "", why[WHY];
 	int status;
 
-	if (c->operands && is_store(c->operand[0])) {
+	if (c->operands && find_is_store(c->operand[0])) {
 		snprintf(k->store, sizeof k->store, "%s", c->operand[0]);
 		ask_running(k);
 		return c->operands == 2 ? take_queue(k, c->operand[1]) : 0;
 	}
 	if (c->operands == 2)
 		return call_fail(c, "%s is no store of mqfs", c->operand[0]);
-	if (c->operands && take_lost(k, c->operand[0]))
+	if (c->operands && find_lost(c->operand[0], k->store, k->lost)) {
+		k->query.lost = k->lost;
 		return 0;
-	k->query.lost = NULL;
+	}
 	if (c->operands ? find_mount_of(c->operand[0], mountpoint, rest, why) : find_mount(c, mountpoint, why))
 		return c->operands ? call_fail(c, "%s; neither a store nor a queue", why) : call_fail(c, "%s", why);
 	k->mounted = true;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define TYPE "fuse.mqfs"
 
@@ -205,4 +206,29 @@ bool find_served(const char *store)
 	if (f)
 		fclose(f);
 	return found;
+}
+
+bool find_is_store(const char *path)
+{
+	char id[PATH_MAX + 8];
+
+	snprintf(id, sizeof id, "%s/id", path);
+	return access(id, F_OK) == 0;
+}
+
+bool find_lost(const char *path, char store[PATH_MAX], char file[PATH_MAX])
+{
+	char *slash;
+
+	snprintf(store, PATH_MAX, "%s", path);
+	slash = strrchr(store, '/');
+	if (!slash)
+		return false;
+	snprintf(file, PATH_MAX, "%s", slash + 1);
+	*slash = 0;
+	slash = strrchr(store, '/');
+	if (slash ? strcmp(slash + 1, "lost") : strcmp(store, "lost"))
+		return false;
+	snprintf(slash ? slash : store, slash ? 1 : 2, slash ? "" : ".");
+	return find_is_store(store);
 }

@@ -10,8 +10,7 @@
 
 #define TOPICS_SHOWN 20
 
-/* The member at PATH ("log.committed"), or NULL. */
-static const json_t *member(const json_t *of, const char *path)
+const json_t *status_member(const json_t *of, const char *path)
 {
 	while (of && *path) {
 		size_t len = strcspn(path, ".");
@@ -21,16 +20,16 @@ static const json_t *member(const json_t *of, const char *path)
 	return of;
 }
 
-static const char *text(const json_t *of, const char *path)
+const char *status_text(const json_t *of, const char *path)
 {
-	const char *s = json_string_value(member(of, path));
+	const char *s = json_string_value(status_member(of, path));
 
 	return s ? s : "?";
 }
 
-static uint64_t number(const json_t *of, const char *path)
+uint64_t status_number(const json_t *of, const char *path)
 {
-	return (uint64_t)json_integer_value(member(of, path));
+	return (uint64_t)json_integer_value(status_member(of, path));
 }
 
 /* "3 min ago", or OTHERWISE where there is no time. */
@@ -39,7 +38,7 @@ static const char *ago(const json_t *status, const json_t *of, const char *path,
 	int64_t now, then;
 	char span[32];
 
-	if (parse_time(text(status, "now"), 0, &now) || parse_time(text(of, path), 0, &then) || then <= 0)
+	if (parse_time(status_text(status, "now"), 0, &now) || parse_time(status_text(of, path), 0, &then) || then <= 0)
 		return otherwise;
 	snprintf(to, 48, "%s ago", print_span(now > then ? (uint64_t)(now - then) : 0, span));
 	return to;
@@ -47,98 +46,98 @@ static const char *ago(const json_t *status, const json_t *of, const char *path,
 
 static bool healthy(const json_t *s)
 {
-	return strcmp(text(s, "health.state"), "fine") == 0 && !number(s, "damage.found");
+	return strcmp(status_text(s, "health.state"), "fine") == 0 && !status_number(s, "damage.found") && replication_healthy(s);
 }
 
 static void print_node(const json_t *s)
 {
 	char up[48];
 
-	printf("%s\n", text(s, "mountpoint"));
-	printf("  node      %s, %s, mqfs %s, pid %" PRIu64 ", started %s\n", text(s, "role"), text(s, "node"), text(s, "version"),
-		number(s, "pid"), ago(s, s, "started", "?", up));
-	printf("  health    %s%s%s\n", text(s, "health.state"), *text(s, "health.why") ? ": " : "", text(s, "health.why"));
+	printf("%s\n", status_text(s, "mountpoint"));
+	printf("  node      %s, %s, mqfs %s, pid %" PRIu64 ", started %s\n", status_text(s, "role"), status_text(s, "node"), status_text(s, "version"),
+		status_number(s, "pid"), ago(s, s, "started", "?", up));
+	printf("  health    %s%s%s\n", status_text(s, "health.state"), *status_text(s, "health.why") ? ": " : "", status_text(s, "health.why"));
 }
 
 static void print_store(const json_t *s)
 {
-	uint64_t total = number(s, "disk.total"), left = number(s, "disk.free");
+	uint64_t total = status_number(s, "disk.total"), left = status_number(s, "disk.free");
 	char a[24], b[24], c[24];
 
-	printf("  store     %s: %s on a disk with %s free of %s (%.0f %%)\n", text(s, "store"), print_size(number(s, "disk.store"), a),
+	printf("  store     %s: %s on a disk with %s free of %s (%.0f %%)\n", status_text(s, "store"), print_size(status_number(s, "disk.store"), a),
 		print_size(left, b), print_size(total, c), total ? 100.0 * (double)left / (double)total : 0.0);
 }
 
 static void print_log(const json_t *s)
 {
-	uint64_t start = number(s, "log.start"), committed = number(s, "log.committed"), end = number(s, "log.end");
+	uint64_t start = status_number(s, "log.start"), committed = status_number(s, "log.committed"), end = status_number(s, "log.end");
 	char a[24], b[32], c[48], d[24], e[24];
 
 	printf("  log       %s in %s segment%s, up to position %" PRIu64 "; checkpoint %s\n", print_size(end - start, a),
-		print_count(number(s, "log.segments"), b), number(s, "log.segments") == 1 ? "" : "s", end, ago(s, s, "log.checkpoint_time", "none yet", c));
+		print_count(status_number(s, "log.segments"), b), status_number(s, "log.segments") == 1 ? "" : "s", end, ago(s, s, "log.checkpoint_time", "none yet", c));
 	if (end > committed)
 		printf("            %s not committed yet\n", print_size(end - committed, d));
-	if (number(s, "log.pinned"))
-		printf("            %s kept only by topics without limits\n", print_size(number(s, "log.pinned"), e));
+	if (status_number(s, "log.pinned"))
+		printf("            %s kept only by topics without limits\n", print_size(status_number(s, "log.pinned"), e));
 }
 
 static void print_work(const json_t *s)
 {
-	uint64_t syncs = number(s, "commit.syncs"), refused = number(s, "appended.refused_full");
+	uint64_t syncs = status_number(s, "commit.syncs"), refused = status_number(s, "appended.refused_full");
 	char a[32], b[32], c[24], d[32], e[32];
 
-	printf("  appended  %s messages in %s records, %s since start\n", print_count(number(s, "appended.messages"), a),
-		print_count(number(s, "appended.records"), b), print_size(number(s, "appended.bytes"), c));
+	printf("  appended  %s messages in %s records, %s since start\n", print_count(status_number(s, "appended.messages"), a),
+		print_count(status_number(s, "appended.records"), b), print_size(status_number(s, "appended.bytes"), c));
 	if (refused)
 		printf("            %s appends refused for want of space\n", print_count(refused, d));
-	printf("  commit    mode %s, timeout %s; %s syncs", text(s, "commit.mode"), print_span(number(s, "commit.timeout_ns"), d),
+	printf("  commit    mode %s, timeout %s; %s syncs", status_text(s, "commit.mode"), print_span(status_number(s, "commit.timeout_ns"), d),
 		print_count(syncs, e));
 	if (syncs)
-		printf(", %.2f ms each", (double)number(s, "commit.sync_ns") / 1e6 / (double)syncs);
+		printf(", %.2f ms each", (double)status_number(s, "commit.sync_ns") / 1e6 / (double)syncs);
 	putchar('\n');
-	printf("  mount     %s open files, %s waiting requests, %s in unfinished lines\n", print_count(number(s, "mount.handles"), a),
-		print_count(number(s, "mount.parked"), b), print_size(number(s, "mount.unfinished"), c));
+	printf("  mount     %s open files, %s waiting requests, %s in unfinished lines\n", print_count(status_number(s, "mount.handles"), a),
+		print_count(status_number(s, "mount.parked"), b), print_size(status_number(s, "mount.unfinished"), c));
 }
 
 /* How far the verification in the background is. */
 static void print_scrub(const json_t *s)
 {
-	uint64_t start = number(s, "log.start"), pos = number(s, "scrub.position"), end = number(s, "scrub.end");
+	uint64_t start = status_number(s, "log.start"), pos = status_number(s, "scrub.position"), end = status_number(s, "scrub.end");
 	char a[48], b[24];
 
-	if (!number(s, "scrub.rate"))
+	if (!status_number(s, "scrub.rate"))
 		return;
 	printf("  scrub     last whole pass %s", ago(s, s, "scrub.ended", "not yet", a));
-	if (json_is_true(member(s, "scrub.running")) && end > start && pos >= start)
-		printf("; now at %.0f %%, at most %s a second", 100.0 * (double)(pos - start) / (double)(end - start), print_size(number(s, "scrub.rate"), b));
+	if (json_is_true(status_member(s, "scrub.running")) && end > start && pos >= start)
+		printf("; now at %.0f %%, at most %s a second", 100.0 * (double)(pos - start) / (double)(end - start), print_size(status_number(s, "scrub.rate"), b));
 	putchar('\n');
 }
 
 static void print_damage(const json_t *s)
 {
-	uint64_t found = number(s, "damage.found"), files = number(s, "damage.lost_files"), repaired = number(s, "damage.repaired");
+	uint64_t found = status_number(s, "damage.found"), files = status_number(s, "damage.lost_files"), repaired = status_number(s, "damage.repaired");
 	char a[24];
 
 	if (found)
 		printf("  DAMAGE    %" PRIu64 " places found since start: the log says which, mqctl check finds all\n", found);
 	if (repaired)
-		printf("  repaired  %" PRIu64 " records, from another node; %" PRIu64 " places of the log are still damaged\n", repaired, number(s, "damage.open"));
+		printf("  repaired  %" PRIu64 " records, from another node; %" PRIu64 " places of the log are still damaged\n", repaired, status_number(s, "damage.open"));
 	if (files)
 		printf("  lost      %" PRIu64 " files, %s, that a crash left uncommitted: %s/lost\n", files,
-			print_size(number(s, "damage.lost_bytes"), a), text(s, "store"));
+			print_size(status_number(s, "damage.lost_bytes"), a), status_text(s, "store"));
 }
 
 static void print_pins(const json_t *s)
 {
-	const json_t *pins = member(s, "pins"), *pin;
+	const json_t *pins = status_member(s, "pins"), *pin;
 	char a[24];
 	size_t i;
 
-	if (!json_array_size(pins) || number(s, "log.segments") < 2)
+	if (!json_array_size(pins) || status_number(s, "log.segments") < 2)
 		return;
 	printf("  pinned by ");
 	json_array_foreach(pins, i, pin)
-		printf("%s%s %s", i ? ", " : "", text(pin, "topic"), print_size(number(pin, "bytes"), a));
+		printf("%s%s %s", i ? ", " : "", status_text(pin, "topic"), print_size(status_number(pin, "bytes"), a));
 	putchar('\n');
 }
 
@@ -146,31 +145,31 @@ static void print_pins(const json_t *s)
 static int by_last(const void *a, const void *b)
 {
 	const json_t *const *x = a, *const *y = b;
-	int order = strcmp(text(*y, "last"), text(*x, "last"));
+	int order = strcmp(status_text(*y, "last"), status_text(*x, "last"));
 
-	return order ? order : strcmp(text(*x, "name"), text(*y, "name"));
+	return order ? order : strcmp(status_text(*x, "name"), status_text(*y, "name"));
 }
 
 static void print_topic(const json_t *s, const json_t *t, int width)
 {
 	char messages[32], retained[24], last[48];
-	uint64_t partial = number(t, "partial"), skips = number(t, "skips");
+	uint64_t partial = status_number(t, "partial"), skips = status_number(t, "skips");
 
-	printf("  %-*s %6" PRIu64 " %15s %10s  %s", width, text(t, "name"), number(t, "queues"),
-		print_count(number(t, "messages"), messages), print_size(number(t, "retained"), retained),
-		number(t, "messages") ? ago(s, t, "last", "-", last) : "-");
-	if (json_is_true(member(t, "retired")))
+	printf("  %-*s %6" PRIu64 " %15s %10s  %s", width, status_text(t, "name"), status_number(t, "queues"),
+		print_count(status_number(t, "messages"), messages), print_size(status_number(t, "retained"), retained),
+		status_number(t, "messages") ? ago(s, t, "last", "-", last) : "-");
+	if (json_is_true(status_member(t, "retired")))
 		printf(", retired");
 	if (partial)
 		printf(", unfinished lines: %" PRIu64, partial);
 	if (skips)
-		printf(", reads that skipped: %" PRIu64 " (%s)", skips, print_size(number(t, "skipped"), retained));
+		printf(", reads that skipped: %" PRIu64 " (%s)", skips, print_size(status_number(t, "skipped"), retained));
 	putchar('\n');
 }
 
 static int print_topics(const json_t *s, bool all)
 {
-	const json_t *topics = member(s, "topics");
+	const json_t *topics = status_member(s, "topics");
 	size_t count = json_array_size(topics), shown = all || count <= TOPICS_SHOWN ? count : TOPICS_SHOWN;
 	const json_t **sorted = calloc(count + 1, sizeof *sorted);
 	int width = 20;
@@ -181,12 +180,12 @@ static int print_topics(const json_t *s, bool all)
 		sorted[i] = json_array_get(topics, i);
 	qsort(sorted, count, sizeof *sorted, by_last);
 	for (size_t i = 0; i < shown; i++)
-		if ((int)strlen(text(sorted[i], "name")) > width)
-			width = (int)strlen(text(sorted[i], "name"));
+		if ((int)strlen(status_text(sorted[i], "name")) > width)
+			width = (int)strlen(status_text(sorted[i], "name"));
 	if (count)
 		printf("\n  %-*s queues        messages   retained  last message\n", width, "topic");
 	else
-		printf("\n  no topics yet: mkdir %s/NAME makes one\n", text(s, "mountpoint"));
+		printf("\n  no topics yet: mkdir %s/NAME makes one\n", status_text(s, "mountpoint"));
 	for (size_t i = 0; i < shown; i++)
 		print_topic(s, sorted[i], width);
 	if (shown < count)
@@ -211,6 +210,7 @@ int verb_status(const struct call *c)
 		putchar('\n');
 	} else {
 		print_node(s);
+		replication_print(s);
 		print_store(s);
 		print_log(s);
 		print_work(s);

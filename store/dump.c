@@ -69,7 +69,7 @@ static bool wanted(const struct dump *d, const struct record *r)
 {
 	const struct dump_query *q = d->query;
 
-	if (r->time < q->since)
+	if (r->time < q->since || r->pos < q->from)
 		return false;
 	if (!q->topic)
 		return true;
@@ -194,7 +194,8 @@ static int dump_log(struct dump *d)
 		d->last = limit < UINT64_MAX ? limit : base[count - 1];
 	}
 	for (size_t i = 0; i < count && !err && !d->torn && base[i] < limit; i++)
-		err = dump_segment(d, base[i], i + 1 < count && base[i + 1] < limit ? base[i + 1] : limit);
+		if (i + 1 == count || base[i + 1] > d->query->from)
+			err = dump_segment(d, base[i], i + 1 < count && base[i + 1] < limit ? base[i + 1] : limit);
 	free(base);
 	return err;
 }

@@ -19,6 +19,7 @@ struct dump_query {
 	const char *topic;         /* NULL: all, changes of state too */
 	int queue;                 /* number, -1: all of the topic's */
 	uint64_t offset;           /* with a queue: records that end at or before it are left out */
+	uint64_t from;             /* records before this log position are left out */
 	int64_t since;             /* records before this time are left out, ns since 1970 */
 	uint64_t committed;        /* log position to stop at; UINT64_MAX: where the valid log ends */
 };

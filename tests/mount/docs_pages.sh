@@ -31,7 +31,7 @@ done
 
 # --- mqctl: its verbs, and the options of each
 "$MQCTL" --help > "$DIR/help"
-grep -oE '^  [a-z]+ ' "$DIR/help" | tr -d ' ' > "$DIR/one"
+grep -oE '^  [a-z-]+ ' "$DIR/help" | tr -d ' ' > "$DIR/one"
 awk '/^\.Sh DESCRIPTION/ { on = 1; next } /^\.Sh/ { on = 0 } on && /^\.Ss/ { print $2 }' "$man/mqctl.1" > "$DIR/other"
 agree 'verbs of mqctl --help and mqctl(1)'
 verbs=$(cat "$DIR/one")
