@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# How a node starts: what of its options is refused, a first start that waits for its primary, a mirror, a store that has to be made anew, and
+# a node of a pair that is started without its options.
+. "$(dirname "$0")/lib.sh"
+. "$TOOLS/pair.sh"
+need python3
+node_keys a b c
+a=$(mnt a) b=$(mnt b) c=$(mnt c)
+keys="cert=$DIR/keys/a.crt,key=$DIR/keys/a.key,ca=$DIR/keys/ca.crt"
+
+# --- refused, in one line, before anything is made
+no_start()
+{
+	status "$1" "$3" "$MQFS" -f -o "$4" "$STORE" "$MNT"
+	refused "$1" "$2" "$MQFS" -f -o "$4" "$STORE" "$MNT"
+	equal "$1: in one line" 1 "$("$MQFS" -f -o "$4" "$STORE" "$MNT" 2>&1 | wc -l)"
+	[ ! -e "$STORE" ] && [ ! -e "$MNT" ] || fail "$1: something was made"
+}
+no_start 'no keys' 'mqfs: cert is missing: with listen' 1 'listen=:0'
+no_start 'two other nodes' 'mqfs: standby_of and peer contradict' 1 "standby_of=x,peer=y,$keys"
+no_start 'an address to listen at' 'mqfs: listen: host:port: a port is a number' 1 "listen=host:port,$keys"
+no_start 'an address to call' 'mqfs: standby_of: :1: which host' 1 "standby_of=a:1+:1,$keys"
+no_start 'the same of peer' 'mqfs: peer: a:0: nobody can be called' 1 "peer=a:0,$keys"
+no_start 'no certificate there' "$DIR/none.*No such file" 1 "listen=:0,$keys,cert=$DIR/none"
+no_start 'keys that do not belong together' '' 1 "listen=:0,$keys,key=$DIR/keys/b.key"
+chmod 644 "$DIR/keys/a.key"
+no_start 'a key that everyone may read' "$DIR/keys/a.key" 1 "listen=:0,$keys"
+chmod 600 "$DIR/keys/a.key"
+
+# --- waiting for a primary: ended by a signal, in good order
+node_run b standby_of=a
+wait_for 'a word of what it waits for' grep -q "waits for a primary: $(address a)" "$DIR/b.log"
+node_stop b
+[ ! -e "$b" ] || fail 'it has left a mountpoint behind'
+node_run b standby_of=a
+node_start a peer=b
+node_live b
+wait_pair a b
+mkdir "$a/t"
+lines early 1 10 >> "$a/t/0"
+refused 'an address in use' "$(address a)" "$MQFS" -f -o "listen=$(address a),$keys" "$STORE" "$MNT"
+
+# --- a mirror follows, is read, and is never of the pair
+node_start c standby_of=a mirror
+shows() { cmp -s "$a/t/0" "$1/t/0"; }
+wait_for 'the mirror to show all' shows "$c"
+match 'standbys' '^c [0-9a-f]+ log mirror ' "$(grep '^c ' "$a/.mqfs/standbys")"
+equal 'the pair' 'a b' "$(what c pair.nodes.0.name) $(what c pair.nodes.1.name)"
+node_stop c
+
+# --- a store without its options says why it takes nothing, and can be told to go on alone
+node_stop b
+succeeds 'two others are waited for' "$MQCTL" min-standbys 0 -m "$a"
+node_start b standby_of=a
+wait_pair a b
+succeeds 'min_standbys=1' "$MQCTL" min-standbys 1 -m "$a"
+node_stop b
+node_stop a
+"$MQFS" -f "$DIR/a.store" "$a" >> "$DIR/a.log" 2>&1 &
+PIDS[a]=$!
+DAEMONS+=("$!")
+node_live a
+refused 'an append' 'Host is down' bash -c "echo x >> $a/t/0"
+equal 'reads go on' 10 "$(wc -l < "$a/t/0")"
+match 'status says why' 'AWAY' "$("$MQCTL" status -m "$a" || true)"
+status 'it may not be current' 1 "$MQCTL" alone -m "$a" --stopped=b
+succeeds 'alone' "$MQCTL" alone -m "$a" --stopped=b --accept-loss
+succeeds 'an append' bash -c "echo x >> $a/t/0"
+node_stop a
+node_start a peer=b
+
+# --- what only the dead primary had committed is given up, on the operator's word: it comes back, gives its store up and makes it anew from
+# the other's, and its mount is there again by itself
+node_start b standby_of=a min_standbys=0
+wait_pair a b
+succeeds 'nobody waits for the standby' "$MQCTL" min-standbys 0 -m "$a"
+node_stop b
+lines given-up 1 5 >> "$a/t/0"
+node_kill a
+node_start b standby_of=a
+status 'promote of one that is not current' 1 "$MQCTL" promote -m "$b" --stopped=a
+role_is b standby || fail 'it is promoted all the same'
+succeeds 'promote with a loss' "$MQCTL" promote -m "$b" --stopped=a --accept-loss
+lines late 1 5 >> "$b/t/0"
+node_start a peer=b
+wait_for 'a word of it' grep -q 'the store is given up' "$DIR/a.log"
+wait_pair b a
+wait_for 'the other node to show the same' shows "$b"
+equal 'the process is the same' "${PIDS[a]}" "$(cat "$a/.mqfs/pid")"
+equal 'what the first had alone is in no queue' 0 "$(grep -c given-up "$a/t/0" || true)"
+equal 'but kept' 5 "$("$MQCTL" dump "$DIR"/a.store/lost/* | grep -c '"body": *"given-up')"
+node_stop a
+node_stop b
