@@ -61,10 +61,12 @@ for i in 1 2; do
 	orders[i]=$!
 done
 wait_for 'one of two orders to be refused' grep -q 'another order is under way' "$DIR/order.1" "$DIR/order.2"
+began=$(date +%s%N)
 for i in 1 2; do
 	kill -9 "${orders[i]}" 2> /dev/null || true
 	wait "${orders[i]}" || true
 done
+[ $((($(date +%s%N) - began) / 1000000)) -lt 1000 ] || fail 'who waits for an order cannot be killed'
 kill -CONT "${PIDS[a]}"
 over() { [ -n "$(cat "$b/.mqfs/order")" ]; }
 wait_for 'the end of the order' over
