@@ -34,7 +34,8 @@ takes_appends() { mkdir -p "$1/orders" && echo "$2" >> "$1/orders/0"; }
 
 start_a
 start_b
-until_is takes_appends "$a" '{"order":1}'      # refused with EHOSTDOWN until b has caught up
+until_is grep -q ' member .* current$' "$a/.mqfs/standbys"      # b has caught up: from here on nothing is acknowledged that it has not
+until_is takes_appends "$a" '{"order":1}'
 echo "on both disks: $(cat "$b/orders/0")"
 mqctl status -m "$a"
 

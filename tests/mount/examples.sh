@@ -129,5 +129,24 @@ for want in 100001 200002; do
 done
 mqfs_adopt "$DIR/mnt3"
 
+# --- pair.sh
+port=$(python3 -c 'import socket
+while True:
+    one, next = socket.socket(), socket.socket()
+    one.bind(("127.0.0.1", 0))
+    try:
+        next.bind(("127.0.0.1", one.getsockname()[1] + 1))
+        break
+    except OSError:
+        pass
+print(one.getsockname()[1])')
+PATH=$(dirname "$MQFS"):$PATH try pair.sh "$DIR/pair" "$port" > "$DIR/out"
+mqfs_adopt "$DIR/pair/a"
+mqfs_adopt "$DIR/pair/b"
+for want in 'on both disks: ."order":1.' 'b goes on: ."order":2.' 'a is the primary again, b its standby'; do
+	match 'pair.sh' "$want" "$(cat "$DIR/out")"
+done
+umount "$DIR/pair/a" "$DIR/pair/b"
+
 # --- all of them
 equal 'every example has its test' "$(cd "$examples" && ls -- *.sh)" "$(printf '%s\n' "${tested[@]}" | sort -u)"
