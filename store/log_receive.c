@@ -57,8 +57,10 @@ static int make_room(struct log *l, uint64_t base, size_t len)
 		err = log_roll(l, len);
 	if (!err && l->end + len > l->limit) {
 		err = disk_allocate(l->disk, l->file->fd, SEGMENT_HEADER + l->end + len - l->file->base);
-		if (!err)
+		if (!err) {
 			l->limit = l->end + len;
+			segment_map_again(l->active);
+		}
 	}
 	l->full = err == -ENOSPC || err == -EDQUOT;
 	return err;

@@ -108,16 +108,23 @@ int segments_new(struct segments **all, struct disk *d, const uint8_t *secret)
 	return 0;
 }
 
-static void let_go_of_map(struct segment *s)
-{
-	disk_unmap(s->all->disk, s->map, s->map_len);
-	s->map = NULL;
-	s->map_short = false;
-}
+struct outgrown {
+	const uint8_t *map;
+	size_t len;
+	struct outgrown *next;
+};
 
 static void let_go(struct segment *s)
 {
-	let_go_of_map(s);
+	struct outgrown *o;
+
+	while ((o = s->outgrown)) {
+		s->outgrown = o->next;
+		disk_unmap(s->all->disk, o->map, o->len);
+		free(o);
+	}
+	disk_unmap(s->all->disk, s->map, s->map_len);
+	s->map = NULL;
 	index_close(s->index);
 	s->index = NULL;
 }
@@ -272,8 +279,6 @@ void segment_put(struct segment *s)
 			s->index = NULL;
 			s->index_state = INDEX_GOOD;
 		}
-		if (s->map_short)
-			let_go_of_map(s);
 		pthread_cond_broadcast(&all->unused);
 	}
 	pthread_mutex_unlock(&all->lock);
@@ -351,8 +356,22 @@ static int map_file(struct segment *s)
 	if (!err) {
 		s->map = at;
 		s->map_len = (size_t)st.st_size;
+		s->map_short = false;
 	}
 	return err;
+}
+
+/* Somebody may be reading it: it stays until nobody holds the segment. */
+static int put_map_aside(struct segment *s)
+{
+	struct outgrown *o = malloc(sizeof *o);
+
+	if (!o)
+		return -ENOMEM;
+	*o = (struct outgrown){s->map, s->map_len, s->outgrown};
+	s->outgrown = o;
+	s->map = NULL;
+	return 0;
 }
 
 int segment_map(struct segment *s, const uint8_t **bytes, size_t *len)
@@ -360,7 +379,9 @@ int segment_map(struct segment *s, const uint8_t **bytes, size_t *len)
 	int err = 0;
 
 	pthread_mutex_lock(&s->all->lock);
-	if (!s->map)
+	if (s->map && s->map_short)
+		err = put_map_aside(s);
+	if (!err && !s->map)
 		err = map_file(s);
 	if (!err) {
 		*bytes = s->map + SEGMENT_HEADER;
@@ -373,7 +394,7 @@ int segment_map(struct segment *s, const uint8_t **bytes, size_t *len)
 void segment_map_again(struct segment *s)
 {
 	pthread_mutex_lock(&s->all->lock);
-	s->map_short = true;
+	s->map_short = s->map != NULL;
 	pthread_mutex_unlock(&s->all->lock);
 }
 

@@ -54,6 +54,7 @@ struct segment {
 	struct index *index;           /* sealed: opened at first use */
 	enum segment_index_state { INDEX_GOOD, INDEX_BAD, INDEX_RENEWED } index_state;
 	bool map_short;                /* its file is longer than what is mapped */
+	struct outgrown *outgrown;     /* mappings that were too short at last, and may still be read */
 	int64_t used;                  /* CLOCK_MONOTONIC ns of its last segment_put() */
 };
 
@@ -89,7 +90,7 @@ int segment_time(struct segment *s, int64_t *ns);
 /* S and all its records: *BYTES is the mapping of the record area, so that position P is at (*BYTES)[P - base];
  * *LEN is how much of it may be read. Valid while S is held. Reading it needs disk_guard(). */
 int segment_map(struct segment *s, const uint8_t **bytes, size_t *len);
-/* S's file may be longer than it was: it is mapped anew, once nobody holds S. */
+/* S's file may be longer than it was: who maps it from here on sees all of it. */
 void segment_map_again(struct segment *s);
 /* The index of a sealed segment, valid while S is held. -ENODATA when it is missing or damaged: the caller reports it. */
 int segment_index(struct segment *s, struct index **index);

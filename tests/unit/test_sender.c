@@ -462,6 +462,50 @@ Test(sender, a_standby_with_another_name_than_its_certificates_is_refused)
 	cr_assert(strstr(why, "certificate"), "%s", why);
 }
 
+/* ---- a standby's readers ---- */
+
+/* All that queue 0 of the topic shows at N. */
+static uint64_t shown(struct rig_node *n)
+{
+	struct topic *t = topic_find(n->store, "orders");
+	struct queue *q = topic_queue(t, 0);
+	uint64_t at = 0;
+	struct reader *r;
+	struct slice s;
+	ssize_t len;
+
+	cr_assert_eq(reader_new(&r, n->store, q), 0);
+	do {
+		slice_init(&s);
+		len = reader_read(r, at, 1 << 20, &s);
+		cr_assert_geq(len, 0, "%s at %lu", strerror((int)-len), at);
+		at += (uint64_t)len;
+		slice_free(&s);
+	} while (len);
+	reader_free(r);
+	topic_put(t);
+	return at;
+}
+
+Test(sender, who_reads_a_standby_sees_also_what_its_segment_grew_for)
+{
+	char text[4096];
+
+	memset(text, 'x', sizeof text);
+	text[sizeof text - 1] = '\n';
+	rig_open(&rig.a, false);
+	rig_topic();
+	rig.options.segment_size = 16 << 10;
+	rig_join();
+	rig_connect(&rig.a, &rig.b);
+	for (uint64_t n = 1; n <= 20; n++) {
+		uint64_t pos;
+		cr_assert_eq(rig_append(&rig.a, text, sizeof text, &pos), 0);
+		rig_settle();
+		cr_assert_eq(shown(&rig.b), n * sizeof text);
+	}
+}
+
 /* ---- time ---- */
 
 Test(sender, both_sides_say_something_every_second)
