@@ -208,7 +208,7 @@ int64_t sender_due(struct sender *s)
 	int64_t due;
 
 	pthread_mutex_lock(&s->lock);
-	due = s->state == SENDER_HANDED_OVER || s->paused ? INT64_MAX : s->due;
+	due = s->state == SENDER_ANSWER || s->state == SENDER_HANDED_OVER || s->paused ? INT64_MAX : s->due;
 	pthread_mutex_unlock(&s->lock);
 	return due;
 }

@@ -508,6 +508,16 @@ Test(sender, who_reads_a_standby_sees_also_what_its_segment_grew_for)
 
 /* ---- time ---- */
 
+Test(sender, before_its_answer_it_waits_for_the_log_and_not_for_the_clock)
+{
+	struct frame_hello *h = calloc(1, sizeof *h);
+
+	rig_open(&rig.a, false);
+	cr_assert_eq(sender_new(&rig.sender, rig.a.store, "a", "b", h, 0, 0), 0);
+	free(h);
+	cr_assert_eq(sender_due(rig.sender), INT64_MAX);
+}
+
 Test(sender, both_sides_say_something_every_second)
 {
 	struct receiver_status standby;
