@@ -129,12 +129,11 @@ static void refresh(struct store *s)
 
 bool member_needs_others(struct store *s)
 {
-	struct quorum alone = {.self = s->id.node};
 	struct pair_row pairs[QUORUM_PAIRS];
 	size_t count;
 
 	return annals_paired(s->annals) && (annals_pairs(s->annals, s->applied, pairs, QUORUM_PAIRS, &count) ||
-		!quorum_reachable(&alone, pairs, count));
+		!quorum_alone(s->id.node, pairs, count));
 }
 
 void member_committed(struct store *s)

@@ -149,3 +149,13 @@ bool quorum_reachable(const struct quorum *q, const struct pair_row *pairs, size
 	}
 	return true;
 }
+
+bool quorum_alone(uint64_t self, const struct pair_row *pairs, size_t count)
+{
+	const struct quorum q = {.self = self};
+
+	for (size_t i = 0; i < count; i++)
+		if (in_doubt(&q, &pairs[i].pair))
+			return false;
+	return quorum_reachable(&q, pairs, count);
+}

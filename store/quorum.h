@@ -48,5 +48,8 @@ const struct quorum_node *quorum_node(const struct quorum *q, uint64_t node);   
 uint64_t quorum_commit(struct quorum *q, const struct pair_row *pairs, size_t count, uint64_t synced, uint64_t committed);
 /* Whether those who are linked are enough to commit what is appended now. */
 bool quorum_reachable(const struct quorum *q, const struct pair_row *pairs, size_t count);
+/* Whether a primary that has just started commits without any other node. Where the word that the other one is stopped stands in its log and
+ * is not committed, it does not: it has to hear first whether that one has gone on without it. */
+bool quorum_alone(uint64_t self, const struct pair_row *pairs, size_t count);
 
 #endif

@@ -147,3 +147,14 @@ Test(quorum, however_many_mirrors_come_and_go_who_is_linked_is_not_forgotten)
 	}
 	cr_assert_eq(commit(&q, &both, 500, 60), 200);
 }
+
+Test(quorum, current_a_primary_that_restarts_behind_a_word_that_is_not_committed_waits_for_the_other_node)
+{
+	struct pair_row rows[2] = {{50, both}, {200, alone}};
+
+	cr_assert_not(quorum_alone(SELF, rows, 1));
+	cr_assert_not(quorum_alone(SELF, rows, 2));
+	cr_assert(quorum_alone(SELF, rows + 1, 1), "once it is committed nobody else is needed");
+	rows[0].pair = async;
+	cr_assert(quorum_alone(SELF, rows, 1));
+}
