@@ -214,6 +214,14 @@ int replicator_join(struct replicator *r, const char *path, const struct store_o
 
 /* ---- running ---- */
 
+static bool is_read_only(struct store *s)
+{
+	struct store_status status;
+
+	store_status(s, &status);
+	return status.health == STORE_READ_ONLY;
+}
+
 int replicator_start(struct replicator *r, struct store *s, char why[REPLICATOR_WHY])
 {
 	const struct network_handlers handlers = {guest_accept, guest_refused, r};
@@ -221,6 +229,10 @@ int replicator_start(struct replicator *r, struct store *s, char why[REPLICATOR_
 	int err = 0;
 
 	r->store = s;
+	if (is_read_only(s)) {         /* its disk failed at its start: there is no log that anything could come to */
+		replicator_why(r, "the store is open for reading only: this node takes no part");
+		return 0;
+	}
 	r->stopping = r->given_up = false;
 	r->poked = r->wanted = false;
 	if (read(r->elsewhere, &count, sizeof count) < 0)      /* of an earlier run: nothing is wanted yet */

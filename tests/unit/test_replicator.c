@@ -423,3 +423,18 @@ Test(replicator, min_standbys_changes_while_it_runs)
 	close_node(&b);
 	cr_assert_eq(put(&a, "alone\n"), 0);
 }
+
+Test(replicator, a_store_that_is_open_for_reading_only_takes_no_part)
+{
+	struct store_options o = options;
+	char why[REPLICATOR_WHY] = "";
+
+	open_node(&a, false, -1);
+	replicator_stop(a.replicator);
+	store_stop(a.store);
+	store_close(a.store);
+	o.read_only = true;
+	cr_assert_eq(store_open(&a.store, a.path, &o, why), 0, "%s", why);
+	cr_assert_eq(replicator_start(a.replicator, a.store, why), 0, "%s", why);
+	cr_assert(strstr(status_of(&a).why, "reading only"), "%s", status_of(&a).why);
+}
