@@ -74,6 +74,18 @@ void minder_wait(struct replicator *r, int64_t ns)
 	pthread_mutex_unlock(&r->lock);
 }
 
+void minder_rest(struct replicator *r, int64_t ns)
+{
+	int64_t until = link_in(ns);
+	struct timespec at = {until / 1000000000, until % 1000000000};
+
+	pthread_mutex_lock(&r->lock);
+	while (!r->poked && pthread_cond_timedwait(&r->wake, &r->lock, &at) != ETIMEDOUT)
+		;
+	r->poked = false;
+	pthread_mutex_unlock(&r->lock);
+}
+
 /* ---- promises for others ---- */
 
 static void grant(struct replicator *r, struct request *q)

@@ -169,7 +169,7 @@ static int wait_settled(struct replicator *r)
 			return 0;
 		if (v.role != ROLE_PRIMARY || link_in(0) > until)
 			return -ETIMEDOUT;
-		minder_wait(r, LOOK_NS);
+		minder_rest(r, LOOK_NS);
 	}
 }
 
@@ -290,7 +290,7 @@ static int drain(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY])
 			return 0;
 		if (link_in(0) > until)
 			return tell(why, -ETIMEDOUT, "the standby does not catch up: it lacks %" PRIu64 " bytes", v.end - s.acknowledged);
-		minder_wait(r, LOOK_NS);
+		minder_rest(r, LOOK_NS);
 	}
 }
 
@@ -307,7 +307,7 @@ static int await_taker(struct replicator *r, uint64_t node)
 		const char *address = reach(r, &v, &m, why);
 		if (address && m.node == node && m.rules)
 			return 0;
-		minder_wait(r, LOOK_NS);
+		minder_rest(r, LOOK_NS);
 	} while (link_in(0) < until);
 	return -ETIMEDOUT;
 }
@@ -322,7 +322,7 @@ static bool await_current(struct replicator *r, uint64_t node, struct sender_sta
 			return true;
 		if (link_in(0) > until)
 			return false;
-		minder_wait(r, LOOK_NS);
+		minder_rest(r, LOOK_NS);
 	}
 	return false;
 }

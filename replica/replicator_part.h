@@ -81,8 +81,10 @@ void *minder(void *arg);
 void minder_poke(struct replicator *r);        /* there is news for it */
 void minder_want(struct replicator *r);        /* at once. Under the lock */
 bool minder_wanted(struct replicator *r);
-/* Until it is poked, or so many ns. */
+/* Until it is poked or wanted, or so many ns. */
 void minder_wait(struct replicator *r, int64_t ns);
+/* The same amid an order, which who wants it has to wait for. */
+void minder_rest(struct replicator *r, int64_t ns);
 
 /* ---- rule.c ---- */
 /* One look of a primary; when the next is due, ns from now. */

@@ -142,7 +142,7 @@ int rule_set_pair(struct replicator *r, const struct pair *p, int64_t ns)
 			return -EROFS;
 		if (link_in(0) > until)
 			return -ETIMEDOUT;
-		minder_wait(r, SOON_NS);
+		minder_rest(r, SOON_NS);
 	}
 }
 
