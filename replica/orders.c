@@ -57,6 +57,18 @@ void order_end(struct replicator *r, int err, const char *why)
 
 /* ---- promotion ---- */
 
+/* With the operator's consent to a loss. */
+static bool would_do(const struct promotion *p)
+{
+	struct promotion consented = *p;
+	char reason[FRAME_REASON];
+	uint8_t flags;
+	bool current;
+
+	consented.accept_loss = true;
+	return !p->accept_loss && promote_judge(&consented, &current, &flags, reason) == 0;
+}
+
 /* What is known here; P's view and pairs are looked at anew. */
 static int judge(struct replicator *r, struct promotion *p, struct pair_row *pairs, uint8_t *flags, bool *current, char why[REPLICATOR_WHY])
 {
@@ -70,7 +82,7 @@ static int judge(struct replicator *r, struct promotion *p, struct pair_row *pai
 	p->pairs = pairs;
 	p->missing = r->last.primary_end > p->view.end ? r->last.primary_end - p->view.end : 0;
 	err = promote_judge(p, current, flags, reason);
-	if (err && !p->accept_loss)
+	if (err && would_do(p))
 		snprintf(reason + strlen(reason), sizeof reason - strlen(reason), "; --accept-loss promotes it all the same");
 	return err ? tell(why, err, "%s", reason) : 0;
 }
