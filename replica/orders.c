@@ -188,13 +188,18 @@ static int wait_settled(struct replicator *r)
 /* The other node is left out, on the operator's word. */
 static int go_alone(struct replicator *r, const char *stopped, bool accept_loss, char why[REPLICATOR_WHY])
 {
+	struct pair_row pairs[QUORUM_PAIRS];
 	char reason[FRAME_REASON];
 	struct member_view v;
 	struct pair p;
+	size_t count;
 	int err;
 
 	store_view(r->store, &v);
-	err = promote_alone(&v, stopped, accept_loss, &p, reason);
+	err = store_pairs(r->store, pairs, QUORUM_PAIRS, &count);
+	if (err)
+		return tell(why, err, "%s", strerror(-err));
+	err = promote_alone(&v, pairs, count, stopped, accept_loss, &p, reason);
 	if (err)
 		return tell(why, err, "%s%s", reason, err == -EPERM && !v.current && !accept_loss ? "; --accept-loss goes on all the same" : "");
 	if (!v.current)

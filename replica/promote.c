@@ -90,9 +90,21 @@ int promote_judge(const struct promotion *p, bool *current, uint8_t *flags, char
 	return 0;
 }
 
-int promote_alone(const struct member_view *view, const char *name, bool accept_loss, struct pair *to, char reason[FRAME_REASON])
+/* Who is left out already stays so, but the word for it can be given again where it is not committed. */
+static uint64_t find_stopped(const struct member_view *view, const struct pair_row *pairs, size_t count, const char *name)
 {
 	uint64_t node = view->paired ? pair_named(&view->pair, name) : 0;
+
+	for (size_t n = 0; n < count && !node; n++)
+		if (view->pair.stopped && pair_named(&pairs[n].pair, name) == view->pair.stopped)
+			node = view->pair.stopped;
+	return node;
+}
+
+int promote_alone(const struct member_view *view, const struct pair_row *pairs, size_t count, const char *name, bool accept_loss, struct pair *to,
+	char reason[FRAME_REASON])
+{
+	uint64_t node = find_stopped(view, pairs, count, name);
 	const struct pair *own = &view->pair;
 
 	reason[0] = 0;

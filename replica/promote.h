@@ -41,9 +41,10 @@ int promote_grant(const struct member_view *view, uint64_t node, struct reign r,
  * *CURRENT: what store_begin_reign() is told; *FLAGS: RECORD_ACCEPTED_LOSS where the operator's consent was needed. */
 int promote_judge(const struct promotion *p, bool *current, uint8_t *flags, char reason[FRAME_REASON]);
 
-/* [true-words] The pair without NAME, who is stopped: this node alone. -ENOENT: no node of that name is of the pair. -EPERM: NAME is this
+/* [true-words] The pair without NAME, who is stopped: this node alone. PAIRS are those in force. -ENOENT: no node of that name is of them. -EPERM: NAME is this
  * node, or it is not current and the loss is not accepted. */
-int promote_alone(const struct member_view *view, const char *name, bool accept_loss, struct pair *to, char reason[FRAME_REASON]);
+int promote_alone(const struct member_view *view, const struct pair_row *pairs, size_t count, const char *name, bool accept_loss, struct pair *to,
+	char reason[FRAME_REASON]);
 /* The pair with NODE in it, which has caught up to the commit point. OWN is this node's name. MIN_STANDBYS -1: as it was when there were two. -EALREADY; -ENOSPC: two are in it already. */
 int promote_join(const struct member_view *view, const char *own, uint64_t node, const char *name, int min_standbys, struct pair *to);
 

@@ -133,18 +133,22 @@ Test(promote, alone_leaves_out_who_is_said_to_be_stopped)
 	struct promotion p = candidate(&both, true);
 	struct pair to;
 
-	cr_assert_eq(promote_alone(&p.view, "a", false, &to, reason), 0);
+	cr_assert_eq(promote_alone(&p.view, p.pairs, p.count, "a", false, &to, reason), 0);
 	cr_assert_eq(to.nodes, 1);
 	cr_assert_eq(to.min_standbys, 0);
 	cr_assert_eq(to.node[0], B);
 	cr_assert_str_eq(to.name[0], "b");
 	cr_assert_eq(to.stopped, A);
-	cr_assert_eq(promote_alone(&p.view, "b", false, &to, reason), -EPERM);
-	cr_assert_eq(promote_alone(&p.view, "c", false, &to, reason), -ENOENT);
+	cr_assert_eq(promote_alone(&p.view, p.pairs, p.count, "b", false, &to, reason), -EPERM);
+	cr_assert_eq(promote_alone(&p.view, p.pairs, p.count, "c", false, &to, reason), -ENOENT);
 	p.view.current = false;
-	cr_assert_eq(promote_alone(&p.view, "a", false, &to, reason), -EPERM);
-	cr_assert_eq(promote_alone(&p.view, "a", true, &to, reason), 0);
+	cr_assert_eq(promote_alone(&p.view, p.pairs, p.count, "a", false, &to, reason), -EPERM);
+	cr_assert_eq(promote_alone(&p.view, p.pairs, p.count, "a", true, &to, reason), 0);
 	p.view.pair = to;
+	cr_assert_eq(promote_alone(&p.view, p.pairs, p.count, "a", true, &to, reason), 0, "the word was not committed, and is given again");
+	cr_assert_eq(to.stopped, A);
+	cr_assert_eq(promote_alone(&p.view, p.pairs, p.count, "c", true, &to, reason), -ENOENT);
+	cr_assert_eq(promote_alone(&p.view, p.pairs, 0, "a", true, &to, reason), -ENOENT);
 	cr_assert_eq(promote_join(&p.view, "b", A, "a", 1, &to), 0);
 	cr_assert_eq(to.nodes, 2);
 	cr_assert_eq(to.stopped, 0);
