@@ -158,8 +158,10 @@ static int promote(struct replicator *r, struct promotion *p, char why[REPLICATO
 		if (!err)
 			err = judge(r, p, pairs, &flags, &current, why);
 	}
+	if (!err && p->view.role == ROLE_PRIMARY)
+		err = store_step_down(r->store);
 	if (!err && !reign.number)
-		err = promise(r, reign, &reign, why);
+		err = promise(r, p->heard, &reign, why);
 	if (err)
 		return err;
 	err = store_begin_reign(r->store, reign, flags, current);
@@ -168,6 +170,13 @@ static int promote(struct replicator *r, struct promotion *p, char why[REPLICATO
 	replicator_say(r, LOG_WARNING, "this node is the primary of reign %" PRIu32, reign.number);
 	progress_moved(store_progress(r->store));
 	return tell(why, 0, "this node is the primary of reign %" PRIu32, reign.number);
+}
+
+int order_raise(struct replicator *r, struct reign heard, char why[REPLICATOR_WHY])
+{
+	struct promotion p = {.heard = heard};
+
+	return promote(r, &p, why);
 }
 
 static int wait_settled(struct replicator *r)

@@ -28,6 +28,7 @@ struct promotion {
 	const struct promised *promises;       /* of others */
 	size_t promised;
 	bool accept_loss;
+	struct reign heard;                    /* the highest one that others are known to have promised */
 	uint64_t missing;                      /* bytes that its primary had when last heard and that are not here, at least */
 };
 

@@ -98,6 +98,8 @@ int rule_set_pair(struct replicator *r, const struct pair *p, int64_t ns);
 void order_carry_out(struct replicator *r, struct order *o);
 /* It ends: the minder calls this once, whatever came of it. */
 void order_end(struct replicator *r, int err, const char *why);
+/* This primary goes on in a reign above HEARD, which a node outside of its pair has promised. */
+int order_raise(struct replicator *r, struct reign heard, char why[REPLICATOR_WHY]);
 /* The primary has handed over to this node; ends the order where this node's operator asked for it. */
 void order_take_over(struct replicator *r, uint64_t primary);
 /* To NODE, the pair's other one. WHY says what came of it. */
@@ -123,6 +125,7 @@ struct meeting {
 	struct reign promise;            /* its own */
 	bool rules;                      /* it is a primary, of reign `rule` */
 	struct reign rule;
+	bool settled;                    /* and has committed the first record of that */
 	bool granted, current;           /* of a promise */
 	struct epoch last;
 	uint64_t end;

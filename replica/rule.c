@@ -42,6 +42,21 @@ void rule_depose(struct replicator *r, struct reign reign)
 
 /* ---- a higher reign ---- */
 
+/* It was left out on the operator's word, and has promised a higher reign before it could know: it was promoted in vain. It follows nobody below
+ * that, so a primary that needs no other node takes a reign above it: a promotion by the rules, which costs a record. Where that one
+ * commits by itself as well, an operator has given his word to both. */
+static void outrank(struct replicator *r, const struct member_view *v, const struct meeting *m)
+{
+	char why[REPLICATOR_WHY];
+
+	if (!v->settled || !v->current || !v->paired || !v->pair_committed)
+		return;
+	if (m->settled)
+		replicator_say(r, LOG_WARNING, "%s has gone on alone as well, in reign %" PRIu32 ": one of the two has to be made anew", m->name, m->rule.number);
+	else if (order_raise(r, m->promise, why))
+		replicator_say(r, LOG_ERR, "a reign above that which %s has promised: %s", m->name, why);
+}
+
 static void look_for_higher(struct replicator *r, const struct member_view *v)
 {
 	struct meeting m;
@@ -52,10 +67,13 @@ static void look_for_higher(struct replicator *r, const struct member_view *v)
 			continue;
 		if (m.rules && reign_compare(m.rule, m.promise) > 0)
 			m.promise = m.rule;
-		if (reign_compare(m.promise, epoch_reign(&v->epoch)) > 0 && hello_obeys(v, m.node, m.promise)) {
+		if (reign_compare(m.promise, epoch_reign(&v->epoch)) <= 0)
+			continue;
+		if (hello_obeys(v, m.node, m.promise))
 			rule_depose(r, m.promise);
-			return;
-		}
+		else
+			outrank(r, v, &m);
+		return;
 	}
 }
 
