@@ -111,6 +111,7 @@ static void leave(struct fetch *f)
 static void finish(struct fetch *f)
 {
 	if (f->absent) {
+		store_absent(f->store, &f->span);
 		leave(f);
 	} else if (f->got == f->span.to - f->span.from) {
 		int err = store_repair(f->store, &f->span, f->span_bytes);

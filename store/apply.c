@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apply.h"
 #include "raw.h"
+#include "scan.h"
 #include "watch.h"
 #include <errno.h>
 #include <syslog.h>
@@ -33,34 +34,96 @@ static int apply_some(struct store *s, const uint8_t *bytes, size_t len, uint64_
 	return err;
 }
 
-/* Another node has it, and will be asked for it: what is behind waits. */
-static bool can_be_repaired(struct store *s, uint64_t pos)
+/* What stands at POS is damaged. 1: somebody will repair it, so what is behind waits, as it does until it is known how far the damage goes. */
+static int may_pass(struct store *s, uint64_t pos, struct damage *d)
 {
-	return pos < member_proved(s) && member_waits_for_others(s);
+	if (pos >= member_proved(s))
+		return -EBADMSG;
+	if (!damage_at(s, pos, d))
+		return 1;
+	if (d->end == d->pos + 1)      /* a record that does not follow the one before it: who could tell which of them is wrong */
+		return -EBADMSG;
+	return d->state == DAMAGE_SPAN && !d->absent && member_waits_for_others(s);
+}
+
+/* Where no more than a body of messages is damaged, they are there, and cannot be read. -EBADMSG: the header is damaged. */
+static int header_at(struct store *s, uint64_t pos, struct record *r)
+{
+	struct segment *seg = segments_find(s->segments, pos);
+	enum scan_found found;
+	struct scan *scan;
+	const void *body;
+	int err = seg ? scan_open(&scan, s->disk, s->id.secret, seg->head.base) : -EBADMSG;
+
+	if (seg)
+		segment_put(seg);
+	if (err)
+		return err;
+	scan_seek(scan, pos);
+	scan_bodies(scan, false);
+	err = scan_next(scan, r, &body, &found);
+	scan_close(scan);
+	return err || found == SCAN_RECORD || found == SCAN_BODY ? err : -EBADMSG;
+}
+
+/* As recovery does: what a record did whose header is gone, or a command, stays unknown. */
+static int pass_over(struct store *s, uint64_t pos, uint64_t to)
+{
+	struct record r;
+	struct damage d;
+	int err = may_pass(s, pos, &d);
+
+	if (err || d.end > to)
+		return err < 0 ? err : -EAGAIN;
+	err = header_at(s, pos, &r);
+	if (err && err != -EBADMSG && err != -EIO)
+		return err;
+	topics_apply_lock(s->topics);
+	if (!err && r.type == RECORD_MESSAGES) {
+		err = apply_one(s, &r, NULL);
+	} else {
+		err = 0;
+		s->applied_at.pos = d.end;
+		s->applied_at.chain = d.next;
+		atomic_store(&s->applied, d.end);
+	}
+	topics_apply_unlock(s->topics);
+	return err;
+}
+
+/* Up to TO, or to where no valid record stands: -EBADMSG. */
+static int apply_valid(struct store *s, uint64_t to)
+{
+	const uint8_t *bytes;
+	struct raw *raw;
+	uint64_t base;
+	ssize_t n;
+	int err = raw_open(&raw, s->disk, s->segments, s->id.secret, s->applied);
+
+	if (err)
+		return err;
+	while (!err && (n = raw_read(raw, to, &bytes, &base)) != 0)
+		err = n < 0 ? (int)n : apply_some(s, bytes, (size_t)n, raw_pos(raw) - (uint64_t)n);
+	if (err == -EBADMSG || err == -ENODATA)
+		store_damaged(s, DAMAGE_RECORD, raw_pos(raw), "a record that is committed and not applied yet");
+	raw_close(raw);
+	return err;
 }
 
 int apply_from_log(struct store *s, uint64_t to)
 {
-	uint64_t first, base;
-	const uint8_t *bytes;
-	struct raw *raw = NULL;
-	ssize_t n;
-	int err;
+	uint64_t first;
+	int err = 0;
 
 	if (s->applied >= to)
 		return 0;
 	first = log_first_entry(s->log);
 	if (first < to)
 		to = first;
-	if (s->applied >= to)
-		return 0;
-	err = raw_open(&raw, s->disk, s->segments, s->id.secret, s->applied);
-	while (!err && (n = raw_read(raw, to, &bytes, &base)) != 0)
-		err = n < 0 ? (int)n : apply_some(s, bytes, (size_t)n, raw_pos(raw) - (uint64_t)n);
-	if (err == -EBADMSG || err == -ENODATA)
-		store_damaged(s, DAMAGE_RECORD, raw_pos(raw), "a record that is committed and not applied yet");
-	if (err == -EBADMSG && can_be_repaired(s, raw_pos(raw)))
-		err = -EAGAIN;
-	raw_close(raw);
+	while (!err && s->applied < to) {
+		err = apply_valid(s, to);
+		if (err == -EBADMSG)
+			err = pass_over(s, s->applied, to);
+	}
 	return err;
 }

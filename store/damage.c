@@ -144,6 +144,33 @@ void damage_stays(struct store *s, uint64_t from)
 	pthread_mutex_unlock(&s->damage_lock);
 }
 
+void damage_absent(struct store *s, uint64_t from)
+{
+	struct damage *d;
+
+	pthread_mutex_lock(&s->damage_lock);
+	d = find(s, DAMAGE_RECORD, from);
+	if (d)
+		d->absent = true;
+	pthread_mutex_unlock(&s->damage_lock);
+}
+
+bool damage_at(struct store *s, uint64_t pos, struct damage *to)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&s->damage_lock);
+	for (size_t i = 0; i < s->damages && !found; i++) {
+		const struct damage *d = &s->damage[i];
+
+		found = d->kind == DAMAGE_RECORD && (d->state == DAMAGE_SPAN || d->state == DAMAGE_STAYS) && d->pos <= pos && pos < d->end;
+		if (found)
+			*to = *d;
+	}
+	pthread_mutex_unlock(&s->damage_lock);
+	return found;
+}
+
 uint64_t damage_open(struct store *s)
 {
 	uint64_t open = 0;

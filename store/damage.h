@@ -41,6 +41,7 @@ struct damage {
 	uint64_t end;
 	uint64_t chain, next;  /* header checksums of the record before it, and of its last one, as the record behind it says */
 	bool chain_known;      /* false: nothing before it can tell, as the log begins with it */
+	bool absent;           /* another node has it not either */
 	bool header;           /* a record's header is, so that an index made since may not know of the record */
 };
 
@@ -54,9 +55,12 @@ void damage_found(struct store *s, const struct damage *d, const char *what);
 void damage_looked(struct store *s, uint64_t base, uint64_t limit);
 /* The first span at or behind POS. */
 bool damage_span(struct store *s, uint64_t pos, struct damage *to);
-/* The span at FROM is sound again, or (STATE) what else becomes of it. */
+/* The span at FROM is sound again; or cannot be repaired; or another node has it not either. */
 void damage_mended(struct store *s, uint64_t from, uint64_t end);
 void damage_stays(struct store *s, uint64_t from);
+void damage_absent(struct store *s, uint64_t from);
+/* The span, or what stays, that holds POS. False: there is none. */
+bool damage_at(struct store *s, uint64_t pos, struct damage *to);
 /* Places of the log that are damaged now. */
 uint64_t damage_open(struct store *s);
 

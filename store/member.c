@@ -71,17 +71,22 @@ struct progress *store_progress(struct store *s)
 
 /* ---- the commit rule, and what appends are told ---- */
 
+static uint64_t committed(const struct store *s)
+{
+	return s->applied > s->member.proved ? s->applied : s->member.proved;
+}
+
 static uint64_t primary_allowed(struct store *s, struct member *m, uint64_t synced)
 {
 	struct pair_row pairs[QUORUM_PAIRS];
-	uint64_t committed = s->applied;
+	uint64_t so_far = committed(s);
 	size_t count;
 
 	if (!annals_paired(s->annals))
-		return synced >= m->quorum.first_end ? synced : committed;
-	if (annals_pairs(s->annals, committed, pairs, QUORUM_PAIRS, &count))
-		return committed;
-	return quorum_commit(&m->quorum, pairs, count, synced, committed);
+		return synced >= m->quorum.first_end ? synced : so_far;
+	if (annals_pairs(s->annals, so_far, pairs, QUORUM_PAIRS, &count))
+		return so_far;
+	return quorum_commit(&m->quorum, pairs, count, synced, so_far);
 }
 
 uint64_t member_allowed(struct store *s, uint64_t synced)
@@ -132,7 +137,7 @@ bool member_needs_others(struct store *s)
 	struct pair_row pairs[QUORUM_PAIRS];
 	size_t count;
 
-	return annals_paired(s->annals) && (annals_pairs(s->annals, s->applied, pairs, QUORUM_PAIRS, &count) ||
+	return annals_paired(s->annals) && (annals_pairs(s->annals, committed(s), pairs, QUORUM_PAIRS, &count) ||
 		!quorum_alone(s->id.node, pairs, count));
 }
 

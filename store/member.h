@@ -98,6 +98,8 @@ uint64_t store_damage_news(struct store *s);
 /* BYTES, malloc'ed, are another node's log of SPAN. 0: they are the store's and will be written back; the store's progress moves when they are.
  * -EBADMSG: they do not fit in here. -ENOENT: there is no such span any more. -EBUSY: other bytes are being written. -EROFS. */
 int store_repair(struct store *s, const struct span *span, uint8_t *bytes);
+/* The other node has it not either: what waited for it to be repaired waits no more. */
+void store_absent(struct store *s, const struct span *span);
 
 /* ---- who counts ---- */
 

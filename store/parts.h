@@ -45,6 +45,7 @@ struct member {
 	struct quorum quorum;          /* a primary's */
 	uint64_t held_pos, held_end;   /* what lies between is not sent before it is durable, and nothing behind it */
 	uint64_t announced;            /* a standby's: committed, as its primary says */
+	uint64_t proved;               /* what the log proved to be committed at the start; not all of it is applied where that is held up */
 	uint64_t known;                /* the greatest commit point known of, before the last HELLO clipped it */
 	uint64_t current_at;           /* current once this is synced; 0: never said */
 	bool current;

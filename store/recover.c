@@ -22,6 +22,10 @@
  * 5. The records from K to C are applied, those up to P make the runs of the unsealed segments. What stands between C and P was never known
  *    to be committed: it is applied like anything else, once the commit point has passed it. On a node that needs no other one this is so
  *    when its new epoch's first record is on its disk; else when the other node has it too; on a standby when its primary says so.
+ * 6. Damage before C that hides what happened there, a record's header or a command, leaves the state behind it unknown. A node that cannot commit
+ *    without another one applies nothing from there on: the other one has the record, and it is repaired (repair.h) before what is behind
+ *    it is applied, as in 5. So no two nodes ever disagree on what the log says. Where nobody has it, and on a node that does not wait for
+ *    another one, the damage is passed over (apply.c).
  *
  * A standby writes what another node sends, and C is what that node had committed: it may lie behind what this node had synced, and prove
  * nothing of its disk. What a node has certainly synced, D, is told by the checkpoint, by sealed segments, and by the records of epochs that
@@ -36,6 +40,7 @@
 #include "tail.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -50,9 +55,7 @@ static int replay_state(struct store *s, const struct record *r, const void *bod
 {
 	int err = 0;
 
-	if (r->type != RECORD_PAIR || body)
-		err = annals_note(s->annals, r, body);
-	if (!err && apply && (r->type == RECORD_MESSAGES || body))
+	if (apply && (r->type == RECORD_MESSAGES || body))
 		err = state_apply(s, r, body);
 	if (err == -EBADMSG)
 		store_damaged(s, DAMAGE_RECORD, r->pos, "a command");
@@ -132,12 +135,26 @@ static int add_segment(struct survey *v, size_t n, const struct limits *limits, 
 	return err;
 }
 
+static void hold(struct survey *v, struct limits *limits)
+{
+	struct store *s = v->store;
+
+	s->member.proved = limits->applied;
+	if (v->unknown >= limits->applied || s->options.read_only || !(s->options.standby || member_needs_others(s)))
+		return;
+	limits->applied = v->unknown;
+	store_say(s, LOG_WARNING, "what is behind log position %" PRIu64 " is shown when that is repaired from the other node, or it says that it has it not",
+		v->unknown);
+}
+
 static int replay(struct survey *v, struct recovered *to)
 {
 	struct limits limits = {.applied = v->committed < v->tail ? v->committed : v->tail};
 	int err = 0;
 
 	limits.end = to->read_only ? limits.applied : v->tail;
+	annals_cut(v->store->annals, limits.end);
+	hold(v, &limits);
 	to->start = to->applied = (struct log_start){.pos = v->at.pos, .chain = v->at.chain, .epoch = v->at.epoch, .time = v->at.time};
 	for (size_t n = 0; !err && n < v->count; n++)
 		if (v->segments[n].head.base < limits.end || n == 0 || !to->read_only)

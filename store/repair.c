@@ -102,6 +102,13 @@ int store_repair(struct store *s, const struct span *span, uint8_t *bytes)
 	return err;
 }
 
+void store_absent(struct store *s, const struct span *span)
+{
+	damage_absent(s, span->from);
+	if (s->commit)
+		commit_look(s->commit);
+}
+
 static bool take(struct store *s, struct damage *d, uint8_t **bytes)
 {
 	pthread_mutex_lock(&s->damage_lock);
@@ -252,7 +259,6 @@ static void done(struct store *s, const struct damage *d, const uint8_t *bytes)
 	store_say(s, LOG_NOTICE, "the log from position %" PRIu64 " to %" PRIu64 " was damaged: %" PRIu64 " records are repaired, from another node",
 		d->pos, d->end, s->repair.records - before);
 	progress_moved(&s->progress);
-	commit_look(s->commit);                /* what is committed may have waited for it to be applied */
 }
 
 static bool heals(int err)
@@ -279,6 +285,7 @@ int repair_write(struct store *s)
 		done(s, &d, bytes);
 	else if (!heals(err))
 		damage_stays(s, d.pos);
+	commit_look(s->commit);                /* what is committed may have waited for it to be applied */
 	free(bytes);
 	return err;
 }

@@ -241,5 +241,7 @@ int spans_find(struct store *s)
 			segment_put(seg);
 	}
 	progress_moved(&s->progress);
+	if (s->commit)
+		commit_look(s->commit);        /* what is committed may have waited for this to be known */
 	return err;
 }

@@ -143,6 +143,15 @@ static int find_files(struct survey *v, char *why)
 
 /* ---- the survey ---- */
 
+/* What a record does that is not known, or whose body is not, nobody can tell. */
+static void note_unknown(struct survey *v, uint64_t begin, uint64_t end)
+{
+	uint64_t pos = begin > v->at.pos ? begin : v->at.pos;          /* what is before K is in the checkpoint */
+
+	if (end > v->at.pos && pos < v->unknown)
+		v->unknown = pos;
+}
+
 static int add_invalid(struct survey *v, enum damage_kind kind, uint64_t begin, const char *what, bool unreadable)
 {
 	struct invalid *grown = realloc(v->invalid, (v->invalids + 1) * sizeof *grown);
@@ -192,14 +201,26 @@ int survey_walk(const struct survey *v, size_t n, struct scan **scan)
 	return 0;
 }
 
-static int survey_record(struct survey *v, struct scan *scan, const struct record *r, enum scan_found found)
+/* Who counts is to be known before anything is applied; what stands behind the tail is taken back then (recover.c). */
+static int survey_annals(struct survey *v, const struct record *r, const void *body, enum scan_found found)
 {
-	int err = 0;
+	if (r->pos < v->at.pos || (r->type == RECORD_PAIR && found != SCAN_RECORD))
+		return 0;
+	return annals_note(v->store->annals, r, body) == -ENOMEM ? -ENOMEM : 0;
+}
 
+static int survey_record(struct survey *v, struct scan *scan, const struct record *r, const void *body, enum scan_found found)
+{
+	int err = survey_annals(v, r, body, found);
+
+	if (err)
+		return err;
 	if (!scan_chained(scan))
 		err = add_invalid(v, DAMAGE_RECORD, r->pos, "a record that does not follow the one before it", false);
 	else if (found == SCAN_BODY)
 		err = add_invalid(v, DAMAGE_RECORD, r->pos, "a record's body", false);
+	if (found == SCAN_BODY && r->type != RECORD_MESSAGES)
+		note_unknown(v, r->pos, scan_pos(scan));
 	if (r->committed > v->committed)
 		v->committed = r->committed;
 	if (r->epoch.node == v->store->id.node && r->pos >= v->store->member.promise.received && r->committed > v->durable)
@@ -229,19 +250,24 @@ static int survey_segment(struct survey *v, size_t n)
 		uint64_t at = scan_pos(scan);
 		err = scan_next(scan, &r, &body, &found);
 		if (err == -EIO) {
+			note_unknown(v, at, at + UNREADABLE);
 			err = add_invalid(v, DAMAGE_RECORD, at, "a place that the disk does not read", true);
 			scan_seek(scan, (at + UNREADABLE) & ~(uint64_t)(UNREADABLE - 1));
 			continue;
 		}
 		if (err || found == SCAN_END)
 			break;
-		if (found == SCAN_DAMAGED)
-			err = add_invalid(v, DAMAGE_RECORD, scan_begin(scan), "a record", false);
-		else
-			err = survey_record(v, scan, &r, found);
+		if (found == SCAN_DAMAGED) {
+			note_unknown(v, at, scan_pos(scan));
+			err = add_invalid(v, DAMAGE_RECORD, at, "a record", false);
+		} else {
+			err = survey_record(v, scan, &r, body, found);
+		}
 	}
-	if (!err && n + 1 < v->count && scan_pos(scan) < survey_next_base(v, n) && !(f->sealed && scan_pos(scan) == f->sealed_end))
+	if (!err && n + 1 < v->count && scan_pos(scan) < survey_next_base(v, n) && !(f->sealed && scan_pos(scan) == f->sealed_end)) {
+		note_unknown(v, scan_pos(scan), survey_next_base(v, n));
 		err = add_invalid(v, DAMAGE_RECORD, scan_pos(scan), "the end of a segment", false);
+	}
 	v->reached = f->sealed && f->sealed_end < scan_pos(scan) ? f->sealed_end : scan_pos(scan);
 	scan_close(scan);
 	return err;
@@ -264,6 +290,7 @@ int survey(struct survey *v, char why[STORE_WHY])
 	int err = find_files(v, why);
 
 	v->committed = v->durable = v->end = v->at.pos;
+	v->unknown = UINT64_MAX;
 	for (size_t n = v->from; !err && n < v->count; n++) {
 		if (v->segments[n].head.base > v->end)
 			v->end = v->segments[n].head.base;
@@ -276,8 +303,10 @@ int survey(struct survey *v, char why[STORE_WHY])
 		if (v->invalid[i].begin < v->durable)
 			store_damaged(v->store, v->invalid[i].kind, v->invalid[i].begin, v->invalid[i].what);
 	/* Behind a last record that has rotted nothing shows that it was there, but for C. */
-	if (v->count && v->reached < v->durable)
+	if (v->count && v->reached < v->durable) {
+		note_unknown(v, v->reached, v->durable);
 		store_damaged(v->store, DAMAGE_RECORD, v->reached, "the end of the log");
+	}
 	return 0;
 }
 

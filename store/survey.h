@@ -41,6 +41,7 @@ struct survey {
 	uint64_t end;                  /* behind the last valid record */
 	uint64_t reached;              /* where the walk of the last segment ended */
 	uint64_t tail;                 /* P */
+	uint64_t unknown;              /* the first damage before D that leaves state unknown: a header's, a command's; UINT64_MAX: none does */
 	bool unreadable_tail;
 };
 

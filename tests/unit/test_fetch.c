@@ -5,7 +5,9 @@
 #include "pair_rig.h"
 #include "parts.h"
 #include "repair.h"
+#include "scratch.h"
 #include "scrub.h"
+#include "seal.h"
 #include "spans.h"
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -57,6 +59,15 @@ static void make_pair(void)
 	for (int n = 0; n < 6; n++)
 		put(300);
 	rig_settle();
+}
+
+static void make_topic(const char *name)
+{
+	struct command *c = command_new_waited();
+
+	cr_assert_eq(store_mkdir(rig.primary->store, c, name, &(struct owner){1, 2, 0777}), 0);
+	rig_settle();
+	cr_assert_eq(command_wait(c, 0), 0);
 }
 
 /* ---- rot ---- */
@@ -291,7 +302,7 @@ Test(fetch, the_log_goes_on_meanwhile)
 	wait_repaired(&rig.a, 1);
 }
 
-Test(fetch, sealed_segments_are_repaired_and_their_indexes_know)
+Test(fetch, a_sealed_segment_is_repaired)
 {
 	make_pair();
 	for (int n = 0; n < 6; n++)
@@ -300,18 +311,178 @@ Test(fetch, sealed_segments_are_repaired_and_their_indexes_know)
 	rot_header(&rig.b, 7);
 	scrub(&rig.b);
 	wait_repaired(&rig.b, 1);
-	/* The file's end is gone: what was there is written behind what is left. */
-	struct segment *s = segments_find(rig.b.store->segments, record[6].pos);
+}
+
+Test(fetch, a_file_that_was_cut_short_gets_its_end_again)
+{
+	struct segment *s;
+	struct reader *r;
 	char name[32], path[200];
 
+	make_pair();
+	for (int n = 0; n < 6; n++)
+		put(400000);
+	rig_settle();
+	s = segments_find(rig.b.store->segments, record[6].pos);
 	segment_name(name, s->head.base);
 	snprintf(path, sizeof path, "%s/%s", rig.b.path, name);
 	cr_assert_eq(truncate(path, (off_t)(SEGMENT_HEADER + record[7].pos - s->head.base + 10)), 0);
 	segment_put(s);
+	segments_trim(rig.b.store->segments, 0);       /* so that it is mapped as it is now */
+	r = reader_of(&rig.b);
+	cr_assert_eq(read_record(&rig.b, r, 7), -EIO);
+	wait_repaired(&rig.b, 1);
+	cr_assert_eq(read_record(&rig.b, r, 7), 400000);
+	reader_free(r);
+}
+
+static void put_elsewhere(const char *name)
+{
+	struct topic *t = topic_find(rig.primary->store, name);
+	struct iovec iov = {"elsewhere\n", 10};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1};
+	struct place to;
+
+	cr_assert_eq(store_append(topic_queue(t, 0), &b, &to), 0);
+	topic_put(t);
+	rig_settle_to(to.end);
+}
+
+Test(fetch, an_index_that_was_made_of_damaged_records_is_made_again)
+{
+	struct segment *s;
+	struct reader *r;
+	uint64_t from = 0;
+
+	make_pair();
+	make_topic("later");
+	for (int n = 0; n < 4; n++) {
+		put_elsewhere("later");
+		put(300);
+	}
+	for (int n = 0; n < 4; n++)
+		put(400000);
+	rig_settle();
+	cr_assert_eq(seal_committed(rig.b.store), 0);
+	rot_header(&rig.b, 8);
+	s = segments_find(rig.b.store->segments, record[8].pos);
+	segment_index_bad(s);
+	segment_put(s);
+	while (seal_rebuild(rig.b.store, &from) == 0)
+		;
+	r = reader_of(&rig.b);
+	cr_assert_eq(read_record(&rig.b, r, 7), 300);
+	cr_assert_eq(read_record(&rig.b, r, 8), -EIO);
 	scrub(&rig.b);
-	rig_until(all_sound, 0);
-	rig_same_logs();
-	check_all_read(&rig.b);
+	wait_repaired(&rig.b, 1);
+	cr_assert_eq(read_record(&rig.b, r, 8), 300);
+	reader_free(r);
+}
+
+/* ---- what is not applied yet ---- */
+
+static bool has_topic(struct rig_node *n, const char *name)
+{
+	struct topic *t = topic_find(n->store, name);
+
+	topic_put(t);
+	return t;
+}
+
+/* N goes on as it was on its disk at some moment, without the checkpoint that a stop makes. */
+static void crash(struct rig_node *n)
+{
+	char was[160];
+
+	snprintf(was, sizeof was, "%s-crashed", n->path);
+	scratch_copy(n->path, was);
+	rig_cut();
+	rig_close(n);
+	snprintf(n->path, sizeof n->path, "%.120s", was);
+}
+
+/* Log position of the record that makes the topic "later", which has rotted on N at its next start. Much stands behind it. */
+static uint64_t rotten_command(struct rig_node *n, bool standby)
+{
+	uint64_t pos;
+
+	make_pair();
+	pos = rig_view(&rig.a).end;
+	make_topic("later");
+	for (int i = 0; i < 4; i++)
+		put(400000);
+	rig_settle();
+	keeper_stop(n->store->keeper);
+	cr_assert_eq(seal_committed(n->store), 0);
+	rot(n, pos + RECORD_HEADER + 4, 1, 0x40);
+	crash(n);
+	rig_open(n, standby);
+	return pos;
+}
+
+Test(fetch, a_standby_applies_nothing_behind_a_command_that_has_rotted_until_it_is_repaired)
+{
+	uint64_t pos = rotten_command(&rig.b, true);
+
+	cr_assert_eq(rig_view(&rig.b).committed, pos);
+	cr_assert_eq(rig_view(&rig.b).end, record[records - 1].end, "it keeps what is behind");
+	cr_assert(!has_topic(&rig.b, "later"));
+	rig_connect(&rig.a, &rig.b);
+	rig_settle();
+	cr_assert(has_topic(&rig.b, "later"));
+	wait_repaired(&rig.b, 1);
+}
+
+Test(fetch, a_standby_receives_again_what_it_may_not_have_synced)
+{
+	make_pair();
+	rot_header(&rig.b, 3);
+	crash(&rig.b);
+	rig.guarded = false;           /* what had been acknowledged is gone by the rot */
+	rig_open(&rig.b, true);
+	cr_assert_eq(rig_view(&rig.b).end, record[3].pos);
+	rig_connect(&rig.a, &rig.b);
+	rig_settle();
+	wait_repaired(&rig.b, 0);
+}
+
+Test(fetch, so_does_a_primary_that_needs_the_other_node)
+{
+	uint64_t pos = rotten_command(&rig.a, false);
+
+	cr_assert_eq(rig_view(&rig.a).committed, pos);
+	cr_assert(!has_topic(&rig.a, "later"));
+	rig_connect(&rig.a, &rig.b);
+	rig_settle();
+	cr_assert(has_topic(&rig.a, "later"));
+	wait_repaired(&rig.a, 1);
+	put(300);
+}
+
+Test(fetch, it_passes_over_what_the_other_node_has_not_either)
+{
+	uint64_t pos = rotten_command(&rig.a, false);
+
+	rot(&rig.b, pos + RECORD_HEADER + 4, 1, 0x20);
+	rig_connect(&rig.a, &rig.b);
+	rig_settle();
+	cr_assert(!has_topic(&rig.a, "later"));
+	cr_assert_eq(status(&rig.a).damaged_open, 1);
+	put(300);
+	check_all_read(&rig.a);
+}
+
+Test(fetch, what_rots_before_it_is_applied_is_repaired_first)
+{
+	make_pair();
+	record[records].pos = rig_view(&rig.a).end;
+	record[records].len = 4;
+	record[records].offset = record[records - 1].offset + 300;
+	cr_assert_eq(rig_append(&rig.a, (char[]){letter(records), letter(records), letter(records), letter(records)}, 4, &record[records].end), 0);
+	rig_frame(FRAME_RECORDS);
+	rot_body(&rig.b, records++, 1);
+	rig_settle();
+	wait_repaired(&rig.b, 1);
 }
 
 /* ---- what is not ---- */
@@ -367,6 +538,7 @@ static void forge(struct rig_node *n, struct record *r, uint8_t *bytes)
 Test(fetch, an_answer_that_does_not_fit_is_refused)
 {
 	uint8_t *bytes;
+	struct damage d;
 	struct record r;
 	struct span span;
 
@@ -394,6 +566,12 @@ Test(fetch, an_answer_that_does_not_fit_is_refused)
 	cr_assert_eq(store_repair(rig.b.store, &span, bytes), -EBADMSG, "not zeros behind the body");
 	bytes[RECORD_HEADER + 301] ^= 1;
 	cr_assert_eq(store_repair(rig.b.store, &(struct span){span.from, span.to - 8}, bytes), -ENOENT);
+	cr_assert(damage_at(rig.b.store, span.from, &d));
+	d.chain ^= 1;
+	damage_found(rig.b.store, &d, "a record");
+	cr_assert_eq(store_repair(rig.b.store, &span, bytes), -EBADMSG, "as if another record were before it");
+	d.chain ^= 1;
+	damage_found(rig.b.store, &d, "a record");
 	cr_assert_eq(repair_write(rig.b.store), -ENOENT, "nothing was taken so far");
 	cr_assert_eq(store_repair(rig.b.store, &span, bytes), 0, "the record itself");
 	cr_assert_eq(repair_write(rig.b.store), 0);
