@@ -602,8 +602,10 @@ static int tell(bool primary, uint8_t type, uint64_t pos, uint32_t length)
 
 	if (type == FRAME_FETCH)
 		f.length = (uint32_t)frame_put_fetch(&(struct frame_fetch){.length = length}, rig.body, FRAME_BODY);
-	else
+	else if (length)
 		f.length = length;
+	else
+		f.flags = FRAME_ABSENT;
 	return primary ? sender_hear(rig.sender, rig.now, &f, rig.body) : receiver_hear(rig.receiver, rig.now, &f, rig.body);
 }
 
@@ -612,6 +614,12 @@ Test(fetch, an_answer_to_nothing_ends_the_link)
 	make_pair();
 	cr_assert_eq(tell(false, FRAME_FETCHED, record[1].pos, 8), -EPROTO);
 	cr_assert_eq(tell(true, FRAME_FETCHED, record[1].pos, 8), -EPROTO);
+}
+
+Test(fetch, nor_is_nothing_an_answer_to_nothing)
+{
+	make_pair();
+	cr_assert_eq(tell(false, FRAME_FETCHED, 0, 0), -EPROTO);
 }
 
 Test(fetch, one_question_is_answered_before_the_next)
