@@ -289,9 +289,12 @@ static int carry_out_min_standbys(struct replicator *r, const struct order *o, c
 		return tell(why, -EROFS, "this node is a standby");
 	if (o->count >= PAIR_NODES)
 		return tell(why, -EINVAL, "min_standbys is 0 or 1");
+	if (o->count && !v.paired && (!r->o.network || !r->o.network->listen))
+		return tell(why, -EINVAL, "no standby can join this node: listen is missing");
 	r->min_standbys = o->count;
+	store_want_pair(r->store, o->count > 0);
 	if (!v.paired || v.pair.nodes < PAIR_NODES)
-		return tell(why, 0, "min_standbys will be %u once there is a pair", o->count);
+		return tell(why, 0, "min_standbys will be %u once there is a pair%s", o->count, o->count ? ": until then appends are refused" : "");
 	p = v.pair;
 	p.min_standbys = o->count;
 	err = rule_set_pair(r, &p, SETTLE_NS);

@@ -234,6 +234,7 @@ int replicator_start(struct replicator *r, struct store *s, char why[REPLICATOR_
 		return 0;
 	}
 	r->stopping = r->given_up = false;
+	store_want_pair(s, r->min_standbys > 0);
 	r->poked = r->wanted = false;
 	if (read(r->elsewhere, &count, sizeof count) < 0)      /* of an earlier run: nothing is wanted yet */
 		count = 0;

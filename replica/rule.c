@@ -176,6 +176,8 @@ static void say_why(struct replicator *r, const struct member_view *v, bool link
 	if (v->refused && !linked && v->paired && v->pair.nodes > 1)
 		replicator_why(r, v->settled ? "%s is not linked, and min_standbys is 1: appends are refused" :
 			"%s is not linked, and this primary has not heard from it since its start: appends are refused", name);
+	else if (v->refused && v->settled && !v->paired)
+		replicator_why(r, "no standby has joined yet, and min_standbys is 1: appends are refused");
 	else if (v->refused && !v->settled)
 		replicator_why(r, "the first record of this reign is not committed yet");
 	else

@@ -125,8 +125,9 @@ static void refresh(struct store *s)
 		refuse = -EROFS;
 	else if (s->applied < m->quorum.first_end)
 		refuse = -EHOSTDOWN;
-	else if (annals_paired(s->annals) && (annals_pairs(s->annals, s->applied, pairs, QUORUM_PAIRS, &count) ||
-			!quorum_reachable(&m->quorum, pairs, count)))
+	else if (!annals_paired(s->annals))
+		refuse = m->wants_pair ? -EHOSTDOWN : 0;
+	else if (annals_pairs(s->annals, s->applied, pairs, QUORUM_PAIRS, &count) || !quorum_reachable(&m->quorum, pairs, count))
 		refuse = -EHOSTDOWN;
 	if (refuse != log_refusing(s->log))
 		log_refuse(s->log, refuse);
@@ -164,6 +165,14 @@ void store_acknowledged(struct store *s, uint64_t node, uint64_t pos, bool curre
 	quorum_acknowledge(&s->member.quorum, node, pos, current);
 	pthread_mutex_unlock(&s->member.lock);
 	commit_look(s->commit);
+}
+
+void store_want_pair(struct store *s, bool on)
+{
+	pthread_mutex_lock(&s->member.lock);
+	s->member.wants_pair = on;
+	refresh(s);
+	pthread_mutex_unlock(&s->member.lock);
 }
 
 void store_vouch(struct store *s)

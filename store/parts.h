@@ -50,6 +50,7 @@ struct member {
 	uint64_t current_at;           /* current once this is synced; 0: never said */
 	bool current;
 	uint64_t hold;                 /* see store_hold() */
+	bool wants_pair;               /* see store_want_pair() */
 	bool handing_over;             /* see store_hand_over() */
 };
 

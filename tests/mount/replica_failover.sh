@@ -9,9 +9,10 @@ node_keys a b relay
 relay_start relay a
 node_start a peer=b min_standbys=1
 a=$(mnt a) b=$(mnt b)
-mkdir "$a/t"
+refused 'a topic before any standby has joined' 'Host is down' mkdir "$a/t"
 node_start b standby_of=relay
 wait_pair a b
+mkdir "$a/t"
 wait_is a pair.min_standbys 1
 lines both 1 20 >> "$a/t/0"
 

@@ -14,7 +14,8 @@ equal 'nobody is linked' '' "$(cat "$MNT/.mqfs/standbys")"
 succeeds 'promote a primary' "$MQCTL" promote -m "$MNT"
 status 'switch over to nobody' 1 "$MQCTL" switchover -m "$MNT"
 status 'alone without nobody' 1 "$MQCTL" alone -m "$MNT" --stopped=b
-match 'wait for nobody yet' 'once there is a pair' "$("$MQCTL" min-standbys -m "$MNT" 1)"
+status 'wait for a node that cannot join' 1 "$MQCTL" min-standbys -m "$MNT" 1
+match 'wait for nobody' 'once there is a pair' "$("$MQCTL" min-standbys -m "$MNT" 0)"
 for words in promotion 'promote now' 'alone' 'min_standbys 2' 'switchover b' "$(printf 'promote stopped=%0300d' 0)"; do
 	refused "the order $words" 'Invalid argument' bash -c "echo '$words' > $MNT/.mqfs/order"
 done

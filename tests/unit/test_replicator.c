@@ -269,11 +269,11 @@ static uint64_t bytes_of(struct node *n)
 static void make_pair(int min_standbys)
 {
 	open_node(&a, false, min_standbys);
-	make_topic(&a, "orders");
-	cr_assert_eq(put(&a, "before\n"), 0);
 	open_node(&b, true, min_standbys);
 	cr_assert(until(a_rules_a_pair));
 	cr_assert(until(b_is_current));
+	make_topic(&a, "orders");
+	cr_assert_eq(put(&a, "before\n"), 0);
 }
 
 static bool same_ends(void)
@@ -302,6 +302,19 @@ Test(replicator, a_blank_standby_becomes_a_member_and_follows)
 	cr_assert(until(same_ends));
 	cr_assert_eq(bytes_of(&b), 11);
 	cr_assert_eq(put(&b, "two\n"), -EROFS);
+}
+
+Test(replicator, with_min_standbys_nothing_is_taken_before_a_standby_has_joined)
+{
+	open_node(&a, false, 0);
+	make_topic(&a, "orders");
+	close_node(&a);
+	open_node(&a, false, 1);
+	cr_assert(until(a_refuses));
+	cr_assert_eq(put(&a, "alone\n"), -EHOSTDOWN);
+	open_node(&b, true, 1);
+	cr_assert(until(a_rules_a_pair));
+	cr_assert_eq(put(&a, "on both\n"), 0);
 }
 
 Test(replicator, without_the_other_node_appends_are_refused_until_it_is_back)
