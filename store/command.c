@@ -92,18 +92,41 @@ static void followed(struct follower *f, int err)
 	c->done(c, err ? err : c->result);
 }
 
+static int closed(struct store *s)
+{
+	if (atomic_load(&s->stopping))
+		return -ENOTCONN;
+	return atomic_load(&s->read_only) ? -EROFS : 0;
+}
+
+/* What is so already takes no room of the log: a script that says it again may do so on a full disk. */
+static int already_so(struct store *s, struct command *c)
+{
+	int err = closed(s);
+
+	if (!err)
+		err = log_failed(s->log) ? -EIO : log_refusing(s->log);
+	if (!err)
+		c->done(c, 0);
+	return err;
+}
+
+/* LEFT of WAS bytes or ns that may be retained. Who takes the disk's last room must free something, and in few steps: see log.c. */
+static bool relieves(uint64_t was, uint64_t left)
+{
+	return left < was && was - left >= was / 4;
+}
+
 /* Into the log. Two hold the command then: the log's entry until it is applied, and whoever is told. */
 static int log_command(struct store *s, struct command *c, struct topic *t)
 {
 	struct iovec iov = {c->body, c->length};
 	struct append a = {.type = c->type, .topic = t, .command = c, .iov = &iov, .iovcnt = 1, .uid = c->uid, .pid = c->pid,
-		.relief = c->relief};
-	int err;
+		.claim = c->claim};
+	int err = closed(s);
 
-	if (atomic_load(&s->stopping))
-		return -ENOTCONN;
-	if (atomic_load(&s->read_only))
-		return -EROFS;
+	if (err)
+		return err;
 	atomic_fetch_add(&c->users, 1);
 	err = log_append(s->log, &a, commit_point(s->commit));
 	if (err == -EIO)
@@ -156,6 +179,7 @@ int store_rmdir(struct store *s, struct command *c, struct topic *t)
 	if (!body)
 		return -ENOMEM;
 	put64(body, t->id);
+	c->claim = CLAIM_RELIEF;
 	return log_command(s, c, t);
 }
 
@@ -193,19 +217,26 @@ static int set_text(struct store *s, struct command *c, struct topic *t, const c
 
 int store_set_retired(struct store *s, struct command *c, struct topic *t, bool retired)
 {
+	if (atomic_load(&t->retired) == retired && !atomic_load(&t->removed))
+		return already_so(s, c);
+	if (retired)
+		c->claim = CLAIM_RELIEF;
 	return set_text(s, c, t, "retired", retired ? "1" : "0");
 }
 
 int store_set(struct store *s, struct command *c, struct topic *t, enum setting_id id, const char *text)
 {
-	uint64_t value;
-	int err;
+	bool own = strcmp(text, "default") != 0;
+	uint64_t value = s->options.settings.value[id], now = topic_setting(t, id);
+	int err = own ? setting_parse(id, text, &value) : 0;
 
-	if (strcmp(text, "default") != 0) {
-		err = setting_parse(id, text, &value);
-		if (err)
-			return err;
-	}
+	if (err)
+		return err;
+	if (topic_has_own(t, id) == own && value == now && !atomic_load(&t->removed))
+		return already_so(s, c);
+	if (id == SETTING_RETENTION_PINNED ? value == PINNED_DROP :
+			(id == SETTING_RETENTION_AGE || id == SETTING_RETENTION_SIZE) && relieves(now, value))
+		c->claim = CLAIM_RELIEF;
 	return set_text(s, c, t, setting_table[id].name, text);
 }
 
@@ -227,12 +258,34 @@ int store_set_owner(struct store *s, struct command *c, struct topic *t, struct 
 	return log_command(s, c, NULL);
 }
 
+/* What M does to what its queue retains. */
+static void weigh(struct store *s, const struct head_move *m, bool *moved, bool *relief)
+{
+	uint64_t head, end;
+	struct queue *q;
+
+	topics_read_lock(s->topics);
+	q = queue_by_id(s, m->queue);
+	head = q ? atomic_load(&q->head) : 0;
+	end = q ? atomic_load(&q->committed) : 0;
+	topics_unlock(s->topics);
+	*moved = *moved || !q || m->head > head;
+	*relief = *relief && m->head <= end && head <= end && relieves(end - head, end - m->head);
+}
+
 int store_set_heads(struct store *s, struct command *c, const struct head_move *moves, size_t count)
 {
+	bool moved = count == 0, relief = count > 0;
 	uint8_t *body;
 
 	if (count > RECORD_BODY_MAX / 16)
 		return -EMSGSIZE;
+	for (size_t i = 0; i < count; i++)
+		weigh(s, &moves[i], &moved, &relief);
+	if (!moved)
+		return already_so(s, c);
+	if (relief && c->claim == CLAIM_ORDINARY)
+		c->claim = CLAIM_RELIEF;
 	body = body_of(c, RECORD_HEADS, count * 16);
 	if (!body)
 		return -ENOMEM;

@@ -28,15 +28,31 @@
 
 #define RING_START 1024u
 #define RING_MAX (1u << 20)            /* entries: appends that are not committed yet */
-#define STATE_ROOM (64u << 10)         /* bytes of each segment that only state records may take, so that a full disk can be relieved */
-#define STATE_PART 4u                  /* and this part of small segments */
+#define STATE_PART 256u                /* of each segment: the room that only state records may take */
+#define STATE_ROOM (64u << 10)         /* bytes of it, at least */
+#define STATE_MOST 4u                  /* part of a small segment, at most */
 
-/* The room that is kept for state records. */
+/*
+ * The room for state
+ *
+ * A full disk has no room for a new segment, and the log only grows: what relieves the disk must be said in the rest of the active one. So the
+ * end of each is kept for state, and of this
+ *
+ *	a quarter    is anybody's: topics, owners, looser limits, and a start's epoch;
+ *	a half       is for commands that relieve the disk. Such a one takes at least a quarter of what there is to take (command.c), a topic is
+ *	             retired or removed once, and to undo it is nobody's relief: so they come to an end before the room does;
+ *	a quarter    is for what moves the log on between the two checkpoints by which a segment goes: two small records for each that goes, and then there
+ *	             is a new segment.
+ *
+ * Restarts come to no end. One that finds no room for its epoch goes on in the epoch of the last (member.c).
+ */
 static uint64_t state_room(const struct log *l)
 {
-	uint64_t part = l->settings.segment_size / STATE_PART;
+	uint64_t size = l->settings.segment_size, room = size / STATE_PART;
 
-	return part < STATE_ROOM ? part : STATE_ROOM;
+	if (room < STATE_ROOM)
+		room = STATE_ROOM;
+	return room < size / STATE_MOST ? room : size / STATE_MOST;
 }
 
 static bool ring_grow(struct log *l)
@@ -215,13 +231,24 @@ static bool closed(const struct append *a)
 	return t && (t->closing || t->retired || t->removed);
 }
 
-/* What must be left behind A in its segment. Commands of users take no more than half of the room for state: on a full disk the rest is
- * for the records that free some of it. */
+/* What must be left behind A in its segment. */
 static uint64_t room_behind(const struct log *l, const struct append *a)
 {
+	uint64_t room = state_room(l);
+
 	if (a->queue)
-		return state_room(l);
-	return a->own || a->relief ? 0 : state_room(l) / 2;
+		return room;
+	return a->claim == CLAIM_LAST ? 0 : a->claim == CLAIM_RELIEF ? room / 4 : room - room / 4;
+}
+
+void log_note_full(struct log *l, uint64_t size, int err)
+{
+	struct disk_space space;
+
+	l->stats.refused++;
+	l->refused = size;
+	l->refused_by = err;
+	l->refused_free = disk_space(l->disk, &space) == 0 ? space.free : 0;
 }
 
 /* Everything that an append can be refused for. */
@@ -238,14 +265,16 @@ static int admit(struct log *l, const struct append *a, uint64_t size)
 		return -EROFS;
 	if (l->next - l->first == l->ring_size && !ring_grow(l))
 		return -ENOBUFS;
-	l->full = false;
 	if (!l->active || l->end + size + reserved > l->limit) {
 		err = log_roll(l, size);
-		l->full = err == -ENOSPC || err == -EDQUOT;
-		l->stats.refused += l->full;
+		if ((err == -ENOSPC || err == -EDQUOT) && a->queue)
+			log_note_full(l, size, err);
 		if (err)
 			return err;
+		l->refused = 0;
 	}
+	if (a->queue && size >= l->refused)
+		l->refused = 0;
 	if (a->own)
 		return annals_reserve(l->settings.annals);
 	if (!a->queue)
@@ -437,12 +466,22 @@ uint64_t log_active(struct log *l)
 
 bool log_full(struct log *l)
 {
-	bool full;
+	uint64_t refused, refused_free, size, file = SEGMENT_HEADER + l->settings.segment_size;
+	struct disk_space space;
+	bool room, quota;
 
 	pthread_mutex_lock(&l->lock);
-	full = l->full;
+	refused = l->refused;
+	refused_free = l->refused_free;
+	quota = l->refused_by == -EDQUOT;
+	size = refused ? refused : record_size(1);
+	room = l->active && l->end + size + state_room(l) <= l->limit;
 	pthread_mutex_unlock(&l->lock);
-	return full;
+	if (room || supply_ready(l->supply))
+		return false;
+	if (disk_space(l->disk, &space))
+		return refused;
+	return space.free < file || (refused && (quota || space.free <= refused_free));
 }
 
 bool log_failed(struct log *l)

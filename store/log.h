@@ -27,6 +27,13 @@ struct progress;
 
 #define APPEND_PARTS 14                /* of a body, at most */
 
+/* How much of the room for state a record may take, on a full disk: log.c tells who claims what. Each claim leaves something to the next. */
+enum claim {
+	CLAIM_ORDINARY,                /* what does not relieve the disk */
+	CLAIM_RELIEF,                  /* what does, and so cannot be repeated for ever */
+	CLAIM_LAST,                    /* what a segment goes by; what a node cannot start without */
+};
+
 /* What one append puts in the log. */
 struct append {
 	uint8_t type;
@@ -39,7 +46,7 @@ struct append {
 	int iovcnt;
 	uint32_t uid, pid;
 	bool own;                      /* the node's own affair (an epoch, a pair): never refused by log_refuse() */
-	bool relief;                   /* retention's: may take the last of a full disk */
+	enum claim claim;              /* of state */
 	/* given by log_append() */
 	uint64_t pos;                  /* of the record */
 	uint64_t end;                  /* behind it: committed once the commit point has reached this */
@@ -103,7 +110,8 @@ size_t log_take(struct log *log, uint64_t pos, struct log_entry *to, size_t max)
 uint64_t log_first_entry(struct log *log);
 bool log_failed(struct log *log);
 void log_fail(struct log *log, int err);     /* for good */
-bool log_full(struct log *log);              /* the last append was refused for want of space */
+/* An append of messages would be refused for want of space now: one as long as the last that was refused, or the shortest. */
+bool log_full(struct log *log);
 /* The base of the segment that is appended to. */
 uint64_t log_active(struct log *log);
 /* Makes the unsealed segment that recovery found last the one that is appended to; its file is open as FD, which the log owns

@@ -41,7 +41,9 @@ struct log {
 	unsigned waiting;
 	_Atomic int refuse;            /* what appends get, 0: they are taken */
 	struct log_stats stats;
-	bool full;                     /* the last append was refused for want of space */
+	uint64_t refused;              /* bytes of the messages refused last for want of space, their record's; 0: longer ones came in since */
+	int refused_by;                /* -ENOSPC, -EDQUOT */
+	uint64_t refused_free;         /* bytes free on the disk then */
 	bool given_up;                 /* a new segment's file was, and its name may not be gone for good */
 	_Atomic int failed;            /* 0, or the errno it failed with */
 };
@@ -53,5 +55,7 @@ static inline struct log_entry *log_entry_at(struct log *l, uint64_t n)
 
 /* Under the lock: a new active segment at the log's end, with room for a record of SIZE bytes. On failure nothing has changed. */
 int log_roll(struct log *l, uint64_t size);
+/* Under the lock: SIZE bytes had no room, and more of it was refused with ERR. */
+void log_note_full(struct log *l, uint64_t size, int err);
 
 #endif

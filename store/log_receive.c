@@ -62,7 +62,10 @@ static int make_room(struct log *l, uint64_t base, size_t len)
 			segment_map_again(l->active);
 		}
 	}
-	l->full = err == -ENOSPC || err == -EDQUOT;
+	if (err == -ENOSPC || err == -EDQUOT)
+		log_note_full(l, len, err);
+	else if (!err)
+		l->refused = 0;
 	return err;
 }
 

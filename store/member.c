@@ -443,6 +443,29 @@ int store_step_down(struct store *s)
 	return wait_until(s, all_written, log_tail(s->log).pos);
 }
 
+/*
+ * The epoch's first record. On a full disk it may not take what commands need to relieve it, or restarts would: a node that was never of a pair
+ * goes on in the epoch that its log ends with, as if it had not been away. Epochs are there to tell logs of nodes apart that went on without
+ * each other, and no other one could have. (A mirror may have got what this node then lost to a power cut. It hears of it all the same: the chain
+ * shows it.) A node of a pair needs its record, and takes the last room for it.
+ */
+static int append_epoch(struct store *s, struct append *a)
+{
+	struct log_start tail = log_tail(s->log);
+	int err = append_held(s, a);
+
+	if (err != -ENOSPC && err != -EDQUOT)
+		return err;
+	if (!annals_paired(s->annals) && tail.epoch.node == s->id.node && tail.epoch.reign == s->epoch.reign) {
+		s->epoch = tail.epoch;
+		log_set_epoch(s->log, &s->epoch);
+		a->end = tail.pos;
+		return 0;
+	}
+	a->claim = CLAIM_LAST;
+	return append_held(s, a);
+}
+
 int member_begin_epoch(struct store *s, uint8_t flags, bool current)
 {
 	struct append a = {.type = RECORD_EPOCH, .flags = flags};
@@ -459,11 +482,12 @@ int member_begin_epoch(struct store *s, uint8_t flags, bool current)
 	refresh(s);
 	pthread_mutex_unlock(&m->lock);
 	log_set_epoch(s->log, &s->epoch);
-	err = append_held(s, &a);
+	err = append_epoch(s, &a);
 	if (err)
 		return err;
 	pthread_mutex_lock(&m->lock);
 	m->quorum.first_end = a.end;
+	refresh(s);
 	pthread_mutex_unlock(&m->lock);
 	commit_hurry(s->commit);
 	err = wait_until(s, all_synced, a.end);
@@ -495,7 +519,7 @@ int store_set_pair(struct store *s, const struct pair *p, uint64_t *end)
 {
 	uint8_t body[PAIR_MAX];
 	struct iovec iov = {body, pair_encode(p, body)};
-	struct append a = {.type = RECORD_PAIR, .iov = &iov, .iovcnt = 1};
+	struct append a = {.type = RECORD_PAIR, .iov = &iov, .iovcnt = 1, .claim = CLAIM_RELIEF};
 	struct member *m = &s->member;
 	struct pair_row last;
 	size_t count;

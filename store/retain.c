@@ -9,7 +9,7 @@
  *    When checkpoints are all that keeps a segment, the keeper is asked for one. Two in a row need two log positions: where nothing is
  *    appended, an empty command moves the log on.
  *    What the pair's other node has not got yet stays as well, up to a bound (hold_bytes): past it that node starts blank again.
- * 3. With less than retention_free left on the file system:
+ * 3. With less than retention_free left on the file system, or too little for the log's next segment, so that appends are refused:
  *      prepared segments go first, nobody has written to them;
  *      then what has had its time, which is rules 1 and 2;
  *      then, from the front, segments whose messages have limits that they have not reached yet, and pinned ones where
@@ -162,7 +162,7 @@ static int move_log(struct store *s)
 	c = command_new_waited();
 	if (!c)
 		return -ENOMEM;
-	c->relief = true;
+	c->claim = CLAIM_LAST;
 	return command_wait(c, store_set_heads(s, c, NULL, 0));
 }
 
@@ -198,11 +198,14 @@ static int remove_unneeded(struct store *s, bool *need_checkpoint)
 
 static bool short_of_space(struct store *s, uint64_t *missing)
 {
+	uint64_t wanted = s->options.retention_free, segment = SEGMENT_HEADER + s->options.segment_size;
 	struct disk_space space;
 
-	if (!s->options.retention_free || disk_space(s->disk, &space) != 0 || space.free >= s->options.retention_free)
+	if (wanted && wanted < segment && log_full(s->log))
+		wanted = segment;
+	if (!wanted || disk_space(s->disk, &space) != 0 || space.free >= wanted)
 		return false;
-	*missing = s->options.retention_free - space.free;
+	*missing = wanted - space.free;
 	return true;
 }
 
@@ -290,8 +293,8 @@ static int make_space(struct store *s)
 		return err;
 	gone = remove_before(s, before < unneeded ? before : unneeded, false);
 	if (gone > 0 && passed > 0)
-		store_say(s, LOG_WARNING, "less than %" PRIu64 " MiB are free: %d segments went, %d of them before their time",
-			s->options.retention_free >> 20, gone, passed < gone ? passed : gone);
+		store_say(s, LOG_WARNING, "the disk is nearly full: %d segments went, %d of them before their time", gone,
+			passed < gone ? passed : gone);
 	return gone;
 }
 

@@ -21,10 +21,26 @@ struct moves {
 	uint64_t pos;
 };
 
+/* A log without room for more: the heads move on this node only, as they do when a nearly full disk takes messages before their time
+ * (retain.c). So the age of messages may relieve a full disk for however long it is full. */
+static void move_here(struct store *s, const struct head_move *moves, size_t count)
+{
+	struct queue *q;
+
+	topics_read_lock(s->topics);
+	for (size_t i = 0; i < count; i++) {
+		q = queue_by_id(s, moves[i].queue);
+		if (q)
+			queue_raise_head(q, moves[i].head);
+	}
+	topics_unlock(s->topics);
+}
+
 static int send(struct moves *m)
 {
 	struct command *c;
 	size_t count = m->count;
+	int err;
 
 	if (!count)
 		return 0;
@@ -32,8 +48,12 @@ static int send(struct moves *m)
 	c = command_new_waited();
 	if (!c)
 		return -ENOMEM;
-	c->relief = true;
-	return command_wait(c, store_set_heads(m->store, c, m->at, count));
+	c->claim = CLAIM_RELIEF;
+	err = command_wait(c, store_set_heads(m->store, c, m->at, count));
+	if (err != -ENOSPC && err != -EDQUOT)
+		return err;
+	move_here(m->store, m->at, count);
+	return 0;
 }
 
 static int move(struct moves *m, struct queue *q, uint64_t head)

@@ -26,7 +26,7 @@ struct command {
 	void (*done)(struct command *c, int err);
 	void *ctx;                     /* the caller's */
 	uint32_t uid, pid;             /* of who asks, for the record */
-	bool relief;                   /* retention asks, which must get on when the disk is full */
+	enum claim claim;              /* CLAIM_ORDINARY: the command decides itself, by what it does */
 	/* the store's */
 	struct follower follow;
 	uint8_t type;
@@ -55,7 +55,7 @@ int store_set(struct store *s, struct command *c, struct topic *t, enum setting_
 #define OWNER_MODE 4u
 /* The root with T == NULL, the topic with Q == NULL. MASK of OWNER_*. */
 int store_set_owner(struct store *s, struct command *c, struct topic *t, struct queue *q, unsigned mask, const struct owner *o);
-/* Raises heads for good. Offsets must lie at a record's or message's beginning the caller found; lower ones than now are left. */
+/* Raises heads for good. No move at all is a command, too: it moves the log on. Offsets must lie at a record's or message's beginning the caller found; lower ones than now are left. */
 struct head_move {
 	uint64_t queue;                /* id */
 	uint64_t head;

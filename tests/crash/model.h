@@ -15,7 +15,7 @@
  *   6. topics, their settings, queues, owners and counts are what the acknowledged changes made of them, and at most one change more: the
  *      one that was under way
  *   7. messages go only as retention says
- *   8. each start's epoch is greater than all before it
+ *   8. each start's epoch is greater than all before it, or the last one where the disk has no room for a segment
  *   9. bytes that have rotted are never given to a reader, and cost nothing but the record that they were in
  *
  * Errors   a broken rule is told to fail(), which does not return.

@@ -117,8 +117,10 @@ static void check_state(struct check *c)
 static void check_epoch(struct check *c)
 {
 	const struct epoch *now = &c->store->epoch, *last = &c->m->epoch;
+	struct disk_space space = {0};
 
-	if (now->reign < last->reign || (now->reign == last->reign && now->start <= last->start))
+	disk_space(c->store->disk, &space);
+	if (epoch_compare(now, last) < (space.free >= SEGMENT_HEADER + c->store->options.segment_size))
 		model_fail(c->m, "the epoch of this start is %u.%u, and there was %u.%u before", now->reign, now->start, last->reign, last->start);
 	c->m->epoch = *now;
 }

@@ -182,8 +182,12 @@ static int f_unmap(struct disk *d, const void *at, size_t len)
 
 static int f_space(struct disk *d, struct disk_space *space)
 {
+	int err = fails(CALL_SPACE) ? scratch.error : scratch.under->ops->space(scratch.under, space);
+
 	(void)d;
-	return fails(CALL_SPACE) ? scratch.error : scratch.under->ops->space(scratch.under, space);
+	if (scratch.free)
+		space->free = scratch.free;
+	return err;
 }
 
 static int f_lock(struct disk *d, int fd)

@@ -26,6 +26,7 @@ struct faulty {
 	unsigned kinds;                /* bit CALL: it counts for fail_any */
 	_Atomic int error;             /* what it returns */
 	_Atomic bool halved;           /* instead of failing, a transfer moves half of its bytes */
+	_Atomic uint64_t free;         /* what the disk says is free; 0: what is */
 	_Atomic int opened;            /* descriptors that are open */
 	_Atomic int retried;           /* syncs of a descriptor whose sync has failed before, and of directories after one that failed */
 	_Atomic bool names_unsound;    /* a sync of a directory has failed */
