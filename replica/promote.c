@@ -82,6 +82,10 @@ int promote_judge(const struct promotion *p, bool *current, uint8_t *flags, char
 		snprintf(reason, FRAME_REASON, "this node is not of the pair");
 		return -EPERM;
 	}
+	if (!p->count) {                       /* it has only just joined: whose log this is nothing here says */
+		snprintf(reason, FRAME_REASON, "nothing of the log is here yet");
+		return -EPERM;
+	}
 	if (!lacking(p, reason))
 		return 0;
 	if (!p->accept_loss)

@@ -128,6 +128,18 @@ Test(promote, members_only_who_is_not_of_the_pair_is_no_candidate_and_gets_no_pr
 	cr_assert_eq(judge(&p, &flags), -EPERM);
 }
 
+Test(promote, members_only_a_node_that_has_nothing_of_the_log_yet_never_rules)
+{
+	struct promotion p = candidate(&both, true);
+	uint8_t flags;
+
+	p.view.paired = false;
+	p.count = 0;
+	cr_assert_eq(judge(&p, &flags), -EPERM);
+	p.accept_loss = true;
+	cr_assert_eq(judge(&p, &flags), -EPERM);
+}
+
 Test(promote, alone_leaves_out_who_is_said_to_be_stopped)
 {
 	struct promotion p = candidate(&both, true);
