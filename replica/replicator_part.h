@@ -67,6 +67,7 @@ struct replicator {
 	int min_standbys;                /* as the options, or an order since */
 	int64_t hurry_until;             /* until then others are called again at once */
 	int64_t probe_at;
+	char rival[REPLICATOR_WHY];      /* who commits alone as this primary does, for people; "": nobody is known to */
 	uint64_t committed_before;       /* the commit point at the last look at the pair */
 	bool given_up;                   /* the store is to be made anew */
 	uint8_t *body;                   /* FRAME_BODY bytes */

@@ -15,6 +15,7 @@
 #include "hello.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -42,18 +43,30 @@ void rule_depose(struct replicator *r, struct reign reign)
 
 /* ---- a higher reign ---- */
 
+/* Both commit alone: an operator has given his word to both. Neither follows the other, whatever their reigns are. */
+static bool is_rival(const struct member_view *v, const struct meeting *m)
+{
+	return v->settled && m->settled && v->paired && !pair_has(&v->pair, m->node);
+}
+
+static void note_rival(struct replicator *r, const struct member_view *v, const struct meeting *m)
+{
+	char why[REPLICATOR_WHY] = "";
+
+	if (is_rival(v, m))
+		snprintf(why, sizeof why, "%s has gone on alone as well, in reign %" PRIu32 ": one of the two has to be made anew", m->name, m->rule.number);
+	if (*why && strcmp(why, r->rival) != 0)
+		replicator_say(r, LOG_WARNING, "%s", why);
+	memcpy(r->rival, why, sizeof why);
+}
+
 /* It was left out on the operator's word, and has promised a higher reign before it could know: it was promoted in vain. It follows nobody below
- * that, so a primary that needs no other node takes a reign above it: a promotion by the rules, which costs a record. Where that one
- * commits by itself as well, an operator has given his word to both. */
+ * that, so a primary that needs no other node takes a reign above it: a promotion by the rules, which costs a record. */
 static void outrank(struct replicator *r, const struct member_view *v, const struct meeting *m)
 {
 	char why[REPLICATOR_WHY];
 
-	if (!v->settled || !v->current || !v->paired || !v->pair_committed)
-		return;
-	if (m->settled)
-		replicator_say(r, LOG_WARNING, "%s has gone on alone as well, in reign %" PRIu32 ": one of the two has to be made anew", m->name, m->rule.number);
-	else if (order_raise(r, m->promise, why))
+	if (v->settled && v->current && v->paired && v->pair_committed && order_raise(r, m->promise, why))
 		replicator_say(r, LOG_ERR, "a reign above that which %s has promised: %s", m->name, why);
 }
 
@@ -65,13 +78,14 @@ static void look_for_higher(struct replicator *r, const struct member_view *v)
 	for (const char *address = r->others; address && !minder_wanted(r); address = address_behind(address)) {
 		if (meet(r, address, &m, why))
 			continue;
+		note_rival(r, v, &m);
 		if (m.rules && reign_compare(m.rule, m.promise) > 0)
 			m.promise = m.rule;
 		if (reign_compare(m.promise, epoch_reign(&v->epoch)) <= 0)
 			continue;
 		if (hello_obeys(v, m.node, m.promise))
 			rule_depose(r, m.promise);
-		else
+		else if (!is_rival(v, &m))
 			outrank(r, v, &m);
 		return;
 	}
@@ -178,6 +192,10 @@ static void say_why(struct replicator *r, const struct member_view *v, bool link
 			"%s is not linked, and this primary has not heard from it since its start: appends are refused", name);
 	else if (v->refused && v->settled && !v->paired)
 		replicator_why(r, "no standby has joined yet, and min_standbys is 1: appends are refused");
+	else if (*r->rival)
+		replicator_why(r, "%s", r->rival);
+	else if (!linked && v->paired && v->pair.nodes > 1)
+		replicator_why(r, "%s is not linked", name);
 	else if (v->refused && !v->settled)
 		replicator_why(r, "the first record of this reign is not committed yet");
 	else
