@@ -138,10 +138,12 @@ static int move_one(void *ctx, const char *name)
 	struct aside *a = ctx;
 	uint64_t base, moved;
 
-	return position_named(name, 0, &base) && base >= a->edge ? lost_move(a->disk, base, &moved) : 0;
+	if (!position_named(name, 0, &base) || base < a->edge)
+		return 0;
+	return base < a->from ? lost_cut(a->disk, base, a->from, &moved) : lost_move(a->disk, base, &moved);
 }
 
-/* The segment that FROM lies in, and all behind it. */
+/* From FROM on: what the segment that it lies in has before it is not lost, and all segments behind that. */
 static int put_aside(struct install *i, uint64_t from)
 {
 	struct aside a = {.disk = i->disk, .from = from};

@@ -37,9 +37,9 @@ struct install_before {
 /* -EBADMSG: its identity or its promise is damaged. */
 int install_look(struct disk *d, struct install_before *to);
 
-/* In PATH, which is missing or empty; AGAIN: or has a store, whose checkpoints and log are given up, but for segments with anything behind ASIDE
- * (UINT64_MAX: none), which go to lost/. The node keeps its id and its promise then, else it gets a fresh one. CLUSTER's cluster id and secret are taken. START is where the log sent begins; CHECKPOINT_POS is that of the checkpoint
- * that comes, 0: none does. RECEIVED is the end of the sender's log: up to there nothing is this node's own, see promise.h. */
+/* In PATH, which is missing or empty; AGAIN: or has a store, whose checkpoints and log are given up, but for what is at ASIDE and behind it
+ * (UINT64_MAX: nothing), which goes to lost/. The node keeps its id and its promise then, else it gets a fresh one. CLUSTER's cluster id and
+ * secret are taken. START is where the log sent begins; CHECKPOINT_POS is that of the checkpoint that comes, 0: none does. RECEIVED is the end of the sender's log: up to there nothing is this node's own, see promise.h. */
 int install_begin(struct install **i, const char *path, bool again, uint64_t aside, const struct identity *cluster,
 	const struct log_start *start, uint64_t checkpoint_pos, uint64_t received, uint64_t segment_size, char why[STORE_WHY]);
 void install_free(struct install *i);                /* also NULL */

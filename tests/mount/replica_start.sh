@@ -90,5 +90,6 @@ wait_for 'the other node to show the same' shows "$b"
 equal 'the process is the same' "${PIDS[a]}" "$(cat "$a/.mqfs/pid")"
 equal 'what the first had alone is in no queue' 0 "$(grep -c given-up "$a/t/0" || true)"
 equal 'but kept' 5 "$("$MQCTL" dump "$DIR"/a.store/lost/* | grep -c '"body": *"given-up')"
+equal 'and nothing else is' 5 "$("$MQCTL" dump "$DIR"/a.store/lost/* | grep -c '"type": *"message"')"
 node_stop a
 node_stop b
