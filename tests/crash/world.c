@@ -16,12 +16,13 @@
 #define STACK (512u << 10)
 #endif
 
-#define FIBERS 64
+#define FIBERS 160
 #define BIRTH INT64_C(1700000000000000000)     /* the world's clocks begin here, and at a day */
 #define DAY (86400 * SECOND)
 
 struct fiber {
 	struct world *world;
+	struct process *process;
 	void *(*run)(void *arg);
 	void *arg;
 	enum { IDLE, RUNNABLE, WAITING, ENDED } state;
@@ -180,6 +181,26 @@ static void end_waits(struct world *w)
 	}
 }
 
+static bool stands_still(const struct fiber *f)
+{
+	return f->process && f->process->frozen;
+}
+
+/* Puts those that may go on first; how many. */
+static int sort_out(struct world *w)
+{
+	int n = 0;
+
+	for (int i = 0; i < w->ready; i++) {
+		struct fiber *f = w->runnable[i];
+		if (stands_still(f))
+			continue;
+		w->runnable[i] = w->runnable[n];
+		w->runnable[n++] = f;
+	}
+	return n;
+}
+
 /* The current one does not go on before it is chosen again. */
 static void go_on(struct world *w)
 {
@@ -187,13 +208,13 @@ static void go_on(struct world *w)
 	int n;
 
 	end_waits(w);
-	while (!w->ready) {
+	while ((n = sort_out(w)) == 0) {
 		if (w->next == WORLD_NEVER)
 			w->stuck(w->ctx);
 		w->now = w->next;
 		end_waits(w);
 	}
-	n = (int)chance_of(w, (uint64_t)w->ready);
+	n = (int)chance_of(w, (uint64_t)n);
 	to = w->runnable[n];
 	w->runnable[n] = w->runnable[--w->ready];
 	if (to == from)
@@ -248,6 +269,7 @@ struct fiber *world_start(struct world *w, void *(*run)(void *arg), void *arg)
 		f = make(w);
 	if (!f)
 		return NULL;
+	f->process = w->current->process;
 	f->run = run;
 	f->arg = arg;
 	make_ready(w, f);
@@ -259,6 +281,11 @@ void world_join(struct world *w, struct fiber *f)
 	while (f->state != ENDED)
 		world_wait(w, f, WORLD_NEVER);
 	f->state = IDLE;
+}
+
+void world_be(struct world *w, struct process *p)
+{
+	w->current->process = p;
 }
 
 void world_pause(struct world *w)

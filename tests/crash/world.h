@@ -25,6 +25,11 @@
 struct fiber;
 struct world;
 
+/* Fibers that stand still and go on together, as those of one program do: a fiber is of its starter's process. Deadlines pass meanwhile. */
+struct process {
+	bool frozen;
+};
+
 int world_new(struct world **w, uint64_t seed, void (*stuck)(void *ctx), void *ctx);
 /* All fibers but the first must have ended. */
 void world_free(struct world *w);
@@ -46,6 +51,8 @@ void world_pass(struct world *w, int64_t ns);        /* time that passes for all
 /* NULL: out of memory. */
 struct fiber *world_start(struct world *w, void *(*run)(void *arg), void *arg);
 void world_join(struct world *w, struct fiber *f);
+/* The current fiber is of P from here on; NULL: of none, which never stands still. */
+void world_be(struct world *w, struct process *p);
 /* Others may go on first. */
 void world_pause(struct world *w);
 /* The same, once in N times. */
