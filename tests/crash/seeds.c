@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #define LINE 400
 #define JOBS_MAX 64
 #define TOLD_EVERY 600                 /* s */
+#define SEED_TIME 6                    /* s of the processor that a seed may take: who takes more never ends */
 
 /* What the processes share. */
 struct shared {
@@ -126,9 +128,11 @@ static void keep_memory(void)
 
 static int one_seed(struct job *j, uint64_t number, void *counts, bool story)
 {
+	const struct itimerval time = {.it_value = {.tv_sec = SEED_TIME}};
 	struct seed s = {.number = number, .counts = counts, .is_new = is_new, .tell = story ? tell : NULL,
 		.failed = story ? failed_again : failed, .ctx = j};
 
+	setitimer(ITIMER_PROF, &time, NULL);   /* SIGPROF ends the process */
 	return j->simulation->run(&s);
 }
 
@@ -197,6 +201,7 @@ static int tell_story(const struct simulation *m, struct shared *s, uint64_t see
 
 	telling = &j;
 	signal(SIGABRT, died);
+	signal(SIGPROF, died);
 	signal(SIGSEGV, died);
 	err = j.lines && counts ? one_seed(&j, seed, counts, true) : -ENOMEM;
 	free(j.lines);

@@ -44,7 +44,11 @@ static void give_back(struct simdisk *d, struct sim_file *f)
 
 void simdisk_stop(struct simdisk *d)
 {
+	if (d->stopped)
+		return;
 	d->stopped = true;
+	if (d->stops)
+		d->stops(d->ctx);
 }
 
 /* Others go on; and the crash may come before the call does anything. */

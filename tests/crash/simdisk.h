@@ -87,6 +87,8 @@ struct simdisk {
 	uint64_t failed;               /* syncs that were made to fail */
 	/* Told of each call that works, before it does: for the story, and to count. */
 	void (*saw)(void *ctx, enum sim_call call, const char *path, uint64_t at, uint64_t len);
+	/* Told when it stops; may be NULL. */
+	void (*stops)(void *ctx);
 	void *ctx;
 	/* simdisk.c's */
 	struct sim_tree now, durable;

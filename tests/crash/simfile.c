@@ -6,6 +6,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#define GROWTH (64u << 10)            /* bytes that a file may grow by while it is mapped */
+
 static struct sim_bytes *bytes_new(size_t room)
 {
 	struct sim_bytes *b = malloc(sizeof *b + room);
@@ -355,9 +357,12 @@ int sim_file_drop_cache(struct sim_file *f)
 	return err;
 }
 
+/* What is mapped stays in place while the file grows. */
 int sim_file_map(struct sim_file *f, size_t len, const void **at)
 {
-	int err = own(&f->cache, len > f->cache.size ? len : f->cache.size);
+	uint64_t end = len > f->cache.size ? len : f->cache.size;
+	struct sim_bytes *b = f->cache.bytes;
+	int err = b && b->users == 1 && b->room >= end ? 0 : own(&f->cache, end + GROWTH);
 
 	if (err)
 		return err;

@@ -71,6 +71,7 @@ int simdisk_clone(const struct simdisk *d, struct simdisk **to)
 	c->write_fails = d->write_fails;
 	c->write_short = d->write_short;
 	c->saw = d->saw;
+	c->stops = d->stops;
 	c->ctx = d->ctx;
 	c->next_id = d->next_id;
 	err = clone_tree(c, &c->now, &d->now);

@@ -8,6 +8,7 @@
  */
 #include "world.h"
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #define PAUSES 16                      /* once in so many times others go on before a lock is taken */
+#define POLLS (SECOND / 20)            /* a descriptor is looked at so often */
 #define FOR_NO_REASON 64               /* once in so many times a condition's wait ends at once */
 
 int __real_pthread_create(pthread_t *to, const pthread_attr_t *attr, void *(*run)(void *arg), void *arg);
@@ -33,6 +35,7 @@ ssize_t __real_getrandom(void *to, size_t len, unsigned flags);
 pid_t __real_getpid(void);
 uid_t __real_getuid(void);
 gid_t __real_getgid(void);
+int __real_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *time, const sigset_t *mask);
 
 int __wrap_pthread_create(pthread_t *to, const pthread_attr_t *attr, void *(*run)(void *arg), void *arg);
 int __wrap_pthread_join(pthread_t t, void **result);
@@ -50,6 +53,7 @@ ssize_t __wrap_getrandom(void *to, size_t len, unsigned flags);
 pid_t __wrap_getpid(void);
 uid_t __wrap_getuid(void);
 gid_t __wrap_getgid(void);
+int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *time, const sigset_t *mask);
 
 int __wrap_pthread_create(pthread_t *to, const pthread_attr_t *attr, void *(*run)(void *arg), void *arg)
 {
@@ -230,4 +234,20 @@ uid_t __wrap_getuid(void)
 gid_t __wrap_getgid(void)
 {
 	return world_here() ? 0 : __real_getgid();
+}
+
+/* What comes to a descriptor is seen a little later. */
+int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *time, const sigset_t *mask)
+{
+	static const struct timespec at_once;
+	struct world *w = world_here();
+	int64_t until, left;
+	int n;
+
+	if (!w || !time)
+		return __real_ppoll(fds, count, time, mask);
+	until = world_now(w) + time->tv_sec * SECOND + time->tv_nsec;
+	while ((n = __real_ppoll(fds, count, &at_once, mask)) == 0 && (left = until - world_now(w)) > 0)
+		world_sleep(w, left < POLLS ? left : POLLS);
+	return n;
 }
