@@ -287,6 +287,7 @@ static void *guest(void *arg)
 		hear_promise(g, &f);
 	else if (!err || err == -EBADMSG || err == -EMSGSIZE)
 		say_error(g, FRAME_UNEXPECTED, "a link begins with HELLO or PROMISE");
+	link_shutdown(g->link);        /* the other side need not wait until this is seen off, which is when the next one comes */
 	lock(g->r);
 	g->gone = true;
 	pthread_cond_broadcast(&g->r->left);
