@@ -137,9 +137,13 @@ static void listen_to(struct guest *g, struct sender *s, struct talker *t)
 
 	while (!ended) {
 		ended = talker_ended(t);
-		if (link_receive(g->link, &f, g->body, FRAME_BODY, link_in(LINK_SILENCE)) != 0)
+		heard = link_receive(g->link, &f, g->body, FRAME_BODY, link_in(LINK_SILENCE));
+		if (heard == -EBADMSG || heard == -EMSGSIZE)
+			sender_spoilt(s, heard);
+		else if (heard)
 			return;
-		heard = sender_hear(s, link_in(0), &f, g->body);
+		else
+			heard = sender_hear(s, link_in(0), &f, g->body);
 		if (heard < 0) {
 			progress_moved(store_progress(g->r->store));
 			/* What the talker says of it is heard once the other side closes. */

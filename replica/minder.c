@@ -253,6 +253,8 @@ static int receive(struct replicator *r, struct receiver *rc, struct link *l, bo
 		err = link_receive(l, &f, r->body, FRAME_BODY, link_in(LINK_SILENCE));
 		if (!err)
 			err = hear(r, rc, &f);
+		else if (err == -EBADMSG || err == -EMSGSIZE)
+			receiver_spoilt(rc, err);
 		say_accepted(r, rc, l, said);
 		order_is_asked(r);
 	} while (!err);

@@ -495,6 +495,12 @@ void receiver_status(struct receiver *r, struct receiver_status *to)
 	ending_why(&r->ending, to->why);
 }
 
+void receiver_spoilt(struct receiver *r, int err)
+{
+	ending_set(&r->ending, err, FRAME_DAMAGED, "what came is no frame, or was changed on its way");
+	progress_moved(store_progress(r->store));
+}
+
 void receiver_why(struct receiver *r, char to[FRAME_REASON])
 {
 	pthread_mutex_lock(&r->lock);

@@ -67,6 +67,8 @@ void receiver_ask(struct receiver *r);
 #define RECEIVER_TAKE_OVER 2             /* the primary has stepped down for this node, which has all of its log, synced */
 #define RECEIVER_REFUSED 3               /* it does not hand over; receiver_why() */
 int receiver_hear(struct receiver *r, int64_t now, const struct frame *f, const void *body);
+/* link_receive() has said ERR, -EBADMSG or -EMSGSIZE, of what came: the link ends, and the other side is told why. */
+void receiver_spoilt(struct receiver *r, int err);
 void receiver_status(struct receiver *r, struct receiver_status *to);
 void receiver_why(struct receiver *r, char to[FRAME_REASON]);
 

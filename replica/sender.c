@@ -297,6 +297,12 @@ static int hear_fetch(struct sender *s, const struct frame *f, const void *body)
 	return ending_set(&s->ending, err, FRAME_UNEXPECTED, "a frame %s at %" PRIu64 " came, which has no place here", frame_type_name(f->type), f->pos);
 }
 
+void sender_spoilt(struct sender *s, int err)
+{
+	ending_set(&s->ending, err, FRAME_DAMAGED, "what came is no frame, or was changed on its way");
+	progress_moved(store_progress(s->store));
+}
+
 int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void *body)
 {
 	pthread_mutex_lock(&s->lock);

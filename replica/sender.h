@@ -71,6 +71,8 @@ int sender_next(struct sender *s, int64_t now, struct frame *f, struct iovec iov
 int64_t sender_due(struct sender *s);        /* when the heartbeat is to be sent */
 /* 1: the other side's operator asks this primary to hand over. */
 int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void *body);
+/* As receiver_spoilt(). */
+void sender_spoilt(struct sender *s, int err);
 /* Nothing is said from here on, until it is said again that something may be: while the store steps down to hand over. */
 void sender_pause(struct sender *s, bool pause);
 /* The store has stepped down and promised the reign behind its own to the other side: that is said next, and nothing behind it. */
