@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "committed.h"
 #include "path.h"
 #include "scratch.h"
 #include <criterion/criterion.h>
@@ -83,12 +84,10 @@ static void append(const char *text)
 {
 	struct iovec iov = {(void *)text, strlen(text)};
 	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1};
-	struct command *c = command_new_waited();
 	struct place at;
 
 	cr_assert_eq(store_append(topic_queue(topic, 0), &b, &at), 0);
-	/* A command behind it is committed after it. */
-	cr_assert_eq(command_wait(c, store_set_retired(mount.store, c, topic, false)), 0);
+	cr_assert_eq(wait_committed(mount.store, at.end), 0);
 }
 
 Test(path, each_row_of_the_tree_has_its_kind)
