@@ -290,6 +290,17 @@ void replicator_stop(struct replicator *r)
 
 /* ---- orders ---- */
 
+/* A standby need not leave its primary for an order that only a primary takes. */
+static bool is_of_primaries(struct replicator *r, const struct order *o)
+{
+	struct member_view v;
+
+	if (o->kind != ORDER_ALONE && o->kind != ORDER_MIN_STANDBYS)
+		return false;
+	store_view(r->store, &v);
+	return v.role == ROLE_STANDBY;
+}
+
 void replicator_order(struct replicator *r, struct order *o)
 {
 	int err = 0;
@@ -299,6 +310,8 @@ void replicator_order(struct replicator *r, struct order *o)
 		err = -ENOTCONN;
 	else if (r->order)
 		err = -EBUSY;
+	else if (is_of_primaries(r, o))
+		err = -EROFS;
 	if (!err) {
 		r->order = o;
 		r->order_until = link_in(ORDER_NS);
@@ -310,7 +323,7 @@ void replicator_order(struct replicator *r, struct order *o)
 	}
 	pthread_mutex_unlock(&r->lock);
 	if (err)
-		o->done(o, err, err == -EBUSY ? "another order is under way" : "this node is stopping");
+		o->done(o, err, err == -EBUSY ? "another order is under way" : err == -EROFS ? "this node is a standby" : "this node is stopping");
 }
 
 /* ---- what it is at ---- */
