@@ -52,6 +52,7 @@ static ssize_t append_lines(
 		if (err)
 			lines_drop(&h->lines, &c);
 	}
+	h->queue->lost += c.lost;
 	if (err)
 		return err;
 	lines_keep(&h->lines, &c);

@@ -166,11 +166,16 @@ static bool refused_before(const struct line *line, const char *from, size_t siz
 	return line->refused_length && size >= line->refused_length && memcmp(from, line->refused, line->refused_length) == 0;
 }
 
-/*
- * A line over the limit at the beginning of a write. All of the write is refused, so its last line has lost its beginning
- * unless it ends there too: what follows of it must not pass for a line of its own.
- */
-static int refuse(struct lines *l, uint64_t owner, const char *from, size_t size, struct line *line)
+/* A line is over the limit, or was: all of the write is refused, so its last line has lost its beginning, unless it ends there too. What
+ * follows of that must not pass for a line of its own. */
+static int refuse(struct line *line, const char *from, size_t size)
+{
+	line->broken = from[size - 1] != '\n';
+	return -EMSGSIZE;
+}
+
+/* A line over the limit at the beginning of a write. */
+static int refuse_long(struct lines *l, uint64_t owner, const char *from, size_t size, struct line *line)
 {
 	bool ends = from[size - 1] == '\n';
 
@@ -188,38 +193,47 @@ static int refuse(struct lines *l, uint64_t owner, const char *from, size_t size
 	free(line->bytes);
 	line->bytes = NULL;
 	line->length = line->room = 0;
-	line->swallowing = !ends;
 	line->refused_length = size < LINE_REFUSED ? size : LINE_REFUSED;
 	memcpy(line->refused, from, line->refused_length);
-	return -EMSGSIZE;
+	return refuse(line, from, size);
+}
+
+/* The first write behind the broken line that ends with a newline ends it; tried again, it is a message like any other. */
+static int refuse_broken(struct line *line, const char *from, size_t size, struct cut *c)
+{
+	int err = refuse(line, from, size);
+
+	c->lost = newlines(from, size);
+	if (!line->broken)
+		line->refused_length = 0;
+	return err;
 }
 
 /* Nothing is left to know of it. */
 static bool over_with(const struct line *line)
 {
-	return !line->length && !line->swallowing && !line->refused_length;
+	return !line->length && !line->broken && !line->refused_length;
 }
 
 int lines_cut(struct lines *l, uint64_t owner, const char *from, size_t size, size_t max, struct cut *c)
 {
 	struct line *line = find(l, owner);
-	size_t kept = line ? line->length : 0, swallowed = 0, done;
+	size_t kept = line ? line->length : 0, done;
 	bool over;
 	int err = 0;
 
 	*c = (struct cut){.line = line, .taken = size};
 	if (line && refused_before(line, from, size))
-		return refuse(l, owner, from, size, line);
-	if (line && line->swallowing) {
-		const char *newline = memchr(from, '\n', size);
-		swallowed = newline ? (size_t)(newline - from) + 1 : size;
-		c->swallowing = !newline;
-		from += swallowed;
-		size -= swallowed;
+		return refuse(line, from, size);
+	if (line && line->broken) {
+		err = refuse_broken(line, from, size, c);
+		if (over_with(line))
+			forget(l, line);
+		return err;
 	}
 	done = complete(from, size, kept, max, &over);
-	if (over && !done && !swallowed)
-		return refuse(l, owner, from, size, line);
+	if (over && !done)
+		return refuse_long(l, owner, from, size, line);
 	if (done) {
 		if (kept)
 			c->iov[c->iovcnt++] = (struct iovec){line->bytes, kept};
@@ -227,7 +241,7 @@ int lines_cut(struct lines *l, uint64_t owner, const char *from, size_t size, si
 		c->messages = newlines(from, done);
 	}
 	if (over) {
-		c->taken = swallowed + done;
+		c->taken = done;
 	} else if (done < size) {
 		c->rest = from + done;
 		c->rest_length = size - done;
@@ -255,7 +269,6 @@ void lines_keep(struct lines *l, struct cut *c)
 		memcpy(line->bytes + line->length, c->rest, c->rest_length);
 		line->length += c->rest_length;
 	}
-	line->swallowing = c->swallowing;
 	line->refused_length = 0;
 	line->behind = 0;
 	if (over_with(line))

@@ -11,8 +11,10 @@
  *	lines_keep(l, &cut) or lines_drop(l, &cut)      it is in the log, or it is refused: then all is as before
  *	lines_first(), line_end(), lines_leave()        what is unfinished, when its writer is done
  *
- * A line over the limit is refused as a whole: the write in which it passes the limit gets -EMSGSIZE, and what follows of the
- * line, up to its newline, is swallowed. Complete lines before it in that write are a write of their own, a short one.
+ * A line over the limit is refused as a whole: the write in which it passes the limit gets -EMSGSIZE. Complete lines before it in that write
+ * are a write of their own, a short one. Unless the refused write ended with a newline, its last line is broken: what comes next may be its rest, or
+ * may be another message of a program that gave the long one up. Nobody can tell, so each write is refused until one was that ended with a newline,
+ * that one included: whatever it was, it is not there, and its program knows.
  *
  * The kernel cuts a long write(2), and when a later piece of it is refused, the program sees no error but a short count, and goes
  * on with what was refused. So a write that begins as the refused one did is refused again: this time the program sees it.
@@ -39,10 +41,10 @@ struct line {
 	char *bytes;
 	size_t length;
 	size_t room;                    /* of bytes */
-	bool swallowing;                /* it was over the limit: the rest of it, up to its newline, goes nowhere */
+	bool broken;                    /* it was over the limit: writes are refused up to one that ends with a newline */
 	uint64_t behind;                /* log position behind the lines of the write that began it, 0: there were none; the caller's */
-	size_t refused_length;          /* 0: the owner's last write was not refused */
-	char refused[LINE_REFUSED];     /* what that began with */
+	size_t refused_length;          /* 0: no line is over the limit any more */
+	char refused[LINE_REFUSED];     /* what the write began with in which it passed the limit */
 	struct line *next;
 };
 
@@ -58,12 +60,12 @@ struct cut {
 	int iovcnt;                     /* 0: none */
 	uint32_t messages;
 	size_t taken;                   /* bytes of the write that this takes care of, and the answer to it */
+	uint32_t lost;                  /* with -EMSGSIZE: lines that are refused for standing behind one that is broken */
 	/* line.c's */
 	struct line *line;
 	const char *rest;               /* becomes unfinished */
 	size_t rest_length;
 	uint64_t charged;               /* of the budget */
-	bool swallowing;                /* from then on */
 };
 
 void lines_init(struct lines *l, _Atomic uint64_t *used, uint64_t most);

@@ -182,7 +182,7 @@ int metrics_print(struct mount *m, struct node *n, FILE *to)
 		print_queues(&all, to, "mqfs_queue_partial_lines_total",
 			"Lines that were ended without their newline; queues without any are left out.", queue_partial);
 		print_queues(&all, to, "mqfs_queue_lost_lines_total",
-			"Unfinished lines that were dropped, since start; queues without any are left out.", queue_lost);
+			"Lines that were dropped unfinished or refused behind one too long, since start; queues without any are left out.", queue_lost);
 	}
 	topics_free(&all);
 	return err;

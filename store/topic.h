@@ -61,7 +61,8 @@ struct queue {
 	_Atomic uint64_t skips;          /* reads that were moved on to the head */
 	_Atomic uint64_t skipped;        /* bytes that they missed */
 	/* counted by writers of this mount, since start */
-	_Atomic uint64_t lost;           /* unfinished lines that were dropped: partial=lost, or no room for them at the end */
+	_Atomic uint64_t lost;           /* lines that were dropped unfinished (partial=lost, or no room for them at the end), or refused behind one
+	                                  * that was too long */
 	struct owner owner;              /* guarded by the topics' lock */
 	struct watch_list watch;         /* who waits for this queue */
 };

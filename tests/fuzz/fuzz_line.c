@@ -16,7 +16,7 @@
 struct writer {
 	char line[ROOM];                 /* unfinished */
 	size_t length;
-	bool swallowing;
+	bool broken;
 	char refused[LINE_REFUSED];
 	size_t refused_length;
 	uint64_t behind;                 /* see struct line; 0: none */
@@ -29,6 +29,7 @@ struct outcome {
 	char log[2 * ROOM];
 	size_t log_length;
 	uint32_t messages;
+	uint32_t lost;
 	size_t rest;                     /* bytes that become unfinished */
 	struct writer then;
 };
@@ -44,6 +45,19 @@ static bool refused_before(const struct writer *w, const char *from, size_t size
 	return w->refused_length && size >= w->refused_length && memcmp(from, w->refused, w->refused_length) == 0;
 }
 
+/* A write behind a line that passed the limit. */
+static void refuse_next(struct outcome *o, const char *from, size_t size, bool again)
+{
+	o->err = -EMSGSIZE;
+	o->then.broken = from[size - 1] != '\n';
+	if (again)
+		return;
+	for (size_t i = 0; i < size; i++)
+		o->lost += from[i] == '\n';
+	if (!o->then.broken)
+		o->then.refused_length = 0;
+}
+
 static void refuse(struct outcome *o, const char *from, size_t size, bool remembered)
 {
 	bool ends = from[size - 1] == '\n';
@@ -53,31 +67,26 @@ static void refuse(struct outcome *o, const char *from, size_t size, bool rememb
 	if (!remembered && ends)
 		return;
 	o->then.length = 0;
-	o->then.swallowing = !ends;
+	o->then.broken = !ends;
 	o->then.refused_length = size < LINE_REFUSED ? size : LINE_REFUSED;
 	memcpy(o->then.refused, from, o->then.refused_length);
 }
 
 static void expect(const struct model *m, const struct writer *w, const char *from, size_t size, struct outcome *o)
 {
-	bool known = w->length || w->swallowing || w->refused_length;
-	size_t line = 0;                 /* bytes of the write behind which all is taken or swallowed */
+	bool known = w->length || w->refused_length;
+	size_t line = 0;                 /* bytes of whole lines */
 	struct writer *t = &o->then;
 
 	o->err = 0;
-	o->log_length = o->messages = o->rest = 0;
+	o->log_length = o->messages = o->lost = o->rest = 0;
 	*t = *w;
-	if (refused_before(w, from, size)) {
-		refuse(o, from, size, true);
+	if (w->broken || refused_before(w, from, size)) {
+		refuse_next(o, from, size, refused_before(w, from, size));
 		return;
 	}
 	t->refused_length = t->behind = 0;
 	for (size_t i = 0; i < size; i++) {
-		if (t->swallowing) {
-			line = i + 1;
-			t->swallowing = from[i] != '\n';
-			continue;
-		}
 		if (t->length > m->max || (t->length == m->max && from[i] != '\n')) {
 			/* The line in hand is over the limit: with nothing in front of it all is refused, else it is left to the next write. */
 			t->length = 0;
@@ -150,6 +159,7 @@ static void write_some(struct lines *l, struct model *m, struct input *in, struc
 	expect(m, w, from, size, o);
 	err = lines_cut(l, owner, from, size, m->max, &c);
 	must(err == (o->err == 0 && unfinished(m) + o->rest > BUDGET && o->rest ? -ENOBUFS : o->err));
+	must(c.lost == o->lost);
 	if (err == 0) {
 		same_log(&c, o);
 		in_log ? lines_keep(l, &c) : lines_drop(l, &c);

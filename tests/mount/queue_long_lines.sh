@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A line over max_message is refused and swallowed up to its newline; all unfinished lines together have a limit.
+# A line over max_message is refused, and so is what follows up to a write that ends with a newline; all unfinished lines together have a limit.
 . "$(dirname "$0")/lib.sh"
 need python3
 mqfs_start
@@ -28,8 +28,9 @@ assert put(b'next\n', 5) == b'next\n'
 assert put(b'a\nb\n' + long + b'\nc\n', 4) == b'a\nb\n'          # the complete lines before it: a short write
 assert put(b'x' * 60, 60) == b''
 assert put(b'x' * 60, 'EMSGSIZE') == b''
-assert put(b'the rest', 8) == b''
-assert put(b'of it\nnext\n', 11) == b'next\n'
+assert put(b'the rest', 'EMSGSIZE') == b''
+assert put(b'of it\n', 'EMSGSIZE') == b''
+assert put(b'next\n', 5) == b'next\n'
 os.close(f)
 END
 

@@ -101,7 +101,12 @@ try:
     raise SystemExit("wanted EMSGSIZE")
 except OSError as e:
     assert e.errno == errno.EMSGSIZE, e
-assert os.write(fd, b"its rest\nafter\n") == 15, "up to its newline it is swallowed"
+try:
+    os.write(fd, b"its rest\n")
+    raise SystemExit("wanted EMSGSIZE for the rest")
+except OSError as e:
+    assert e.errno == errno.EMSGSIZE, e
+assert os.write(fd, b"after\n") == 6, "behind its newline all is well"
 # One that comes in pieces, none of them too long.
 refused = 0
 for i in range(3):
@@ -111,7 +116,12 @@ for i in range(3):
         assert e.errno == errno.EMSGSIZE, e
         refused += 1
 assert refused, "wanted EMSGSIZE for pieces"
-os.write(fd, b"rest\nlast\n")
+try:
+    os.write(fd, b"rest\nlast\n")
+    raise SystemExit("wanted EMSGSIZE for what may all be the rest")
+except OSError as e:
+    assert e.errno == errno.EMSGSIZE, e
+assert os.write(fd, b"last\n") == 5
 END
 equal 'lines around those that are too long' 'before after last' "$(tail -n 3 "$q" | cut -c 1-20 | paste -sd ' ')"
 equal 'and nothing else' 4 "$(wc -l < "$q")"

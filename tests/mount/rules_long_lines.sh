@@ -19,7 +19,7 @@ equal 'nothing of them is there' 0 "$(stat -c %s "$q")"
 echo next >> "$q"
 equal 'the next line' next "$(cat "$q")"
 
-# --- a write that is tried again is refused again; what goes on behind it is swallowed up to its newline
+# --- a write that is tried again is refused again, and so is what goes on behind it, up to a newline
 echo 100 > "$MNT/t/.config/max_message"
 python3 - "$q" << 'END' || fail 'a write that is tried again'
 import errno, os, sys
@@ -42,9 +42,40 @@ for _ in range(3):
 os.write(fd, b'c\n')
 os.write(fd, b'y' * 90)
 refused(b'it goes on and on')
-os.write(fd, b', and on\nd\n')
+refused(b', and on')
+refused(b'\n')
+os.write(fd, b'd\n')
 assert os.pread(fd, 100, begin) == b'c\nd\n', os.pread(fd, 100, begin)
 END
+
+# --- what was acknowledged behind a line that its program gave up is there; what was not may be tried again
+lost=$(json "$MNT/.mqfs/status.json" topics.0.lost)
+python3 - "$q" << 'END' || fail 'a line that was given up'
+import errno, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_APPEND)
+begin = os.fstat(fd).st_size
+
+
+def write_all(data):
+    try:
+        while data:
+            data = data[os.write(fd, data):]
+        os.fsync(fd)
+        return True
+    except OSError as e:
+        assert e.errno == errno.EMSGSIZE, e
+        return False
+
+
+assert not write_all(b'x' * (6 << 20) + b'\n')
+acknowledged = b''
+for message in (b'important 0\n', b'important 1\n', b'important 1\n', b'important 2\n', b'important 3\n'):
+    if write_all(message):
+        acknowledged += message
+assert os.pread(fd, 1000, begin) == acknowledged, (os.pread(fd, 1000, begin), acknowledged)
+assert acknowledged.count(b'\n') >= 4, acknowledged
+END
+equal 'lost' $((lost + 1)) "$(json "$MNT/.mqfs/status.json" topics.0.lost)"
 
 # --- processes that share a handle: one dies in the middle of its line, and the next ones may be the same lock owner
 (
