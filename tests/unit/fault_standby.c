@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define CHUNKS 64
+#define SOME 40000                     /* bytes */
 
 /* The primary's log from position 0 on. */
 static struct {
@@ -106,6 +107,17 @@ static int receive(void)
 	return err;
 }
 
+/* The first records only, so that the segment grows while somebody reads it. */
+static void receive_some(void)
+{
+	struct member_view view;
+	size_t took;
+
+	store_view(store, &view);
+	if (view.end == 0)
+		store_receive(store, sent.bytes, SOME, sent.chunk[0].base, &sent.epoch, &took);
+}
+
 static void wait_for(bool (*reached)(const struct member_view *view))
 {
 	struct member_view view;
@@ -117,6 +129,29 @@ static void wait_for(bool (*reached)(const struct member_view *view))
 static bool is_synced(const struct member_view *view)
 {
 	return view->synced >= view->written;
+}
+
+static bool is_shown(const struct member_view *view)
+{
+	return view->committed >= view->synced;
+}
+
+/* Reads what is shown; what cannot be read is what fails. */
+static void look(void)
+{
+	static struct store_status status;
+	struct topic *t = topic_find(store, work_names[KEEP]);
+	struct reader *r;
+	struct slice s;
+
+	store_status(store, &status);
+	slice_init(&s);
+	if (t && reader_new(&r, store, topic_queue(t, 0)) == 0) {
+		reader_read(r, 0, WORK_LONGEST, &s);
+		reader_free(r);
+	}
+	slice_free(&s);
+	topic_put(t);
 }
 
 static bool is_committed(const struct member_view *view)
@@ -142,7 +177,16 @@ void standby_run(void)
 		work_close();
 		return;
 	}
+	look();                        /* before there is a segment */
 	said.promised = store_promise(store, epoch_reign(&sent.epoch)) == 0;
+	if (said.promised) {
+		receive_some();
+		wait_for(is_synced);
+		store_view(store, &view);
+		store_announce(store, view.synced, false);
+		wait_for(is_shown);
+		look();
+	}
 	if (said.promised && receive() == 0)
 		wait_for(is_synced);
 	store_view(store, &view);
@@ -150,6 +194,7 @@ void standby_run(void)
 	if (view.synced == sent.end) {
 		store_announce(store, sent.end, true);
 		wait_for(is_committed);
+		look();
 	}
 	work_close();
 }
