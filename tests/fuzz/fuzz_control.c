@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is written to the files of .config: a value that is not refused is logged as a command that takes effect, as it then reads. */
+/* What is written to the files of .config: a value that is not refused is logged as a command that takes effect, as it then reads; unless it
+ * reads so already. */
 #include "bare_store.h"
 #include "bytes.h"
 #include "control.h"
@@ -87,6 +88,23 @@ static void takes_effect(struct served *served, const struct node *n, const stru
 	bare_store_end(&s);
 }
 
+static void is_so(struct served *served, const struct node *n, const char *text)
+{
+	enum setting_id id = (enum setting_id)n->start;
+	struct store *s = served->mount.store;
+	uint64_t v, start;
+
+	if (n->queue)
+		must(path_start(s, n->queue, text, &v) == 0 && (v <= n->queue->head ||
+			(queue_message_start(s, n->queue, v, &start) == 0 && start == n->queue->head)));
+	else if (strcmp(text, "default") == 0)
+		must(!topic_has_own(served->topic, id));
+	else if (!topic_has_own(served->topic, id))
+		must(served->topic->retired == (strcmp(text, "1") == 0));
+	else
+		must(setting_parse(id, text, &v) == 0 && topic_setting(served->topic, id) == v);
+}
+
 static void nothing(struct command *c, int err)
 {
 	(void)c;
@@ -114,7 +132,9 @@ int fuzz(const uint8_t *bytes, size_t len)
 	c = command_new(nothing, NULL);
 	err = n->control->set(&s->mount, n, text, c);
 	must(err == -EINVAL || err == -ENOTCONN);
-	if (err == -ENOTCONN)
+	if (err == -ENOTCONN && !c->body)
+		is_so(s, n, text);
+	else if (err == -ENOTCONN)
 		takes_effect(s, n, c, text);
 	command_free(c);
 	node_forget(&s->mount, n, 1);
