@@ -30,6 +30,8 @@ struct dump {
 	uint64_t queue;               /* id, when the query has one; else 0 */
 	char name[TOPIC_NAME_MAX + 1];
 	uint64_t name_id;             /* of the topic that NAME is of */
+	uint64_t end;                 /* position up to which the log is there, as far as the files were looked at */
+	bool gone;                    /* the file was removed meanwhile */
 	uint64_t first, last;         /* positions, for progress */
 	uint64_t shown;
 	bool torn;                    /* the torn tail was reached */
@@ -120,9 +122,13 @@ static int dump_scan(struct dump *d, struct scan *s, const char *file)
 			err = 0;
 			continue;
 		}
-		if (err || found == SCAN_END)
+		if (err)
 			break;
-		if (found != SCAN_RECORD && disk_stat(d->disk, file, &st) == -ENOENT)
+		d->end = scan_pos(s);
+		if (found == SCAN_END)
+			break;
+		d->gone = found != SCAN_RECORD && disk_stat(d->disk, file, &st) == -ENOENT;
+		if (d->gone)
 			break;
 		if (found != SCAN_RECORD && torn_at(d, scan_begin(s)))
 			d->torn = true;
@@ -147,6 +153,7 @@ static bool look_up(struct dump *d, uint64_t base, uint64_t *pos)
 	*pos = base;
 	if (index_open(d->disk, d->id.secret, base, &index))
 		return true;
+	d->end = index_end(index);
 	if (index_last_time(index) < d->query->since) {
 		wants = false;
 	} else if (d->queue) {
@@ -172,13 +179,27 @@ static int dump_segment(struct dump *d, uint64_t base, uint64_t limit)
 		return 0;
 	segment_name(path, base);
 	err = scan_open(&s, d->disk, d->id.secret, base);
+	d->gone = err == -ENOENT;
 	if (err)
-		return err == -ENOENT ? 0 : err;
+		return d->gone ? 0 : err;
 	scan_seek(s, pos);
 	scan_limit(s, limit);
 	err = dump_scan(d, s, path);
 	scan_close(s);
 	return err;
+}
+
+/* The log goes on at POS, or was committed up to there: what is before it was there once. */
+static void expect_all(struct dump *d, uint64_t pos)
+{
+	char path[32];
+
+	if (d->end < pos && !d->gone && !d->torn) {
+		segment_name(path, d->end);
+		tell_damage(d, path, d->end, "nothing is there for %" PRIu64 " bytes", pos - d->end);
+	}
+	d->end = pos;
+	d->gone = false;
 }
 
 static int dump_log(struct dump *d)
@@ -193,9 +214,16 @@ static int dump_log(struct dump *d)
 		d->first = d->shown = base[0];
 		d->last = limit < UINT64_MAX ? limit : base[count - 1];
 	}
-	for (size_t i = 0; i < count && !err && !d->torn && base[i] < limit; i++)
+	for (size_t i = 0; i < count && !err && !d->torn && base[i] < limit; i++) {
+		if (i > 0)
+			expect_all(d, base[i]);
 		if (i + 1 == count || base[i + 1] > d->query->from)
 			err = dump_segment(d, base[i], i + 1 < count && base[i + 1] < limit ? base[i + 1] : limit);
+		else
+			d->end = base[i + 1];
+	}
+	if (!err && count)
+		expect_all(d, limit < UINT64_MAX ? limit : d->proved);
 	free(base);
 	return err;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * dump.h - reads records straight from a store's files, for people and their scripts: of a stopped store, of a running one up
- * to what is committed, and of the files in lost/.
+ * to what is committed, and of the files in lost/. Where a segment is missing, that is damage, too.
  *
  * It takes no lock and changes nothing, passes over damage and tells of it, and does not mind segments that retention removes
  * meanwhile. What retention has only moved a head past is still there and is given.

@@ -79,3 +79,24 @@ mkdir "$MNT/t"
 lines order 1 10 >> "$MNT/t/0"
 umount "$MNT"
 succeeds 'check straight after umount' "$MQCTL" check "$STORE"
+
+# --- a segment that is missing, from the middle or at the end, is told of
+STORE=$DIR/missing
+mqfs_start -o segment_size=1M
+mkdir "$MNT/x" "$MNT/y"
+for i in 1 2 3; do
+	seq -f "x$i-%06g" 30000 >> "$MNT/x/0"
+	seq -f "y$i-%06g" 30000 >> "$MNT/y/0"
+done
+mqfs_stop
+succeeds 'dump of all segments' "$MQCTL" dump "$STORE" x/0
+succeeds 'dump of some messages' "$MQCTL" dump -n 5 "$STORE" x/0
+equal 'all messages' 90000 "$("$MQCTL" dump "$STORE" x/0 | wc -l)"
+segments=("$STORE"/log/????????????????)
+for gone in "${segments[1]}" "${segments[-1]}"; do
+	mv "$gone" "$DIR/gone"
+	status "dump without $(basename "$gone")" 1 "$MQCTL" dump "$STORE" y/0
+	match 'it says where' "log/$(basename "$gone") .*nothing is there for [0-9]+ bytes" "$("$MQCTL" dump "$STORE" y/0 2>&1 > /dev/null || true)"
+	mv "$DIR/gone" "$gone"
+done
+succeeds 'dump of all segments again' "$MQCTL" dump "$STORE" y/0
