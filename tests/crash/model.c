@@ -158,6 +158,17 @@ void model_acked(struct model *m, uint32_t number)
 	m->intents[number].outcome = ACKED;
 }
 
+void model_written(struct model *m, uint32_t number)
+{
+	m->intents[number].written = true;
+}
+
+void model_power_cut(struct model *m)
+{
+	for (uint32_t number = m->life; number < m->count; number++)
+		m->intents[number].written = false;
+}
+
 /* ---- reads ---- */
 
 static bool number_at(const uint8_t *bytes, uint32_t *number)

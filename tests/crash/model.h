@@ -16,7 +16,8 @@
  *      one that was under way
  *   7. messages go only as retention says
  *   8. each start's epoch is greater than all before it, or the last one where the disk has no room for a segment
- *   9. bytes that have rotted are never given to a reader, and cost nothing but the record that they were in
+ *   9. what write(2) without a commit has returned for is there after a process that was killed, as long as the system goes on
+ *  10. bytes that have rotted are never given to a reader, and cost nothing but the record that they were in
  *
  * Errors   a broken rule is told to fail(), which does not return.
  */
@@ -50,6 +51,7 @@ struct intent {
 	uint8_t flags;                 /* enum record_flag */
 	uint8_t outcome;
 	bool placed;                   /* offset is known */
+	bool written;                  /* all in front of it is in the file, too: a kill does not take it */
 	uint64_t offset;
 	uint64_t end;                  /* log position behind it, 0: not known */
 	uint64_t committed;            /* the commit point when it was asked, which its record carries */
@@ -141,6 +143,9 @@ int model_intend(struct model *m, const struct intent *i, uint32_t *number);
 void model_body(struct model *m, uint32_t number, uint8_t *to);
 void model_answered(struct model *m, uint32_t number, int err, const struct place *at);
 void model_acked(struct model *m, uint32_t number);
+void model_written(struct model *m, uint32_t number);
+/* More than the process has gone: the system's memory, or a part of it. */
+void model_power_cut(struct model *m);
 
 void model_change(struct model *m, const struct change_model *c);     /* it is asked for */
 /* 0: it took effect; -EIO, -ETIMEDOUT, -ENOTCONN: nobody knows; else it came to nothing. */

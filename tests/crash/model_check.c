@@ -267,6 +267,9 @@ static void check_intent(struct check *c, uint32_t number)
 	if (i->outcome == ACKED && !present)
 		model_fail(c->m, "append %u was acknowledged and is lost: offset %" PRIu64 " of queue %" PRIu64 "/%u, which ends at %" PRIu64, number,
 			i->offset, i->topic, i->queue, f->end);
+	if (i->written && !present)
+		model_fail(c->m, "append %u was written, and a kill has taken it: offset %" PRIu64 " of queue %" PRIu64 "/%u, which ends at %" PRIu64, number,
+			i->offset, i->topic, i->queue, f->end);
 	if (present) {
 		add_bytes(f, i);
 		f->messages -= i->messages;

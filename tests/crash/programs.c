@@ -80,6 +80,17 @@ static void follow(struct run *r, uint32_t number, uint64_t end, bool wait)
 		world_wait(r->world, &is_told, WORLD_NEVER);
 }
 
+/* As write(2) does, where it does not wait for a commit. */
+static void wait_written(struct run *r, uint32_t number, uint64_t end)
+{
+	int err = store_wait_written(r->store, end);
+
+	if (err || r->disk->stopped)
+		return;
+	model_written(&r->model, number);
+	run_say(r, "append %u is written", number);
+}
+
 static uint32_t any_length(struct world *w, uint32_t messages)
 {
 	static const uint32_t most[8] = {40, 200, 200, 600, 600, 2000, 6000, BODY_MOST};
@@ -124,6 +135,8 @@ static void append(struct run *r)
 				model_fail(&r->model, "append %u: there is room on the disk, and it is refused", number);
 		}
 		r->counts->refused += err && err != -EIO;
+		if (!err && once_in(w, 2))
+			wait_written(r, number, at.end);
 		if (!err && !once_in(w, 4))
 			follow(r, number, at.end, !once_in(w, 3));
 	}

@@ -51,6 +51,7 @@ static void power_cut(struct run *r, struct simdisk *d)
 {
 	run_say(r, "the power is cut");
 	run_meet(r, POWER_CUT);
+	model_power_cut(&r->model);
 	if (simdisk_power_cut(d))
 		model_fail(&r->model, "out of memory");
 }
@@ -59,15 +60,16 @@ struct simdisk *run_left(struct run *r, const struct simdisk *d)
 {
 	struct simdisk *left = run_copy(r, d);
 
-	if (!once_in(r->world, 5)) {
+	if (!once_in(r->world, 3)) {
 		power_cut(r, left);
 		return left;
 	}
 	run_say(r, "the process is killed");
 	run_meet(r, KILLED);
-	if (once_in(r->world, 2)) {
+	if (once_in(r->world, 3)) {
 		run_say(r, "the cache is dropped");
 		run_meet(r, CACHE_DROPPED);
+		model_power_cut(&r->model);
 		if (simdisk_drop_cache(left))
 			model_fail(&r->model, "out of memory");
 	}

@@ -18,6 +18,12 @@ static struct simdisk *of(struct disk *d)
 	return (struct simdisk *)d;
 }
 
+static void crash_soon(struct simdisk *d)
+{
+	if (once_in(d->world, d->crash_near))
+		d->crash_at = d->calls + 1 + chance_of(d->world, 4);
+}
+
 static int change(struct simdisk *d, const char *from, const char *to, struct sim_file *f)
 {
 	struct sim_change *c;
@@ -29,8 +35,7 @@ static int change(struct simdisk *d, const char *from, const char *to, struct si
 	strcpy(c->from, from);
 	strcpy(c->to, to);
 	sim_make_change(&d->now, c);
-	if (once_in(d->world, d->crash_near))
-		d->crash_at = d->calls + 1 + chance_of(d->world, 4);
+	crash_soon(d);
 	return 0;
 }
 
@@ -199,6 +204,7 @@ static ssize_t d_pwritev(struct disk *disk, int fd, const struct iovec *iov, int
 	if (stops(d, SIM_WRITE, path_of(d, f), at, len))
 		return -EIO;
 	if (once_in(d->world, 8)) {            /* slower than a sync */
+		crash_soon(d);
 		world_sleep(d->world, (int64_t)chance_of(d->world, 2 * SYNC_TIME));
 		if (d->stopped)
 			return -EIO;

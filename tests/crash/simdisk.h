@@ -82,7 +82,7 @@ struct simdisk {
 	unsigned write_short;
 	uint64_t calls;                /* that may change something, since simdisk_start() */
 	uint64_t crash_at;             /* the call that crashes; 0: none */
-	unsigned crash_near;           /* once in so many changes of names, one of the next calls crashes; 0: never */
+	unsigned crash_near;           /* once in so many changes of names, and slow writes, one of the next calls crashes; 0: never */
 	bool stopped;
 	uint64_t failed;               /* syncs that were made to fail */
 	/* Told of each call that works, before it does: for the story, and to count. */
