@@ -202,6 +202,14 @@ static void begin_intent(struct model *m, struct cursor *c, const uint8_t *bytes
 	c->into = 0;
 }
 
+void model_head(struct model *m, uint64_t topic, uint32_t queue, uint64_t head)
+{
+	struct queue_model *q = &m->queues[topic][queue];
+
+	if (!m->free_limit && head > q->head)
+		q->head = head;
+}
+
 void model_read(struct model *m, struct cursor *c, const uint8_t *bytes, size_t len)
 {
 	struct queue_model *q = &m->queues[c->topic][c->queue];

@@ -14,7 +14,7 @@
  *   5. what a start has settled stays so
  *   6. topics, their settings, queues, owners and counts are what the acknowledged changes made of them, and at most one change more: the
  *      one that was under way
- *   7. messages go only as retention says
+ *   7. messages go only as retention says, and what has gone does not come back
  *   8. each start's epoch is greater than all before it, or the last one where the disk has no room for a segment
  *   9. what write(2) without a commit has returned for is there after a process that was killed, as long as the system goes on
  *  10. bytes that have rotted are never given to a reader, and cost nothing but the record that they were in
@@ -93,6 +93,7 @@ struct queue_model {
 	uint32_t settled;              /* intents that are, in order: model->settled[] */
 	uint64_t end;                  /* queue offset behind them */
 	uint64_t seen;                 /* somebody was given bytes up to here */
+	uint64_t head;                 /* somebody was told that it begins here; unless the node may move heads by itself */
 	uint64_t messages, partial;    /* in all of them */
 	bool counted;                  /* these two are known */
 	/* the strictest limits that were ever in force */
@@ -158,6 +159,8 @@ bool model_any_proved(struct model *m, uint32_t *number);
 /* One of its queue behind it is there for good too. */
 bool model_is_followed(struct model *m, uint32_t number);
 
+/* A reader was told that the queue begins at HEAD. */
+void model_head(struct model *m, uint64_t topic, uint32_t queue, uint64_t head);
 /* A reader was given BYTES at C, which moves over those that could be judged. */
 void model_read(struct model *m, struct cursor *c, const uint8_t *bytes, size_t len);
 /* The cursor at OFFSET of a queue; false: nobody knows yet what is there. */

@@ -229,7 +229,7 @@ static void check_queue(struct check *c, const struct topic_model *t, uint32_t n
 	struct model *m = c->m;
 	struct queue_model *known = &m->queues[t->id][n];
 	struct found *f = &c->queues[t->id][n];
-	uint64_t seen = known->seen;
+	uint64_t seen = known->seen, head = known->head;
 	struct cursor at;
 
 	*f = (struct found){.there = true, .head = q->head, .end = q->committed, .messages = q->messages, .partial = q->partial};
@@ -237,14 +237,15 @@ static void check_queue(struct check *c, const struct topic_model *t, uint32_t n
 		model_fail(m, "queue %" PRIu64 "/%u ends at %" PRIu64 ", and was there up to %" PRIu64 " after an earlier start", t->id, n, f->end, known->end);
 	if (f->end < seen && !c->read_only)
 		model_fail(m, "queue %" PRIu64 "/%u ends at %" PRIu64 ", and was read up to %" PRIu64, t->id, n, f->end, seen);
+	if (f->head < head && !c->read_only)
+		model_fail(m, "queue %" PRIu64 "/%u begins at %" PRIu64 ", and began at %" PRIu64 " before", t->id, n, f->head, head);
+	model_head(m, t->id, n, f->head);
 	if (f->head > f->end)
 		model_fail(m, "queue %" PRIu64 "/%u: its head is behind its end", t->id, n);
 	if (!c->read_only)
 		check_head(c, t, n);
 	model_cursor(m, t->id, n, f->head, &at);
 	read_all(c, q, f, &at);
-	if (c->read_only)
-		known->seen = seen;            /* it shows what may be less than there will be */
 }
 
 static void add_bytes(struct found *f, const struct intent *i)
