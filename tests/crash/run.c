@@ -65,22 +65,51 @@ static bool is_segment(const char *path)
 	return strlen(path) == 20 && !strncmp(path, "log/", 4) && strspn(path + 4, "0123456789abcdef") == 16;
 }
 
+/* What recovery is about to take out of the log. */
+static void is_kept(struct run *r, const char *path, uint64_t at, uint64_t end)
+{
+	if (!simdisk_keeps(r->starting, path, at, end, "lost/"))
+		model_fail(&r->model, "%s from byte %" PRIu64 " on goes, and is not in lost/ for good", path, at);
+}
+
+static bool is_of_the_log(const char *path)
+{
+	bool is_index = !strncmp(path, "log/", 4) && !strcmp(path + strlen(path) - 6, ".index");
+	bool is_checkpoint = !strncmp(path, "checkpoint/", 11) && strspn(path + 11, "0123456789abcdef") == strlen(path) - 11;
+
+	return is_segment(path) || is_index || is_checkpoint || !strcmp(path, "id");
+}
+
+/* What the start has found or made counts from here on. */
+static void recovery_is_over(struct run *r)
+{
+	const char *path = simdisk_unsettled(r->starting, is_of_the_log);
+
+	if (path)
+		model_fail(&r->model, "%s may be another one after a power cut, and the start counts on it", path);
+	r->phase = BEGINNING;
+}
+
 static void saw_write(struct run *r, const char *path, uint64_t at, uint64_t len)
 {
-	if (!is_segment(path))
+	if (!is_segment(path)) {
+		r->read_path[0] = 0;
 		return;
+	}
 	if (r->phase == BEGINNING) {           /* the first record of the epoch */
 		run_meet(r, at ? STORE_ADOPTED : STORE_ROLLED);
 		r->phase = RUNNING;
 	}
 	if (r->phase != RECOVERY)
 		return;
-	if (at == 0)
+	if (at == 0) {
 		run_meet(r, HEAD_WRITTEN_AGAIN);
-	else if (!strcmp(path, r->read_path) && at == r->read_at && len == r->read_len)
+	} else if (!strcmp(path, r->read_path) && at >= r->read_at && at + len == r->read_at + r->read_len) {
 		run_meet(r, TAIL_WRITTEN_AGAIN);
-	else
+	} else {
 		run_meet(r, TAIL_ZEROED);
+		is_kept(r, path, at, at + len);
+	}
 }
 
 static void saw_name(struct run *r, enum sim_call call, const char *path)
@@ -89,6 +118,10 @@ static void saw_name(struct run *r, enum sim_call call, const char *path)
 		run_meet(r, RESERVE_RELEASED);
 	if (r->phase == RECOVERY && is_segment(path) && (call == SIM_UNLINK || call == SIM_RENAME))
 		run_meet(r, SEGMENT_TO_LOST);
+	if (r->phase == RECOVERY && is_segment(path) && call == SIM_UNLINK)
+		is_kept(r, path, SEGMENT_HEADER, UINT64_MAX);
+	if (r->phase == RECOVERY && !strcmp(path, "log/filling"))
+		recovery_is_over(r);
 	if (r->phase != RECOVERY && is_segment(path) && call == SIM_RENAME)
 		run_meet(r, SEGMENT_RECYCLED);
 	if (r->phase != RECOVERY && is_segment(path) && call == SIM_UNLINK)
@@ -116,8 +149,6 @@ static void saw(void *ctx, enum sim_call call, const char *path, uint64_t at, ui
 		return;
 	} else if (call == SIM_RENAME || call == SIM_UNLINK) {
 		saw_name(r, call, path);
-	} else if (call == SIM_SYNC_DIRECTORY && r->phase == RECOVERY && !strcmp(path, "checkpoint")) {
-		r->phase = BEGINNING;
 	}
 	if (call != SIM_CLOSE)
 		run_say(r, "    disk: %s %s %" PRIu64 " %" PRIu64, sim_call_names[call], path, at, len);
@@ -171,6 +202,7 @@ struct store *run_start_store(struct run *r, struct simdisk *d)
 
 	options(r, &o);
 	r->phase = RECOVERY;
+	r->starting = d;
 	r->read_path[0] = 0;
 	r->counts->starts++;
 	if (r->tell)

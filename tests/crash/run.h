@@ -53,6 +53,7 @@ struct run {
 	struct fiber *programs[PROGRAMS];
 	int left;                      /* things to be done before the life ends */
 	enum { RUNNING, RECOVERY, BEGINNING } phase;   /* of a start */
+	struct simdisk *starting;      /* on this disk */
 	char read_path[SIM_PATH];      /* the last read of the disk */
 	uint64_t read_at, read_len;
 	bool sized;                    /* of this run: topics may be limited */

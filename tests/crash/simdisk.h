@@ -120,6 +120,10 @@ void simdisk_remove(struct simdisk *d, const char *path);
 int simdisk_flip(struct simdisk *d, const char *path, uint64_t at);
 /* Finds LEN bytes in the files whose names begin with PREFIX; NULL: they are in none. */
 const char *simdisk_find(struct simdisk *d, const char *prefix, const void *bytes, size_t len, uint64_t *at);
+/* What PATH has from AT to END, but for zeros at its end, is on the disk in a file whose durable name begins with PREFIX; or there is nothing. */
+bool simdisk_keeps(struct simdisk *d, const char *path, uint64_t at, uint64_t end, const char *prefix);
+/* A file whose name, or what it holds, a power cut could change, of those that CONCERNS() names; NULL: none. */
+const char *simdisk_unsettled(struct simdisk *d, bool (*concerns)(const char *path));
 /* Calls EACH for the names of all files. */
 void simdisk_each(struct simdisk *d, void (*each)(void *ctx, const char *path, uint64_t size), void *ctx);
 

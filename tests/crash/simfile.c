@@ -400,6 +400,21 @@ bool sim_file_find(const struct sim_file *f, const void *bytes, size_t len, uint
 	return there;
 }
 
+bool sim_file_has(const struct sim_file *f, const void *bytes, size_t len)
+{
+	return f->disk.bytes && memmem(f->disk.bytes->at, f->disk.bytes->room, bytes, len);
+}
+
+bool sim_file_is_durable(const struct sim_file *f)
+{
+	uint64_t size = f->cache.size > f->disk.size ? f->cache.size : f->disk.size;
+
+	for (uint64_t page = 0; f->cache.bytes != f->disk.bytes && page * PAGE < size; page++)
+		if (page_differs(&f->cache, &f->disk, page))
+			return false;
+	return true;
+}
+
 static uint64_t side_hash(const struct sim_side *side)
 {
 	uint64_t of[3] = {side->size, side->blocks, 0};

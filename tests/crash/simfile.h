@@ -79,6 +79,10 @@ void sim_file_unmap(const void *at);
 int sim_file_flip(struct sim_file *f, uint64_t at);
 /* Where LEN bytes stand in the cache; false: nowhere. */
 bool sim_file_find(const struct sim_file *f, const void *bytes, size_t len, uint64_t *at);
+/* The same, on the disk. */
+bool sim_file_has(const struct sim_file *f, const void *bytes, size_t len);
+/* The disk has what the cache has, but for zeros at the end. */
+bool sim_file_is_durable(const struct sim_file *f);
 uint64_t sim_file_hash(struct sim_file *f);
 
 #endif

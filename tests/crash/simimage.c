@@ -197,6 +197,48 @@ const char *simdisk_find(struct simdisk *d, const char *prefix, const void *byte
 	return NULL;
 }
 
+bool simdisk_keeps(struct simdisk *d, const char *path, uint64_t at, uint64_t end, const char *prefix)
+{
+	const struct sim_file *f = sim_find(&d->now, path)->file;
+	const struct sim_side *s = &f->cache;
+
+	end = end < s->size ? end : s->size;
+	end = s->bytes && end > s->bytes->room ? s->bytes->room : end;
+	while (s->bytes && end > at && !s->bytes->at[end - 1])
+		end--;
+	if (!s->bytes || end <= at)
+		return true;
+	for (int i = 0; i < d->durable.count; i++) {
+		const struct sim_name *n = &d->durable.at[i];
+		if (n->file && !strncmp(n->path, prefix, strlen(prefix)) && sim_file_has(n->file, s->bytes->at + at, end - at))
+			return true;
+	}
+	return false;
+}
+
+/* A name of TREE that OTHER has not, or for another file. */
+static const char *differs(struct sim_tree *tree, struct sim_tree *other, bool (*concerns)(const char *path))
+{
+	for (int i = 0; i < tree->count; i++) {
+		const struct sim_name *n = &tree->at[i], *same = concerns(n->path) ? sim_find(other, n->path) : n;
+		if (!same || same->file != n->file)
+			return n->path;
+	}
+	return NULL;
+}
+
+const char *simdisk_unsettled(struct simdisk *d, bool (*concerns)(const char *path))
+{
+	const char *name = differs(&d->now, &d->durable, concerns);
+
+	if (!name)
+		name = differs(&d->durable, &d->now, concerns);
+	for (int i = 0; i < d->now.count && !name; i++)
+		if (d->now.at[i].file && concerns(d->now.at[i].path) && !sim_file_is_durable(d->now.at[i].file))
+			name = d->now.at[i].path;
+	return name;
+}
+
 void simdisk_each(struct simdisk *d, void (*each)(void *ctx, const char *path, uint64_t size), void *ctx)
 {
 	for (int i = 0; i < d->now.count; i++)
