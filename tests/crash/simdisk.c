@@ -72,6 +72,13 @@ static bool stops(struct simdisk *d, enum sim_call call, const char *path, uint6
 	return d->stopped;
 }
 
+/* A call that changes nothing. */
+static bool looks(struct simdisk *d)
+{
+	world_pause_once_in(d->world, 16);
+	return d->stopped;
+}
+
 /* After it: whoever called does not know. */
 static bool stopped_behind(struct simdisk *d)
 {
@@ -132,7 +139,7 @@ static int d_open(struct disk *disk, const char *path, int flags, mode_t mode)
 	struct sim_file *f;
 	int err = 0;
 
-	if (flags & (O_CREAT | O_TRUNC) ? stops(d, SIM_OPEN, path, 0, 0) : d->stopped)
+	if (flags & (O_CREAT | O_TRUNC) ? stops(d, SIM_OPEN, path, 0, 0) : looks(d))
 		return -EIO;
 	n = sim_find(&d->now, path);
 	if (n && !n->file)
@@ -170,8 +177,7 @@ static ssize_t d_pread(struct disk *disk, int fd, void *to, size_t len, uint64_t
 	struct simdisk *d = of(disk);
 	struct sim_file *f = d->fds[fd].file;
 
-	world_pause_once_in(d->world, 16);
-	if (d->stopped)
+	if (looks(d))
 		return -EIO;
 	if (d->saw)
 		d->saw(d->ctx, SIM_READ, path_of(d, f), at, len);
@@ -292,7 +298,7 @@ static int d_stat(struct disk *disk, const char *path, struct stat *st)
 	struct simdisk *d = of(disk);
 	struct sim_name *n;
 
-	if (d->stopped)
+	if (looks(d))
 		return -EIO;
 	n = sim_find(&d->now, path);
 	if (!n)
@@ -400,6 +406,7 @@ static int d_sync_directory(struct disk *disk, const char *path)
 		return -EIO;
 	if (once_in(d->world, d->sync_fails)) {
 		d->failed++;
+		sim_forget_changes(d, before, path);
 		return end(d, -EIO);
 	}
 	sim_sync_changes(d, before, path);
@@ -412,7 +419,7 @@ static int d_map(struct disk *disk, int fd, size_t len, const void **at)
 {
 	struct simdisk *d = of(disk);
 
-	if (d->stopped)
+	if (looks(d))
 		return -EIO;
 	return sim_file_map(d->fds[fd].file, len, at);
 }
@@ -514,4 +521,6 @@ void simdisk_start(struct simdisk *d)
 	d->stopped = false;
 	d->calls = d->crash_at = 0;
 	d->crash_near = 0;
+	for (int i = 0; i < d->change_count; i++)
+		d->changes[i].forgotten = false;
 }

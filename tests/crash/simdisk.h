@@ -17,6 +17,8 @@
  *  syncs      nothing of it ("fsyncgate"). Whoever reads finds it in the cache still, until the cache is dropped. A page that it has not
  *             written is stuck: what is written to it later is synced without an error and is not on the disk, until the page has left the
  *             cache, which only a clean one does (ext4, where blocks were allocated and not written yet).
+ *             So it is with names: those that a failed sync of their directory has left out, and what depends on them, no later one makes
+ *             durable, until another process does it (a file system whose journal has failed takes nothing more before it is mounted again).
  *  Full       There is a budget of bytes. Blocks are taken by writes and allocations, and given back with the last name and descriptor;
  *             what is refused with -ENOSPC changes nothing.
  *  Kill       A process that dies leaves cache, names and their state as they are.
@@ -62,6 +64,7 @@ struct sim_change {
 	uint64_t number;               /* counted from the disk's beginning */
 	char from[SIM_PATH], to[SIM_PATH];
 	struct sim_file *file;
+	bool forgotten;                /* a sync has failed to make it durable */
 };
 
 struct sim_fd {

@@ -89,11 +89,10 @@ static bool depends(const struct sim_change *later, const struct sim_change *c)
 		same_path(c->to, later->to);
 }
 
-void sim_sync_changes(struct simdisk *d, uint64_t before, const char *directory)
+/* Which changes a sync of DIRECTORY is about. */
+static void choose(struct simdisk *d, uint64_t before, const char *directory, bool on[SIM_CHANGES])
 {
-	bool on[SIM_CHANGES] = {false};
-	int kept = 0;
-
+	memset(on, 0, SIM_CHANGES);
 	for (int i = d->change_count - 1; i >= 0; i--) {
 		const struct sim_change *c = &d->changes[i];
 		if (c->number >= before)
@@ -102,7 +101,34 @@ void sim_sync_changes(struct simdisk *d, uint64_t before, const char *directory)
 		for (int n = 0; on[i] && n < i; n++)
 			on[n] = on[n] || depends(c, &d->changes[n]);
 	}
+}
+
+/* And with those that are forgotten, those that depend on them. */
+static void leave_forgotten(struct simdisk *d)
+{
+	for (int i = 0; i < d->change_count; i++)
+		for (int n = 0; n < i && !d->changes[i].forgotten; n++)
+			d->changes[i].forgotten = d->changes[n].forgotten && depends(&d->changes[i], &d->changes[n]);
+}
+
+void sim_forget_changes(struct simdisk *d, uint64_t before, const char *directory)
+{
+	bool on[SIM_CHANGES];
+
+	choose(d, before, directory, on);
+	for (int i = 0; i < d->change_count; i++)
+		d->changes[i].forgotten |= on[i];
+}
+
+void sim_sync_changes(struct simdisk *d, uint64_t before, const char *directory)
+{
+	bool on[SIM_CHANGES];
+	int kept = 0;
+
+	choose(d, before, directory, on);
+	leave_forgotten(d);
 	for (int i = 0; i < d->change_count; i++) {
+		on[i] &= !d->changes[i].forgotten;
 		if (on[i])
 			sim_make_change(&d->durable, &d->changes[i]);
 		else

@@ -17,6 +17,8 @@ bool sim_has_parent(struct sim_tree *t, const char *path);
 void sim_make_change(struct sim_tree *t, const struct sim_change *c);
 /* Those before number BEFORE that concern DIRECTORY, or all with NULL, are on the disk now, and what they depend on. */
 void sim_sync_changes(struct simdisk *d, uint64_t before, const char *directory);
+/* The same changes, when that fails. */
+void sim_forget_changes(struct simdisk *d, uint64_t before, const char *directory);
 /* How much of a file's writes a crash or a failed sync leaves. */
 enum sim_part sim_any_part(struct world *w);
 
