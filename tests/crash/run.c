@@ -10,6 +10,7 @@
 
 #define KiB ((uint64_t)1 << 10)
 #define LIVES 40                       /* of a run, at most */
+#define MAKE_CALLS 20                  /* of the disk, to make a store: about */
 #define NAMES_MANY 100                 /* files with which a run ends: what is large is slow to look at */
 #define THINGS 60                      /* done in a life, at most */
 
@@ -102,7 +103,7 @@ static void saw_write(struct run *r, const char *path, uint64_t at, uint64_t len
 	}
 	if (r->phase != RECOVERY)
 		return;
-	if (at == 0) {
+	if (at < SEGMENT_HEADER) {
 		run_meet(r, HEAD_WRITTEN_AGAIN);
 	} else if (!strcmp(path, r->read_path) && at >= r->read_at && at + len == r->read_at + r->read_len) {
 		run_meet(r, TAIL_WRITTEN_AGAIN);
@@ -236,7 +237,7 @@ static void make_trouble(struct run *r, struct simdisk *d)
 	r->healthy = true;
 	switch (chance_of(r->world, 8)) {
 	case 0:
-		d->sync_fails = 4 + (unsigned)chance_of(r->world, 60);
+		d->sync_fails = once_in(r->world, 2) ? 2 + (unsigned)chance_of(r->world, 6) : 4 + (unsigned)chance_of(r->world, 60);
 		r->healthy = false;
 		break;
 	case 1:
@@ -315,6 +316,8 @@ static void one_life(struct run *r)
 	make_trouble(r, d);
 	d->crash_near = once_in(r->world, 2) ? 30 : 0;
 	d->crash_at = once_in(r->world, 5) ? 0 : 1 + chance_of(r->world, once_in(r->world, 4) ? START_CALLS : 400);
+	if (!d->now.count && once_in(r->world, 2))
+		d->crash_at = 1 + chance_of(r->world, MAKE_CALLS);
 	run_say(r, "======== a start");
 	r->store = run_start_store(r, d);
 	if (r->store && !d->stopped) {
