@@ -82,10 +82,8 @@ static bool lasts(const struct intent *i)
 	return i->outcome == ACKED || i->outcome == SETTLED;
 }
 
-bool model_any_proved(struct model *m, uint32_t *number)
+bool model_any_proved(struct model *m, uint64_t proved, uint32_t *number)
 {
-	uint64_t proved = 0;
-
 	for (uint32_t n = m->count; n > 0 && m->count - n < 64; n--)
 		if (lasts(&m->intents[n - 1]) && m->intents[n - 1].committed > proved)
 			proved = m->intents[n - 1].committed;
@@ -163,7 +161,7 @@ void model_written(struct model *m, uint32_t number)
 	m->intents[number].written = true;
 }
 
-void model_power_cut(struct model *m)
+void model_memory_lost(struct model *m)
 {
 	for (uint32_t number = m->life; number < m->count; number++)
 		m->intents[number].written = false;
@@ -384,7 +382,12 @@ int model_save(struct model *m, struct model_save **to)
 
 void model_restore(struct model *m, struct model_save *from)
 {
+	struct intent *intents = m->intents;
+	uint32_t room = m->room;
+
 	*m = from->model;
+	m->intents = intents;
+	m->room = room;
 	if (m->count > m->life)
 		memcpy(m->intents + m->life, from->life, (m->count - m->life) * sizeof(struct intent));
 	free(from);

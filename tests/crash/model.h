@@ -146,8 +146,8 @@ void model_body(struct model *m, uint32_t number, uint8_t *to);
 void model_answered(struct model *m, uint32_t number, int err, const struct place *at);
 void model_acked(struct model *m, uint32_t number);
 void model_written(struct model *m, uint32_t number);
-/* More than the process has gone: the system's memory, or a part of it. */
-void model_power_cut(struct model *m);
+/* The system's memory has gone as well, or a sync has failed and nobody knows what it still has. */
+void model_memory_lost(struct model *m);
 
 void model_change(struct model *m, const struct change_model *c);     /* it is asked for */
 /* 0: it took effect; -EIO, -ETIMEDOUT, -ENOTCONN: nobody knows; else it came to nothing. */
@@ -155,8 +155,9 @@ void model_changed(struct model *m, int err);
 void model_name(int name, char to[8]);
 void change_apply(struct state_model *s, const struct change_model *c);
 
-/* An append that is there for good and that a later one, there for good too, proves to be committed; false: found none. */
-bool model_any_proved(struct model *m, uint32_t *number);
+/* An append that is there for good and proved to be committed: it lies before log position PROVED, or a later append, there for good too,
+ * says so. False: found none. */
+bool model_any_proved(struct model *m, uint64_t proved, uint32_t *number);
 /* One of its queue behind it is there for good too. */
 bool model_is_followed(struct model *m, uint32_t number);
 

@@ -278,10 +278,10 @@ static void clear_lost(struct simdisk *d)
 	}
 }
 
-static void live(struct run *r)
+void run_live(struct run *r, int things)
 {
 	r->over = false;
-	r->left = 1 + (int)chance_of(r->world, THINGS);
+	r->left = 1 + (int)chance_of(r->world, (uint64_t)things);
 	programs_start(r);
 	programs_join(r);
 	if (r->disk->failed)
@@ -323,7 +323,7 @@ static void one_life(struct run *r)
 	if (r->store && !d->stopped) {
 		run_check(r, r->store, d);
 		if (!r->store->read_only)
-			live(r);
+			run_live(r, THINGS);
 		close_store(r);
 	} else {
 		run_meet(r, CRASHED_AT_START);
@@ -331,6 +331,8 @@ static void one_life(struct run *r)
 		r->store = NULL;
 	}
 	r->counts->calls += d->calls;
+	if (d->failed)
+		model_memory_lost(&r->model);
 	if (d->stopped) {
 		r->counts->crashes++;
 		run_look_at_images(r);

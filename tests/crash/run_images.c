@@ -7,6 +7,7 @@
 
 #define ROOMY ((uint64_t)1 << 30)      /* bytes of a disk with room */
 #define IMAGES 4                       /* looked at after a crash, at most, besides the one that goes on */
+#define THINGS_ROTTEN 20               /* done with a store of which something has rotted, at most */
 #define DEPTH 4                        /* starts that are crashed in a row */
 
 void run_count_state(struct run *r, struct simdisk *d)
@@ -51,7 +52,7 @@ static void power_cut(struct run *r, struct simdisk *d)
 {
 	run_say(r, "the power is cut");
 	run_meet(r, POWER_CUT);
-	model_power_cut(&r->model);
+	model_memory_lost(&r->model);
 	if (simdisk_power_cut(d))
 		model_fail(&r->model, "out of memory");
 }
@@ -69,7 +70,7 @@ struct simdisk *run_left(struct run *r, const struct simdisk *d)
 	if (once_in(r->world, 3)) {
 		run_say(r, "the cache is dropped");
 		run_meet(r, CACHE_DROPPED);
-		model_power_cut(&r->model);
+		model_memory_lost(&r->model);
 		if (simdisk_drop_cache(left))
 			model_fail(&r->model, "out of memory");
 	}
@@ -128,16 +129,52 @@ static void newest(void *ctx, const char *path, uint64_t size)
 		strcpy(to->path, path);
 }
 
-/* A bit of the newest checkpoint, or of a record that is proved to be committed: of its body, or of its header too, when a later record
- * tells where the queue went on. */
+/* What the files prove to be committed. */
+struct proved {
+	uint64_t checkpoint;           /* the newest one's position */
+	bool any;                      /* segment is sealed */
+	uint64_t sealed;               /* the last one's base */
+	uint64_t end;                  /* behind it */
+};
+
+static void prove(void *ctx, const char *path, uint64_t size)
+{
+	struct proved *p = ctx;
+	uint64_t pos;
+
+	(void)size;
+	if (!strncmp(path, "checkpoint/", 11) && position_named(path + 11, 0, &pos) && pos > p->checkpoint)
+		p->checkpoint = pos;
+	if (!strncmp(path, "log/", 4) && position_named(path + 4, '.', &pos) && !strcmp(path + 20, ".index") && (!p->any || pos > p->sealed)) {
+		p->any = true;
+		p->sealed = pos;
+	}
+}
+
+/* The first segment behind the last sealed one. */
+static void prove_end(void *ctx, const char *path, uint64_t size)
+{
+	struct proved *p = ctx;
+	uint64_t pos;
+
+	(void)size;
+	if (p->any && !strncmp(path, "log/", 4) && position_named(path + 4, 0, &pos) && pos > p->sealed && (!p->end || pos < p->end))
+		p->end = pos;
+}
+
+/* A bit of the newest checkpoint, or of a record that is proved to be committed: of its body, or of its header too, when a later record or
+ * a checkpoint tells where the queue went on. */
 static void rot(struct run *r, struct simdisk *d)
 {
 	struct sim_name checkpoint = {0};
 	struct model *m = &r->model;
+	struct proved p = {0};
 	const char *path;
 	uint32_t number;
 	uint64_t at;
 
+	simdisk_each(d, prove, &p);
+	simdisk_each(d, prove_end, &p);
 	if (once_in(r->world, 3)) {
 		simdisk_each(d, newest, &checkpoint);
 		if (*checkpoint.path && !simdisk_flip(d, checkpoint.path, chance_of(r->world, 100))) {
@@ -145,10 +182,11 @@ static void rot(struct run *r, struct simdisk *d)
 			run_meet(r, CHECKPOINT_ROTTED);
 			r->rotten = true;
 		}
-	} else if (model_any_proved(m, &number)) {
+	} else if (model_any_proved(m, p.end > p.checkpoint ? p.end : p.checkpoint, &number)) {
 		model_body(m, number, m->expected);
 		path = simdisk_find(d, "log/0", m->expected, m->intents[number].len, &at);
-		uint64_t header = path && once_in(r->world, 2) && model_is_followed(m, number) ? RECORD_HEADER : 0;
+		bool followed = m->intents[number].end <= p.checkpoint || model_is_followed(m, number);
+		uint64_t header = path && once_in(r->world, 2) && followed ? RECORD_HEADER : 0;
 		if (path && !simdisk_flip(d, path, at - header + chance_of(r->world, header ? header : m->intents[number].len))) {
 			run_say(r, "append %u rots in %s", number, path);
 			run_meet(r, BYTES_ROTTED);
@@ -158,19 +196,40 @@ static void rot(struct run *r, struct simdisk *d)
 	}
 }
 
-/* One start, and no crash. */
+/* The store is used, whatever has rotted, and ends. */
+static void use(struct run *r, struct store *s, struct simdisk *d)
+{
+	struct simdisk *disk = r->disk;
+
+	r->store = s;
+	r->disk = d;
+	r->healthy = false;                    /* what has rotted cannot be read */
+	run_live(r, THINGS_ROTTEN);
+	r->healthy = true;
+	r->store = NULL;
+	r->disk = disk;
+}
+
+/* One start, and no crash; then it is used, and there is another start. */
 static void look_at_rotten(struct run *r)
 {
-	struct simdisk *d = run_copy(r, r->disk);
+	struct simdisk *d = run_copy(r, r->disk), *left;
 	struct store *s;
 
 	power_cut(r, d);
 	rot(r, d);
-	run_count_state(r, d);
-	s = run_start_store(r, d);
-	if (s)
-		run_check(r, s, d);
-	run_end_store(s, d);
+	for (int n = 0; n < 2; n++) {
+		run_count_state(r, d);
+		s = run_start_store(r, d);
+		if (s)
+			run_check(r, s, d);
+		if (s && n == 0 && !s->read_only)
+			use(r, s, d);
+		run_end_store(s, d);
+		left = run_left(r, d);
+		simdisk_free(d);
+		d = left;
+	}
 	simdisk_free(d);
 	r->rotten = false;
 }

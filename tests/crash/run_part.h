@@ -16,6 +16,8 @@ struct store *run_start_store(struct run *r, struct simdisk *d);
 void run_end_store(struct store *s, struct simdisk *d);
 void run_check(struct run *r, struct store *s, struct simdisk *d);
 void run_count_state(struct run *r, struct simdisk *d);
+/* The programs do up to THINGS. */
+void run_live(struct run *r, int things);
 /* No trouble, and room. */
 void run_calm(struct simdisk *d);
 struct simdisk *run_copy(struct run *r, const struct simdisk *d);
