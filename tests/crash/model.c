@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define DIGITS 8u                      /* of an intent's number, at the beginning of its body */
+#define LATELY 32u                     /* intents */
 #define SHIFTS (16u << 10)
 
 int model_init(struct model *m, struct world *w, void (*fail)(void *ctx, const char *what), void *ctx)
@@ -84,11 +85,13 @@ static bool lasts(const struct intent *i)
 
 bool model_any_proved(struct model *m, uint64_t proved, uint32_t *number)
 {
-	for (uint32_t n = m->count; n > 0 && m->count - n < 64; n--)
+	for (uint32_t n = m->count; n > 0 && m->count - n < 2 * LATELY; n--)
 		if (lasts(&m->intents[n - 1]) && m->intents[n - 1].committed > proved)
 			proved = m->intents[n - 1].committed;
 	for (int tries = 0; tries < 8 && m->count; tries++) {
-		const struct intent *i = &m->intents[*number = (uint32_t)chance_of(m->world, m->count)];
+		/* Of the last ones the fewest others tell. */
+		uint32_t from = once_in(m->world, 2) && m->count > LATELY ? m->count - LATELY : 0;
+		const struct intent *i = &m->intents[*number = from + (uint32_t)chance_of(m->world, m->count - from)];
 		if (lasts(i) && i->end && i->end <= proved)
 			return true;
 	}
