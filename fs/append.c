@@ -5,6 +5,7 @@
  */
 #include "park.h"
 #include "read.h"
+#include "together.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/poll.h>
@@ -15,6 +16,7 @@
 
 struct writer {
 	uint32_t uid, pid;
+	bool later;              /* store_append_end() comes */
 };
 
 static struct writer writer_of(fuse_req_t req)
@@ -27,7 +29,7 @@ static struct writer writer_of(fuse_req_t req)
 /* Under h->appending. */
 static int put(struct handle *h, const struct iovec *iov, int iovcnt, uint32_t messages, uint8_t flags, const struct writer *w)
 {
-	struct batch b = {.iov = iov, .iovcnt = iovcnt, .messages = messages, .flags = flags, .uid = w->uid, .pid = w->pid};
+	struct batch b = {.iov = iov, .iovcnt = iovcnt, .messages = messages, .flags = flags, .uid = w->uid, .pid = w->pid, .later = w->later};
 	struct place to;
 	int err = store_append(h->queue, &b, &to);
 
@@ -161,14 +163,26 @@ static void write_committed(
 	answer_write(req, h, at, taken);
 }
 
+static void write_logged_together(const struct unanswered *u, int err)
+{
+	answer_write(u->req, u->handle, u->at, err ? write_failed(u->handle, u->pos, err) : (ssize_t)u->size);
+}
+
 /* It survives kill -9 when it is answered, not before. */
 static void write_logged(
-	fuse_req_t req, struct handle *h, const char *from, size_t size, off_t at, uint64_t owner, const struct writer *w)
+	fuse_req_t req, struct handle *h, const char *from, size_t size, off_t at, uint64_t owner, struct writer *w)
 {
+	struct together *t = together_here();
 	uint64_t pos = 0;
-	ssize_t taken = append(h, owner, from, size, w, &pos);
+	ssize_t taken;
 	int err = 0;
 
+	w->later = t;
+	taken = append(h, owner, from, size, w, &pos);
+	if (t && taken > 0 && pos) {
+		together_add(t, &(struct unanswered){write_logged_together, req, h, pos, at, (size_t)taken});
+		return;
+	}
 	if (taken > 0 && pos)
 		err = store_wait_written(handle_mount(h)->store, pos);
 	if (err)

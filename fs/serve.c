@@ -7,6 +7,7 @@
  */
 #include "serve.h"
 #include "mount.h"
+#include "together.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -26,6 +27,8 @@
 #define KINDS 64                 /* opcodes; rarer ones share */
 #define STUCK_NS 1000000         /* in one request for so long: somebody else shall read */
 #define CROWD 32                 /* requests in a row that were there already: two shall read */
+#define QUEUED 2                 /* requests in a row that were there already: small writes are answered together */
+#define SMALL 2048u              /* bytes of a request */
 #define ALONE 8                  /* looks in a row at which there was none: one is enough */
 
 struct worker {
@@ -35,6 +38,7 @@ struct worker {
 	_Atomic uint64_t turn;   /* odd while it runs a request */
 	atomic_bool asleep;      /* until there is a request */
 	unsigned found;          /* requests in a row that it found without waiting */
+	struct together together;
 };
 
 struct serve {
@@ -203,13 +207,33 @@ static int await(struct worker *w)
 	return got;
 }
 
+/* What is not answered yet; the watch thread sees it as a request. */
+static void answer(struct worker *w)
+{
+	if (!w->together.count)
+		return;
+	w->turn++;
+	together_end(&w->together);
+	w->turn++;
+}
+
+/* Whether the request may be answered together with others. */
+static bool joins(const struct worker *w, const struct fuse_in_header *header)
+{
+	return w->found >= QUEUED && header->opcode == FUSE_WRITE && header->len <= SMALL;
+}
+
 static void run(struct worker *w)
 {
 	struct serve *s = w->serve;
 	const struct fuse_in_header *header = w->request.mem;
 	_Atomic uint32_t *average = &s->average[header->opcode % KINDS];
-	uint64_t began = now_ns(), took;
+	bool together = joins(w, header);
+	uint64_t began, took;
 
+	if (!together || w->together.count == TOGETHER_MAX)
+		answer(w);
+	began = now_ns();
 	if (*average > SLOW_NS)
 		give_lead(w);
 	w->turn++;
@@ -217,12 +241,24 @@ static void run(struct worker *w)
 		s->watching = true;
 		set_timer(s, STUCK_NS);
 	}
+	together_set(together ? &w->together : NULL);
 	fuse_session_process_buf(s->session, &w->request);
 	w->turn++;
 	took = now_ns() - began;
 	if (took > 64 * SLOW_NS)
 		took = 64 * SLOW_NS;
 	*average = *average - *average / 8 + (uint32_t)took / 8;
+}
+
+/* What there is to do now. */
+static int receive_next(struct worker *w)
+{
+	int got = receive(w);
+
+	w->found = got > 0 ? w->found + 1 : 0;
+	if (got <= 0)
+		answer(w);
+	return got;
 }
 
 /* GOT is what receive() returned. */
@@ -241,9 +277,8 @@ static void run_received(struct worker *w, int got)
 
 static void lead(struct worker *w)
 {
-	int got = receive(w);
+	int got = receive_next(w);
 
-	w->found = got > 0 ? w->found + 1 : 0;
 	if (w->found >= CROWD && !w->serve->second)
 		call_second(w->serve);
 	if (got == -EAGAIN)
@@ -257,13 +292,14 @@ static void assist(struct worker *w)
 	int got;
 
 	while (!w->serve->stopping && empty < ALONE) {
-		got = receive(w);
+		got = receive_next(w);
 		empty = got == -EAGAIN ? empty + 1 : 0;
 		if (got == -EAGAIN)
 			sched_yield();
 		else
 			run_received(w, got);
 	}
+	answer(w);
 	end_second(w);
 }
 
@@ -274,6 +310,7 @@ static void *work(void *ctx)
 	while (leave_bench(w)) {
 		while (w->serve->leader == w && !w->serve->stopping)
 			lead(w);
+		answer(w);
 		if (w->serve->second == w)
 			assist(w);
 	}

@@ -5,7 +5,8 @@
  *   1. outside every lock: the body's checksum
  *   2. under the log's lock: is there room (else a new segment, else -ENOSPC), a place in the ring of entries, a
  *      run; then position, time, chain and queue offset are given. Nothing after this point can refuse.
- *   3. outside: header and body are written at the position
+ *   3. outside: header and body are written at the position; small ones that may come later are gathered under the lock instead, and
+ *      written together (log_gather.c)
  *   4. under the lock: the entry is marked as written, and the written prefix moves over all marked ones
  *
  * Writes of several appends run at once and return in any order; the prefix moves only over those that have all
@@ -182,10 +183,12 @@ int log_new(struct log **to, struct disk *d, const uint8_t *secret, uint64_t clu
 	l->segments = segments;
 	l->supply = supply;
 	l->settings = *settings;
-	l->end = l->written = start->pos;
+	l->end = start->pos;
+	l->written = start->pos;
 	l->chain = start->chain;
 	l->epoch = l->last_epoch = start->epoch;
 	l->time = start->time;
+	pthread_mutex_init(&l->writing_out, NULL);
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->prefix, NULL);
 	*to = l;
@@ -220,6 +223,7 @@ void log_free(struct log *l)
 		segment_put(l->active);
 	pthread_cond_destroy(&l->prefix);
 	pthread_mutex_destroy(&l->lock);
+	pthread_mutex_destroy(&l->writing_out);
 	free(l->ring);
 	free(l);
 }
@@ -334,11 +338,31 @@ static int put(struct log *l, int fd, uint64_t base, const struct append *a, con
 	return disk_writev(l->disk, fd, iov, a->iovcnt + 2, SEGMENT_HEADER + a->pos - base);
 }
 
-static void mark_written(struct log *l, uint64_t n)
+int log_wrote(struct log *l, uint64_t first, uint64_t count, int err)
 {
-	log_entry_at(l, n)->written = true;
-	while (l->marked < l->next && log_entry_at(l, l->marked)->written)
-		l->written = log_entry_at(l, l->marked++)->end;
+	pthread_mutex_lock(&l->lock);
+	if (!err && !l->failed) {
+		for (uint64_t n = first; n < first + count; n++)
+			log_entry_at(l, n)->written = true;
+		while (l->marked < l->next && log_entry_at(l, l->marked)->written)
+			l->written = log_entry_at(l, l->marked++)->end;
+	} else {
+		log_fail(l, -EIO);
+		err = -EIO;
+	}
+	if (l->waiting)
+		pthread_cond_broadcast(&l->prefix);
+	pthread_mutex_unlock(&l->lock);
+	progress_moved(l->settings.progress);
+	return err;
+}
+
+static void count(struct log *l, const struct record *r)
+{
+	l->stats.records++;
+	l->stats.messages += r->messages;
+	if (r->type == RECORD_MESSAGES)
+		l->stats.bytes += r->length;
 }
 
 int log_append(struct log *l, struct append *a, uint64_t committed)
@@ -347,6 +371,7 @@ int log_append(struct log *l, struct append *a, uint64_t committed)
 	uint8_t header[RECORD_HEADER];
 	uint64_t size, number, base;
 	size_t length = 0;
+	bool gathered;
 	int err, fd;
 
 	for (int i = 0; i < a->iovcnt; i++)
@@ -366,32 +391,17 @@ int log_append(struct log *l, struct append *a, uint64_t committed)
 		return err;
 	}
 	number = l->next++;
+	count(l, &r);
+	gathered = a->later && log_gather(l, a, number, header, size);
 	fd = l->file->fd;
 	base = l->file->base;
 	pthread_mutex_unlock(&l->lock);
-
-	err = put(l, fd, base, a, header, size);
-
-	pthread_mutex_lock(&l->lock);
-	if (!err && !l->failed) {
-		mark_written(l, number);
-		l->stats.records++;
-		l->stats.messages += r.messages;
-		if (r.type == RECORD_MESSAGES)
-			l->stats.bytes += r.length;
-	} else {
-		log_fail(l, -EIO);
-		err = -EIO;
-	}
-	if (l->waiting)
-		pthread_cond_broadcast(&l->prefix);
-	pthread_mutex_unlock(&l->lock);
-	progress_moved(l->settings.progress);
-	return err;
+	if (gathered)
+		return 0;
+	return log_wrote(l, number, 1, put(l, fd, base, a, header, size));
 }
 
-/* Those in front are in their own write, and wait for nothing but the disk. */
-int log_wait_written(struct log *l, uint64_t end)
+static int wait_prefix(struct log *l, uint64_t end)
 {
 	int err;
 
@@ -403,6 +413,17 @@ int log_wait_written(struct log *l, uint64_t end)
 	err = l->written < end ? -EIO : 0;
 	pthread_mutex_unlock(&l->lock);
 	return err;
+}
+
+/* What is gathered in front is written here; the rest is in its own write, and waits for nothing but the disk. */
+int log_wait_written(struct log *l, uint64_t end)
+{
+	int err;
+
+	if (l->written >= end)
+		return 0;
+	err = log_write_out(l);
+	return err ? err : wait_prefix(l, end);
 }
 
 void log_refuse(struct log *l, int err)
@@ -436,12 +457,7 @@ uint64_t log_end(struct log *l)
 
 uint64_t log_written(struct log *l)
 {
-	uint64_t written;
-
-	pthread_mutex_lock(&l->lock);
-	written = l->written;
-	pthread_mutex_unlock(&l->lock);
-	return written;
+	return l->written;
 }
 
 struct log_start log_tail(struct log *l)

@@ -47,6 +47,7 @@ struct append {
 	uint32_t uid, pid;
 	bool own;                      /* the node's own affair (an epoch, a pair): never refused by log_refuse() */
 	enum claim claim;              /* of state */
+	bool later;                    /* its bytes may be in memory only until log_wait_written() */
 	/* given by log_append() */
 	uint64_t pos;                  /* of the record */
 	uint64_t end;                  /* behind it: committed once the commit point has reached this */
@@ -90,7 +91,7 @@ void log_free(struct log *log);
  * -ENOBUFS, -ENOMEM: nothing taken either. */
 int log_append(struct log *log, struct append *a, uint64_t committed);
 /* Until all before END, which an append was given, is written: recovery would cut what stands behind a hole off, so that only then does
- * the append survive kill -9. A follower of END needs no such wait. -EIO: the log has failed, or was cut before END. */
+ * the append survive kill -9. A follower of END needs no such wait, unless the append is `later`: then somebody has to wait, soon. -EIO: the log has failed, or was cut before END. */
 int log_wait_written(struct log *log, uint64_t end);
 /* From now on appends are refused with ERR, 0: taken. When it returns nothing is being given a position any more but what is taken. */
 void log_refuse(struct log *log, int err);

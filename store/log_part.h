@@ -15,6 +15,18 @@ struct open_segment {
 	struct open_segment *next;
 };
 
+#define GATHER_MAX (32u << 10)         /* bytes */
+#define GATHER_RECORD (2u << 10)       /* bytes of a record: copying more than that, under the lock, would save nothing */
+
+/* Small records, each directly behind the one before it, that are given positions and are not written yet. */
+struct gathered {
+	int fd;
+	uint64_t at;                   /* place in the file of the first one */
+	uint64_t first, count;         /* their entries */
+	size_t len;                    /* 0: there is none */
+	uint8_t bytes[GATHER_MAX];
+};
+
 struct log {
 	struct disk *disk;
 	const uint8_t *secret;
@@ -23,7 +35,10 @@ struct log {
 	struct supply *supply;
 	struct log_settings settings;
 
+	pthread_mutex_t writing_out;   /* held while one of the two is written; the other one fills meanwhile */
 	pthread_mutex_t lock;
+	struct gathered gathered[2];   /* [filling] is guarded by the lock, the other one by writing_out */
+	unsigned filling;              /* changed under both */
 	uint64_t end;
 	uint64_t chain;
 	int64_t time;
@@ -36,7 +51,7 @@ struct log {
 	struct log_entry *ring;
 	size_t ring_size;              /* a power of two */
 	uint64_t first, marked, next;  /* counts: entries taken out, behind the written prefix, and given */
-	uint64_t written;
+	_Atomic uint64_t written;      /* changed under the lock */
 	pthread_cond_t prefix;         /* `written` has moved, or the log has failed; told while somebody waits */
 	unsigned waiting;
 	_Atomic int refuse;            /* what appends get, 0: they are taken */
@@ -52,6 +67,15 @@ static inline struct log_entry *log_entry_at(struct log *l, uint64_t n)
 {
 	return &l->ring[n & (l->ring_size - 1)];
 }
+
+/* COUNT entries from FIRST on are written, or it failed with ERR, which is -EIO for good then. */
+int log_wrote(struct log *l, uint64_t first, uint64_t count, int err);
+
+/* log_gather.c. Under the lock: the record of A, which has just been given entry NUMBER, will be written by log_write_out(). False: the caller
+ * writes it. */
+bool log_gather(struct log *l, const struct append *a, uint64_t number, const uint8_t *header, uint64_t size);
+/* What is gathered, or is just being written: into the file. */
+int log_write_out(struct log *l);
 
 /* Under the lock: a new active segment at the log's end, with room for a record of SIZE bytes. On failure nothing has changed. */
 int log_roll(struct log *l, uint64_t size);

@@ -489,7 +489,7 @@ int store_append(struct queue *q, const struct batch *b, struct place *to)
 {
 	struct store *s = q->topic->store;
 	struct append a = {.type = RECORD_MESSAGES, .flags = b->flags, .messages = b->messages, .queue = q, .iov = b->iov, .iovcnt = b->iovcnt,
-		.uid = b->uid, .pid = b->pid};
+		.uid = b->uid, .pid = b->pid, .later = b->later};
 	int err;
 
 	if (s->read_only)
@@ -503,10 +503,23 @@ int store_append(struct queue *q, const struct batch *b, struct place *to)
 		keeper_full(s->keeper);
 	if (err)
 		return err;
-	commit_appended(s->commit, queue_watched(q));
+	if (!b->later)
+		commit_appended(s->commit, queue_watched(q));
 	to->offset = a.offset;
 	to->end = a.end;
 	return 0;
+}
+
+int store_append_end(struct queue *q, uint64_t end)
+{
+	struct store *s = q->topic->store;
+	int err = log_wait_written(s->log, end);
+
+	if (err)
+		commit_hurry(s->commit);
+	else
+		commit_appended(s->commit, queue_watched(q));
+	return err;
 }
 
 int store_refusing(struct store *s)

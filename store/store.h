@@ -65,6 +65,7 @@ struct batch {
 	uint32_t messages;
 	uint8_t flags;                   /* enum record_flag */
 	uint32_t uid, pid;
+	bool later;                      /* a small one may be in memory only until store_append_end() */
 };
 /* Where it went. */
 struct place {
@@ -76,6 +77,8 @@ struct place {
 int store_append(struct queue *q, const struct batch *b, struct place *to);
 /* What every append gets now: -EROFS on a standby, -EHOSTDOWN on a primary that cannot commit; 0: none of these. */
 int store_refusing(struct store *s);
+/* Has to come soon behind an append to Q that was `later`, which ended at END: the first of several writes all of them. As store_wait_written(). */
+int store_append_end(struct queue *q, uint64_t end);
 /* For who does not follow END: waits no longer than the appends in front take to write. -EIO: the log has failed. */
 int store_wait_written(struct store *s, uint64_t end);
 

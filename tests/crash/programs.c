@@ -123,7 +123,13 @@ static void append(struct run *r)
 	/* In two parts, as lines come from a handle and from a request. */
 	struct iovec iov[2] = {{body, i.len / 3}, {body + i.len / 3, i.len - i.len / 3}};
 	run_say(r, "append %u: %u bytes to topic%d/%u", number, i.len, name, i.queue);
-	err = store_append(topic_queue(t, i.queue), &(struct batch){.iov = iov, .iovcnt = 2, .messages = i.messages, .flags = i.flags}, &at);
+	struct batch batch = {.iov = iov, .iovcnt = 2, .messages = i.messages, .flags = i.flags, .later = once_in(w, 3)};
+	err = store_append(topic_queue(t, i.queue), &batch, &at);
+	if (!err && batch.later) {
+		if (once_in(w, 2))
+			world_sleep(w, (int64_t)chance_of(w, SECOND / 1000));
+		err = store_append_end(topic_queue(t, i.queue), at.end);
+	}
 	free(body);
 	r->counts->appends++;
 	if (!r->disk->stopped) {

@@ -109,9 +109,11 @@ static void write_some(struct worker *w)
 	for (uint64_t count = 0; !s->stop; count++) {
 		unsigned t = count / 3 % TOPICS, q = (unsigned)count % QUEUES, lines = (unsigned)count % LEDGER_LINES + 1;
 		struct iovec iov = {text, ledger_write(&s->ledger, w->number, t, q, lines, text)};
-		struct batch b = {.iov = &iov, .iovcnt = 1, .messages = lines};
+		struct batch b = {.iov = &iov, .iovcnt = 1, .messages = lines, .later = count % 3 == 0};
 		struct place at;
 		int err = store_append(topic_queue(s->topic[t], q), &b, &at);
+		if (err == 0 && b.later)
+			err = store_append_end(topic_queue(s->topic[t], q), at.end);
 
 		if (err == -ENOTCONN)
 			break;

@@ -65,8 +65,14 @@ static void append_many(struct topic *t)
 	int err = 0;
 
 	set_gate(true);
-	for (int n = 0; !err && n < MANY * MANY_EACH; n++)
-		err = store_append(topic_queue(t, (uint32_t)n % MANY), &b, &place);
+	for (int n = 0; !err && n < MANY * MANY_EACH; n++) {
+		struct queue *q = topic_queue(t, (uint32_t)n % MANY);
+
+		b.later = n % MANY_EACH == 0;
+		err = store_append(q, &b, &place);
+		if (!err && b.later)
+			err = store_append_end(q, place.end);
+	}
 	set_gate(false);
 	if (place.end && wait_committed(store, place.end) == 0)
 		did.many = !err;

@@ -141,6 +141,8 @@ static bool may_be_final(const struct fault *f)
 		return true;
 	if (!strcmp(file, "log.c") && (!strcmp(f->site->call, "disk_writev") || !strcmp(f->site->call, "disk_sync")))
 		return true;
+	if (!strcmp(file, "log_gather.c"))
+		return true;
 	return f->error == EIO && is_one_of(file, log_files);
 }
 

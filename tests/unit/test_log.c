@@ -427,3 +427,156 @@ Test(log, nobody_waits_for_a_log_that_has_failed)
 	cr_assert_eq(append("b\n", 2, &a), -EIO);
 	cr_expect_eq(log_wait_written(log_, a.end), -EIO);
 }
+
+/* May be written together with others. */
+static int append_later(const char *body, size_t len, struct append *a)
+{
+	struct iovec iov[] = {{(void *)body, 2}, {(void *)(body + 2), len - 2}};
+
+	*a = (struct append){.type = RECORD_MESSAGES, .messages = 1, .queue = &queue, .iov = iov, .iovcnt = 2, .later = true};
+	return log_append(log_, a, 0);
+}
+
+static void check_chain(unsigned records)
+{
+	const void *body;
+	enum scan_found found;
+	struct scan *scan;
+	struct record r;
+
+	cr_assert_eq(scan_open(&scan, &scratch.disk, scratch_secret, 0), 0);
+	scan_expect_chain(scan, 0);
+	for (unsigned i = 0; i < records; i++) {
+		cr_assert_eq(scan_next(scan, &r, &body, &found), 0);
+		cr_assert_eq(found, SCAN_RECORD, "record %u", i);
+		cr_assert(scan_chained(scan));
+	}
+	cr_assert_eq(scan_next(scan, &r, &body, &found), 0);
+	cr_assert_eq(found, SCAN_END);
+	scan_close(scan);
+}
+
+Test(log, small_appends_that_can_wait_are_written_by_one_write)
+{
+	struct append first, a;
+	int writes;
+
+	cr_assert_eq(append("so that there is a segment\n", 27, &first), 0);
+	writes = scratch.calls[CALL_PWRITEV];
+	for (int i = 0; i < 10; i++)
+		cr_assert_eq(append_later("message\n", 8 - (size_t)i % 5, &a), 0);
+	cr_expect_eq(scratch.calls[CALL_PWRITEV], writes);
+	cr_expect_eq(log_written(log_), first.end, "what is in memory only does not count");
+	cr_assert_eq(log_wait_written(log_, a.end), 0);
+	cr_expect_eq(scratch.calls[CALL_PWRITEV], writes + 1);
+	cr_expect_eq(log_written(log_), a.end);
+	check_chain(11);
+}
+
+Test(log, what_is_gathered_holds_the_prefix_back_until_it_is_written)
+{
+	struct append first, later, a;
+	uint64_t to;
+
+	cr_assert_eq(append("so that there is a segment\n", 27, &first), 0);
+	cr_assert_eq(append_later("later\n", 6, &later), 0);
+	cr_assert_eq(append("now\n", 4, &a), 0);
+	cr_assert_eq(append_later("behind\n", 7, &a), 0);        /* does not follow directly what is gathered */
+	cr_assert_eq(log_sync(log_, &to), 0);
+	cr_expect_eq(to, first.end);
+	cr_assert_eq(log_wait_written(log_, later.end), 0);
+	cr_expect_eq(log_written(log_), a.end);
+	check_chain(4);
+}
+
+Test(log, more_than_can_be_gathered_is_written_at_once)
+{
+	static char body[1500];
+	struct append a, last = {0};
+	int writes = scratch.calls[CALL_PWRITEV];
+
+	for (int i = 0; i < 100; i++)
+		cr_assert_eq(append_later(body, sizeof body, &a), 0);
+	cr_expect_gt(scratch.calls[CALL_PWRITEV], writes);
+	cr_assert_eq(append_later(body, 2, &last), 0);
+	cr_assert_eq(log_wait_written(log_, last.end), 0);
+	cr_expect_eq(log_written(log_), last.end);
+	check_chain(101);
+}
+
+Test(log, when_the_write_of_what_is_gathered_fails_the_log_has_failed)
+{
+	struct append first, a, b;
+
+	cr_assert_eq(append("so that there is a segment\n", 27, &first), 0);
+	cr_assert_eq(append_later("a\n\n", 3, &a), 0);
+	cr_assert_eq(append_later("b\n\n", 3, &b), 0);
+	scratch.fail[CALL_PWRITEV] = 1;
+	cr_expect_eq(log_wait_written(log_, a.end), -EIO);
+	cr_expect_eq(log_wait_written(log_, b.end), -EIO);
+	cr_expect_eq(append("c\n", 2, &a), -EIO);
+	cr_expect_eq(log_written(log_), first.end);
+}
+
+static void *wait_written(void *arg)
+{
+	struct append *a = arg;
+
+	return log_wait_written(log_, a->end) ? arg : NULL;
+}
+
+Test(log, what_is_gathered_during_a_write_goes_by_the_next_one)
+{
+	struct append a, b;
+	pthread_t first;
+	void *failed;
+
+	cr_assert_eq(append("so that there is a segment\n", 27, &a), 0);
+	cr_assert_eq(append_later("a\n\n", 3, &a), 0);
+	sem_init(&held, 0, 0);
+	sem_init(&slow, 0, 0);
+	scratch.before_call = hold_first;
+	holding = true;
+	pthread_create(&first, NULL, wait_written, &a);
+	sem_wait(&held);
+	cr_assert_eq(append_later("b\n\n", 3, &b), 0);
+	sem_post(&slow);
+	pthread_join(first, &failed);
+	cr_expect_null(failed);
+	cr_expect_eq(log_written(log_), a.end);
+	cr_assert_eq(log_wait_written(log_, b.end), 0);
+	cr_expect_eq(log_written(log_), b.end);
+	check_chain(3);
+}
+
+#define TOGETHER 8
+
+static void *append_together(void *arg)
+{
+	struct append a[TOGETHER];
+
+	(void)arg;
+	for (int i = 0; i < 200; i++) {
+		for (int k = 0; k < TOGETHER; k++)
+			if (append_later("a message of one of several threads\n", 36, &a[k]))
+				return "refused";
+		for (int k = 0; k < TOGETHER; k++)
+			if (log_wait_written(log_, a[k].end) || log_written(log_) < a[k].end)
+				return "not written";
+	}
+	return NULL;
+}
+
+Test(log, several_threads_gather_and_each_finds_its_own_written)
+{
+	pthread_t thread[4];
+	void *failed;
+
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(pthread_create(&thread[i], NULL, append_together, NULL), 0);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(thread[i], &failed);
+		cr_expect_null(failed, "%s", (char *)failed);
+	}
+	check_chain(4 * 200 * TOGETHER);
+}
