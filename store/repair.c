@@ -266,6 +266,14 @@ static bool heals(int err)
 	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -ENOSPC || err == -EDQUOT;
 }
 
+/* It may have been given a second time while it was being written. */
+static bool is_wanted(struct store *s, const struct damage *d)
+{
+	struct damage now;
+
+	return damage_span(s, d->pos, &now) && now.pos == d->pos && now.end == d->end;
+}
+
 int repair_write(struct store *s)
 {
 	struct segment *seg;
@@ -275,6 +283,10 @@ int repair_write(struct store *s)
 
 	if (!take(s, &d, &bytes))
 		return -ENOENT;
+	if (!is_wanted(s, &d)) {
+		free(bytes);
+		return 0;
+	}
 	seg = segments_find(s->segments, d.pos);
 	err = seg && seg->head.base <= d.pos && d.end <= seg->end ? make_known(s, seg, &d, bytes) : -ENOENT;
 	if (!err)

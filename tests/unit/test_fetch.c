@@ -174,15 +174,20 @@ static void check_all_read(struct rig_node *n)
 }
 
 /* N is repaired, and both logs are the same again. */
-static void wait_repaired(struct rig_node *n, uint64_t count)
+static void check_repaired(struct rig_node *n, uint64_t count)
 {
-	rig_until(all_sound, 0);
 	cr_assert(!rig.sender_err && !rig.receiver_err, "%d, %d", rig.sender_err, rig.receiver_err);
 	cr_assert_eq(status(n).damaged_open, 0);
 	cr_assert_eq(status(n).repaired, count);
 	rig_same_logs();
 	check_all_read(&rig.a);
 	check_all_read(&rig.b);
+}
+
+static void wait_repaired(struct rig_node *n, uint64_t count)
+{
+	rig_until(all_sound, 0);
+	check_repaired(n, count);
 }
 
 /* ---- what is repaired ---- */
@@ -348,6 +353,14 @@ static void put_elsewhere(const char *name)
 	rig_settle_to(to.end);
 }
 
+/* What B's keeper would do. */
+static bool sound_when_kept(uint64_t pos)
+{
+	cr_assert_eq(spans_find(rig.b.store), 0);
+	repair_write(rig.b.store);
+	return all_sound(pos);
+}
+
 Test(fetch, an_index_that_was_made_of_damaged_records_is_made_again)
 {
 	struct segment *s;
@@ -363,6 +376,7 @@ Test(fetch, an_index_that_was_made_of_damaged_records_is_made_again)
 	for (int n = 0; n < 4; n++)
 		put(400000);
 	rig_settle();
+	keeper_stop(rig.b.store->keeper);
 	cr_assert_eq(seal_committed(rig.b.store), 0);
 	rot_header(&rig.b, 8);
 	s = segments_find(rig.b.store->segments, record[8].pos);
@@ -374,7 +388,8 @@ Test(fetch, an_index_that_was_made_of_damaged_records_is_made_again)
 	cr_assert_eq(read_record(&rig.b, r, 7), 300);
 	cr_assert_eq(read_record(&rig.b, r, 8), -EIO);
 	scrub(&rig.b);
-	wait_repaired(&rig.b, 1);
+	rig_until(sound_when_kept, 0);
+	check_repaired(&rig.b, 1);
 	cr_assert_eq(read_record(&rig.b, r, 8), 300);
 	reader_free(r);
 }
@@ -576,6 +591,22 @@ Test(fetch, an_answer_that_does_not_fit_is_refused)
 	cr_assert_eq(store_repair(rig.b.store, &span, bytes), 0, "the record itself");
 	cr_assert_eq(repair_write(rig.b.store), 0);
 	rig_same_logs();
+}
+
+Test(fetch, what_is_given_again_while_it_is_written_is_not_written_again)
+{
+	struct span span;
+
+	make_pair();
+	rig_cut();
+	rot_header(&rig.b, 2);
+	scrub(&rig.b);
+	wait_found(&rig.b);
+	cr_assert(store_damaged_span(rig.b.store, 0, &span));
+	cr_assert_eq(store_repair(rig.b.store, &span, bytes_of(&rig.a, 2)), 0);
+	damage_mended(rig.b.store, span.from, span.to);        /* the first time came to its end */
+	cr_assert_eq(repair_write(rig.b.store), 0);
+	cr_assert_eq(status(&rig.b).repaired, 0);
 }
 
 Test(fetch, damage_behind_the_commit_point_is_left_alone)
