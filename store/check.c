@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A check from its beginning to its end: the store's lock and identity, its files, then the log (check_log.c). */
 #include "check_part.h"
+#include "forbidden.h"
 #include "scan.h"
 #include "segment.h"
 #include <errno.h>
@@ -307,11 +308,17 @@ static int open_stopped(struct check *c, const char *path, int *lock, char *why,
 
 static int check(struct check *c, char *why, size_t why_len)
 {
+	char file[FORBIDDEN_PATH];
 	int lock = -1;
 	int err;
 
 	memset(c->totals, 0, sizeof *c->totals);
 	err = open_stopped(c, c->path, &lock, why, why_len);
+	if (!err) {                            /* what may not be looked at is not damaged */
+		err = forbidden_find(c->disk, file);
+		if (err)
+			snprintf(why, why_len, "%s/%s: %s", c->path, file, strerror(-err));
+	}
 	if (!err) {
 		err = check_files(c);
 		if (err)

@@ -59,7 +59,7 @@ struct disk {
 	_Atomic int unsound;     /* what the first sync of a directory failed with; 0: none has */
 };
 
-/* The directory PATH, which must exist. */
+/* The directory PATH, which must exist. What root makes in another user's directory is that user's; links are not followed there. */
 int disk_open_directory(struct disk **d, const char *path);
 /* UNDER, with every sync made DELAY_NS longer: a slow disk for benchmarks and tests. Frees UNDER with itself. */
 int disk_open_slow(struct disk **d, struct disk *under, uint64_t delay_ns);

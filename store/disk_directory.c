@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define KEPT 4                         /* directories whose descriptors are kept: a store has that many */
@@ -18,6 +20,9 @@
 struct directory {
 	struct disk disk;
 	int root;
+	bool lent;                     /* it is another user's than root's, and root is here */
+	uid_t uid;                     /* whose it is */
+	gid_t gid;
 	pthread_mutex_t lock;
 	struct {
 		char path[32];
@@ -36,8 +41,37 @@ static int result(int ret)
 	return ret < 0 ? -errno : ret;
 }
 
+/*
+ * Root in another user's directory makes what it makes that user's: who mounts the store next must get at it. Its owner might have put links there,
+ * though, that lead root to files of others; they are not followed, and only what was made here and now is given away.
+ */
+static int open_lent(struct directory *dir, const char *path, int flags, mode_t mode)
+{
+	struct open_how how = {.flags = (uint64_t)flags | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+	int fd;
+
+	if (flags & O_CREAT) {
+		how.mode = mode;
+		how.flags |= O_EXCL;
+		fd = (int)syscall(SYS_openat2, dir->root, path, &how, sizeof how);
+		if (fd >= 0 && fchownat(fd, "", dir->uid, dir->gid, AT_EMPTY_PATH)) {
+			int err = -errno;
+			close(fd);
+			unlinkat(dir->root, path, 0);
+			return err;
+		}
+		if (fd >= 0 || errno != EEXIST || flags & O_EXCL)
+			return result(fd);
+		how.mode = 0;
+		how.flags &= ~(uint64_t)(O_CREAT | O_EXCL);
+	}
+	return result((int)syscall(SYS_openat2, dir->root, path, &how, sizeof how));
+}
+
 static int real_open(struct disk *d, const char *path, int flags, mode_t mode)
 {
+	if (((struct directory *)d)->lent)
+		return open_lent((struct directory *)d, path, flags, mode);
 	return result(openat(root_of(d), path, flags | O_CLOEXEC, mode));
 }
 
@@ -145,7 +179,12 @@ static int real_unlink(struct disk *d, const char *path)
 
 static int real_mkdir(struct disk *d, const char *path, mode_t mode)
 {
-	return result(mkdirat(root_of(d), path, mode));
+	struct directory *dir = (struct directory *)d;
+	int err = result(mkdirat(dir->root, path, mode));
+
+	if (!err && dir->lent)
+		err = result(fchownat(dir->root, path, dir->uid, dir->gid, AT_SYMLINK_NOFOLLOW));
+	return err;
 }
 
 /* For calls of ours that are more than one of the system's: only the opening may be begun anew. */
@@ -291,18 +330,24 @@ static const struct disk_ops real_ops = {
 int disk_open_directory(struct disk **d, const char *path)
 {
 	struct directory *dir = calloc(1, sizeof *dir);
+	struct stat st;
 
 	if (!dir)
 		return -ENOMEM;
 	dir->disk.ops = &real_ops;
 	pthread_mutex_init(&dir->lock, NULL);
 	dir->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir->root < 0) {
+	if (dir->root < 0 || fstatat(dir->root, ".", &st, 0)) {
 		int err = -errno;
+		if (dir->root >= 0)
+			close(dir->root);
 		pthread_mutex_destroy(&dir->lock);
 		free(dir);
 		return err;
 	}
+	dir->uid = st.st_uid;
+	dir->gid = st.st_gid;
+	dir->lent = geteuid() == 0 && st.st_uid != 0;
 	*d = &dir->disk;
 	return 0;
 }

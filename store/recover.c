@@ -35,6 +35,7 @@
  */
 #include "recover.h"
 #include "checkpoint.h"
+#include "forbidden.h"
 #include "runs.h"
 #include "survey.h"
 #include "tail.h"
@@ -195,8 +196,12 @@ static int adopt(struct survey *v, struct recovered *to)
 	return 0;
 }
 
-static void explain(int err, char *why)
+static void explain(struct store *s, int err, char *why)
 {
+	char file[FORBIDDEN_PATH];
+
+	if (!why[0] && err == -EACCES && forbidden_find(s->disk, file) == err)
+		snprintf(why, STORE_WHY, "%.100s: %s; all of a store's files must be its owner's", file, strerror(-err));
 	if (!why[0])
 		snprintf(why, STORE_WHY, "recovery failed: %s", strerror(-err));
 }
@@ -228,7 +233,7 @@ int recover(struct store *s, struct recovered *r, char why[STORE_WHY])
 		err = adopt(&v, r);
 done:
 	if (err)
-		explain(err, why);
+		explain(s, err, why);
 	survey_free(&v);
 	return err;
 }

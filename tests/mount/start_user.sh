@@ -34,6 +34,32 @@ wait_gone "$PID"
 equal 'unmounted without root' '' "$(findmnt -n "$DIR/home/mnt" || true)"
 refused 'allow_other, which is not allowed' 'allow_other' "${user[@]}" "$MQFS" -o allow_other "$DIR/home/store" "$DIR/home/mnt"
 
+# --- root mounts it in between: all of it stays the user's
+mqfs_start_at "$DIR/home/store" "$DIR/home/mnt" -o segment_size=1M
+mkdir "$DIR/home/mnt/r"
+head -c 1500000 /dev/zero | tr '\0' '\n' >> "$DIR/home/mnt/r/0"
+mqfs_stop
+equal 'files that are not the user'"'"'s' '' "$(find "$DIR/home/store" ! -user "$TESTER")"
+by "${user[@]}" "$MQFS"
+equal 'what root wrote' 1500000 "$("${user[@]}" stat -c %s "$DIR/home/mnt/r/0")"
+"${user[@]}" kill "$PID"
+wait_gone "$PID"
+succeeds "the user's mqctl check" "${user[@]}" "$MQCTL" check "$DIR/home/store"
+
+# --- a link that its owner put there leads root nowhere
+echo root >> "$DIR/precious"
+"${user[@]}" mkdir "$DIR/home/trap"
+"${user[@]}" ln -s "$DIR/precious" "$DIR/home/trap/lock"
+refused 'a store with a link in it' 'symbolic link' "$MQFS" -f "$DIR/home/trap" "$DIR/home/mnt"
+equal 'what it leads to' 'root root' "$(cat "$DIR/precious") $(stat -c %U "$DIR/precious")"
+
+# --- a file that is not the user's is named, and no damage
+segment=$(find "$DIR/home/store/log" -name '????????????????' | sort | tail -n 1)
+chown root "$segment"
+refused 'another user'"'"'s file' "log/$(basename "$segment"): Permission denied" "${user[@]}" "$MQFS" "$DIR/home/store" "$DIR/home/mnt"
+status 'check of what may not be read' 2 "${user[@]}" "$MQCTL" check "$DIR/home/store"
+chown "$TESTER" "$segment"
+
 # --- with user_allow_other
 echo '  user_allow_other # everybody' > "$DIR/fuse.conf"
 cat > "$DIR/allowed" << 'END'
