@@ -12,6 +12,7 @@ Each call that waits is timed: a node that does not stand still has commit_timeo
     OUTCOME NODE        of a write: acknowledged, or an errno
     took SECONDS        the longest wait yet
     wrong WHAT          something that must hold does not
+    stopped all         nobody writes any more
     first NODE SECONDS  the answer to `first NODE': a writer that began then has been acknowledged something. SECONDS is - when it gave up
 
 It is told: `first NODE'; `asleep NODE', `awake NODE'; `other NODE', whose readers do not go on where they were, as the log is another one now; `again NODE',
@@ -53,21 +54,26 @@ class Clients:
         self.over = threading.Event()
         self.never = threading.Event()              # every answer counts
         self.lock = threading.Lock()
-        self.slowest, self.files = 0.0, 0
+        self.slowest, self.files, self.writers = 0.0, 0, []
 
     def tell(self, *words):
         with self.lock:
             print(*words, flush=True)
 
     def thread(self, run, *arguments):
-        threading.Thread(target=run, args=arguments).start()
+        thread = threading.Thread(target=run, args=arguments)
+        thread.start()
+        return thread
+
+    def writes(self, *arguments):
+        self.writers.append(self.thread(*arguments))
 
     def start(self):
         for node in self.nodes.values():
             for n in range(WRITERS):
-                self.thread(self.write, node, Writer(self.history, "%s.w%d" % (node.name, n), self.never), "%s/%d" % (TOPIC, n % QUEUES))
+                self.writes(self.write, node, Writer(self.history, "%s.w%d" % (node.name, n), self.never), "%s/%d" % (TOPIC, n % QUEUES))
             if self.big:
-                self.thread(self.write, node, Writer(self.history, node.name + ".big", self.never), TOPIC + "/0")
+                self.writes(self.write, node, Writer(self.history, node.name + ".big", self.never), TOPIC + "/0")
             self.read(node)
 
     def timed(self, what, node, began):
@@ -193,7 +199,7 @@ class Clients:
             if verb == "stop":
                 break
             if verb == "first":
-                self.thread(self.first, node, number)
+                self.writes(self.first, node, number)
             elif verb == "asleep":
                 node.asleep.append([time.monotonic(), None])
             elif verb == "awake":
@@ -204,6 +210,9 @@ class Clients:
                 self.read(node)
         # Who waits for more to read ends when the mounts do.
         self.over.set()
+        for writer in self.writers:
+            writer.join()
+        self.tell("stopped", "all")
 
 
 if __name__ == "__main__":

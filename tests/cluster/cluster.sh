@@ -10,7 +10,7 @@ cluster()
 	local name=$1 status=0
 	shift
 	need_root
-	need python3 ip nft tc nsenter setpriv xfs_io mkfs.ext4
+	need python3 ip nft tc nsenter setpriv mkfs.ext4
 	unshare --net --mount true 2> /dev/null || skip 'there are no network namespaces'
 	[ -c /dev/net/tun ] || skip 'there is no /dev/net/tun'
 	unshare --net nft add table inet faults 2> /dev/null || skip 'this kernel has no nftables'

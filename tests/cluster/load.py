@@ -16,7 +16,7 @@ class Load:
             ["setpriv", "--pdeathsig", "KILL", sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients.py"), history,
              *["--big"][:big], *("%s=%s" % (n.name, n.mnt) for n in nodes)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.acknowledged = {n.name: 0 for n in nodes}
-        self.outcomes, self.firsts, self.wrong, self.slowest = {}, {}, [], 0.0
+        self.outcomes, self.firsts, self.wrong, self.slowest, self.stopped = {}, {}, [], 0.0, False
         self.heard = threading.Condition()
         self.thread = threading.Thread(target=self.listen, daemon=True)
         self.thread.start()
@@ -29,6 +29,8 @@ class Load:
                     self.wrong.append(rest)
                 elif what == "took":
                     self.slowest = float(rest)
+                elif what == "stopped":
+                    self.stopped = True
                 elif what == "first":
                     node, took = rest.split()
                     self.firsts[node] = None if took == "-" else float(took)
@@ -54,8 +56,10 @@ class Load:
         return self.firsts.get(node.name)
 
     def stop(self):
-        """No more is written."""
+        """No more is written, when this returns."""
         self.tell("stop")
+        if not self.wait(lambda: self.stopped, 5 * TOO_LONG):
+            self.wrong.append("somebody still writes after %d s" % (5 * TOO_LONG))
 
     def join(self):
         """Behind stop(), when the mounts have gone: so have the programs."""

@@ -123,6 +123,7 @@ class Node:
 
     def cut_power(self):
         """Nobody hears from it any more, what it had not synced is gone, and then the disk is there again."""
+        self.sleep()                                # in this moment; the rest takes longer than a sync
         for other in self.lab.nodes:
             if other is not self:
                 self.lab.hosts.part(self.host, other.host)
@@ -133,6 +134,8 @@ class Node:
     # --- SIGSTOP
 
     def sleep(self):
+        if self.asleep:
+            return
         self.asleep = True
         self.lab.use.tell("asleep", self.name)
         self.process.send_signal(signal.SIGSTOP)

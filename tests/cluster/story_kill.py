@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Either node, and both, are killed or lose power, in every order."""
+import shutil
+
 from lab import run
 from node import broken, wait_for
 from runbook import Operator
@@ -74,6 +76,31 @@ def power(lab):
     lab.finish()
 
 
+def replaced(lab):
+    """Both lose power, and the primary's disk is gone for good: the other one's has all that was acknowledged, and a new machine becomes its standby."""
+    a, b = lab.pair()
+    lab.load()
+    lab.wait_acknowledged(a, 20)
+    b.sleep()                                       # in the same moment
+    a.cut_power()
+    b.cut_power()
+    lab.hosts.mend()
+    shutil.rmtree(a.store)
+    b.start()
+    operator = Operator(lab)
+    status, said = operator.order(b, "promote", "--stopped", "a")
+    if status != 1 or "--accept-loss" not in said:
+        broken("promotion of a node that may not be current: %s", said)
+    # The operator knows that a has taken nothing alone.
+    if operator.order(b, "promote", "--stopped", "a", "--accept-loss")[0]:
+        broken("b is not promoted")
+    a.options = "standby_of=10.77.0.2,min_standbys=1"
+    a.start()
+    lab.settle()
+    lab.wait_acknowledged(b)
+    lab.finish(restart=False)
+
+
 def lossy(lab):
     """min_standbys=0: what a loss may be is said before it is accepted, and afterwards it is in lost/."""
     a, b = lab.pair(min_standbys=0)
@@ -95,4 +122,4 @@ def lossy(lab):
     lab.finish(restart=False)
 
 
-run(killed, power, lossy)
+run(killed, power, replaced, lossy)

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 
+from clients import QUEUES, TOPIC
 from lab import play_alone
 from node import wait_for
-from real_history import Told, message
 from rot import rot
 from runbook import Operator
 
@@ -153,8 +153,9 @@ class Trial:
     # --- orders
 
     def switched(self):
+        """Over a bad network the old primary may not hear of the new one in time, and take its role back."""
         primary, standby = self.roles_now()
-        if primary and self.operator.switchover(self.rng.choice((primary, standby))):
+        if primary and self.operator.switchover(self.rng.choice((primary, standby))) and not self.ills:
             self.lab.wait_acknowledged(standby)
 
     # --- disks
@@ -185,14 +186,15 @@ class Trial:
         primary, standby = self.roles()
         node = self.rng.choice((primary, standby))
         self.lab.wait_acknowledged(primary, 5)
-        told = [Told(self.lab.use.history, name) for name in sorted(os.listdir(self.lab.use.history)) if ".w" in name]
-        told = [t for t in told if t.acknowledged > 2]
-        one = self.rng.choice(told)
-        n = self.rng.choice([n for n in one.ended][:-1] or [1])
+        queue = str(self.rng.randrange(QUEUES))
+        with open(os.path.join(primary.mnt, TOPIC, queue), "rb") as f:
+            line = self.rng.choice(f.read().splitlines(True)[:-1] or [None])
+        if not line:
+            return
         committed = primary.says("committed")
         wait_for("%s to have it" % standby.name, lambda: standby.says("committed") >= committed)
-        rot(node, message(one.name, n), self.rng)
-        self.lab.say("message %d of %s rots on %s", n, one.name, node.name)
+        rot(node, line, self.rng)
+        self.lab.say("message %s rots on %s", line[:line.index(b" ", line.index(b" ") + 1)].decode(), node.name)
         with open(os.path.join(node.mnt, ".mqfs/scrub"), "w") as f:
             f.write("now\n")
 
