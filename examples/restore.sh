@@ -11,9 +11,11 @@ unpacked=$(mktemp -d)
 trap 'rm -rf "$unpacked"' EXIT
 tar --extract --file "$archive" --directory "$unpacked"
 
-cd "$unpacked"
-for file in */.retained/*; do
-	topic=$mount/${file%%/*}
+[ -e "$mount/.mqfs/pid" ] || { echo "$mount is not mounted" >&2; exit 1; }
+for file in "$unpacked"/*/.retained/*; do
+	[ -e "$file" ] || continue
+	topic=${file%/.retained/*}
+	topic=$mount/${topic##*/}
 	queue=${file##*/}
 	[ -d "$topic" ] || mkdir "$topic"
 	[ -e "$topic/$queue" ] || echo $((queue + 1)) > "$topic/.config/queues"

@@ -87,10 +87,16 @@ echo 3 > "$MNT/with space/.config/queues"
 sample "$DIR/text"
 cat "$DIR/text" >> "$MNT/with space/2"
 past_head "$MNT/with space/2" "$DIR/text"
+mkdir "$MNT/-n"
+echo dash >> "$MNT/-n/0"
 try backup.sh "$MNT" "$DIR/backup.tar.gz"
+mkdir "$DIR/unmounted"
+refused 'a backup of what is not mounted' 'not mounted' "$SOURCE/examples/backup.sh" "$DIR/unmounted" "$DIR/backup.tar.gz"
+refused 'a restore to what is not mounted' 'not mounted' "$SOURCE/examples/restore.sh" "$DIR/unmounted" "$DIR/backup.tar.gz"
+equal 'nor is anything restored' '' "$(ls "$DIR/unmounted")"
 mqfs_start_at "$DIR/store2" "$DIR/mnt2"
 try restore.sh "$DIR/mnt2" "$DIR/backup.tar.gz"
-for queue in events/0 'with space/0' 'with space/2' syslog/0 jobs/0; do
+for queue in -n/0 events/0 'with space/0' 'with space/2' syslog/0 jobs/0; do
 	same "$queue, restored" "$MNT/${queue%/*}/.retained/${queue##*/}" "$DIR/mnt2/$queue"
 done
 same 'what was left past a head, restored' "$DIR/text.left" "$DIR/mnt2/with space/2"
