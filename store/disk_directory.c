@@ -57,7 +57,6 @@ static int open_lent(struct directory *dir, const char *path, int flags, mode_t 
 		if (fd >= 0 && fchownat(fd, "", dir->uid, dir->gid, AT_EMPTY_PATH)) {
 			int err = -errno;
 			close(fd);
-			unlinkat(dir->root, path, 0);
 			return err;
 		}
 		if (fd >= 0 || errno != EEXIST || flags & O_EXCL)
