@@ -140,14 +140,14 @@ static struct node *better(struct duo *p)
 	return &p->nodes[promote_compare(&a.last, a.end, &b.last, b.end) < 0];
 }
 
-/* None rules. The last order is the operator's word that nobody went on alone: while he has not lied, it is true, and costs nothing. */
+/* None rules. Either may be asked first: who must not rule refuses. The last order is the operator's word that nobody went on alone: while he has not lied, it is true, and costs nothing. */
 static void help_promote(struct duo *p)
 {
-	struct node *n = better(p);
+	struct node *n = better(p), *first = once_in(p->world, 2) ? n : other(n);
 	struct order o = {.kind = ORDER_PROMOTE};
 	char why[REPLICATOR_WHY];
 
-	if (!node_order(n, &o, ORDER_TIME, why) || !node_order(other(n), &o, ORDER_TIME, why))
+	if (!node_order(first, &o, ORDER_TIME, why) || !node_order(other(first), &o, ORDER_TIME, why))
 		return;
 	if (!is_honest(p))
 		duo_accept_loss(n);
@@ -325,8 +325,9 @@ static void check_both(struct duo *p, struct node *leader)
 	duo_say(p, "both are at one, and hold what they must");
 }
 
-static void make_topic(struct store *s, const char *text, bool limited)
+static void make_topic(struct node *n, const char *text, bool limited)
 {
+	struct store *s = n->store;
 	struct command *c = command_new_waited();
 	int err = command_wait(c, store_mkdir(s, c, text, &(struct owner){0, 0, 0755}));
 	struct topic *t;
@@ -343,7 +344,7 @@ static void make_topic(struct store *s, const char *text, bool limited)
 		err = command_wait(c, store_set(s, c, t, SETTING_RETENTION_SIZE, "6000"));
 	}
 	if (err)
-		abort();
+		ledger_fail(&n->duo->ledger, "%s makes no topic %s: %s", name(n), text, strerror(-err));
 	topic_put(t);
 }
 
@@ -362,7 +363,7 @@ static bool make_topics(struct node *n)
 			continue;
 		if (is_honest(n->duo))
 			ledger_fail(&n->duo->ledger, "%s has no topic %s", name(n), text);
-		make_topic(n->store, text, n->duo->ledger.limited[topic]);
+		make_topic(n, text, n->duo->ledger.limited[topic]);
 		made = true;
 	}
 	return made;
@@ -396,7 +397,7 @@ void duo_begin(struct duo *p)
 {
 	p->ledger.limited[0] = once_in(p->world, 3);
 	p->ledger.limited[1] = p->ledger.limited[0] || once_in(p->world, 2);
-	p->min_standbys = once_in(p->world, 4) ? 0 : 1;
+	p->min_standbys = once_in(p->world, 3) ? 0 : 1;
 	ledger_lie(&p->ledger);        /* nothing is there yet */
 	for (int i = 0; i < NODES; i++)
 		node_start(&p->nodes[i]);

@@ -65,6 +65,8 @@ static void crash_soon(struct duo *p, struct node *n)
 	if (n->state == NODE_DOWN || n->dead)
 		return;
 	n->silent = once_in(p->world, 2);
+	if (once_in(p->world, 3))
+		n->disk->sync_hangs = 3;       /* so that others hear of what is not on its disk yet */
 	if (once_in(p->world, 2))
 		n->disk->crash_near = 1 + (unsigned)chance_of(p->world, 4);
 	else
@@ -299,6 +301,32 @@ static void accept_loss(struct duo *p)
 	promote(n, is_down(other(n)) && once_in(p->world, 2), true);
 }
 
+/* Between a promise and the first record of a reign, most likely. */
+static void crash_amid_order(struct duo *p)
+{
+	struct node *n = other(primary(p));
+
+	if (!node_is_up(n))
+		return;
+	n->silent = once_in(p->world, 2);
+	n->disk->crash_near = 1 + (unsigned)chance_of(p->world, 3);
+	switch (chance_of(p->world, 3)) {
+	case 0:
+		switch_over(p);
+		break;
+	case 1:
+		if (!p->ledger.loss) {
+			duo_accept_loss(n);
+			promote(n, false, true);
+			break;
+		}
+		/* fall through */
+	default:
+		promote(n, false, false);
+	}
+	n->disk->crash_near = 0;
+}
+
 static void lie(struct duo *p)
 {
 	struct node *n = once_in(p->world, 2) ? primary(p) : other(primary(p));
@@ -364,6 +392,7 @@ static const struct event events[] = {
 	{"switchover", switch_over, 7},
 	{"min_standbys", set_min_standbys, 2},
 	{"promote --accept-loss", accept_loss, 2},
+	{"a crash amid an order", crash_amid_order, 6},
 	{"a false word", lie, 1},
 	{"a node is replaced", replace, 1},
 };

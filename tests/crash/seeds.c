@@ -19,7 +19,7 @@
 #define LINE 400
 #define JOBS_MAX 64
 #define TOLD_EVERY 600                 /* s */
-#define SEED_TIME 6                    /* s of the processor that a seed may take: who takes more never ends */
+#define SEED_TIME 60                   /* s of the processor that a seed may take: who takes more never ends */
 
 /* What the processes share. */
 struct shared {
