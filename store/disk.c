@@ -7,6 +7,13 @@
 #include <signal.h>
 #include <pthread.h>
 
+void disk_init(struct disk *d, const struct disk_ops *ops)
+{
+	d->ops = ops;
+	d->unsound = 0;
+	pthread_mutex_init(&d->names, NULL);
+}
+
 void disk_free(struct disk *d)
 {
 	if (d)
@@ -149,11 +156,14 @@ int disk_list(struct disk *d, const char *path, int (*each)(void *ctx, const cha
 
 int disk_sync_directory(struct disk *d, const char *path)
 {
-	int err = d->unsound ? d->unsound : d->ops->sync_directory(d, path);
+	int err;
 
+	pthread_mutex_lock(&d->names);
+	err = d->unsound ? d->unsound : d->ops->sync_directory(d, path);
 	/* Without a descriptor or memory it was not even begun. */
 	if (err && err != -EMFILE && err != -ENFILE && err != -ENOMEM)
 		d->unsound = err;
+	pthread_mutex_unlock(&d->names);
 	return err;
 }
 

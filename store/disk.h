@@ -10,11 +10,12 @@
  * Units    bytes.
  * Errors   negative errno. disk_read() and disk_write() move all bytes or fail: short transfers and EINTR are
  *          continued here, nowhere else. A failed disk_sync() must never be tried again by the caller.
- * Threads  any thread may call.
+ * Threads  any thread may call. Lock: disk.
  */
 #ifndef MQFS_STORE_DISK_H
 #define MQFS_STORE_DISK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,8 +57,12 @@ struct disk_ops {
 
 struct disk {
 	const struct disk_ops *ops;
-	_Atomic int unsound;     /* what the first sync of a directory failed with; 0: none has */
+	pthread_mutex_t names;   /* held while a directory is synced */
+	int unsound;             /* what the first of these syncs failed with; 0: none has. Guarded by it */
 };
+
+/* For who makes a disk, in memory of its own. */
+void disk_init(struct disk *d, const struct disk_ops *ops);
 
 /* The directory PATH, which must exist. What root makes in another user's directory is that user's; links are not followed there. */
 int disk_open_directory(struct disk **d, const char *path);
@@ -91,7 +96,7 @@ int disk_mkdir(struct disk *d, const char *path, mode_t mode);
 /* EACH for every name but "." and "..", until it returns other than 0; returns what it returned last. */
 int disk_list(struct disk *d, const char *path, int (*each)(void *ctx, const char *name), void *ctx);
 /* Once one has failed all later ones do: the system has told of the error and forgotten it, so that one which came back well would say
- * nothing about the names before it. */
+ * nothing about the names before it. Of two at once only one might be told; so they wait for each other. */
 int disk_sync_directory(struct disk *d, const char *path);
 /* A shared read-only mapping of the first LEN bytes, which the file must have. Reading where the disk fails, or
  * past the file's end, is a SIGBUS: only under disk_guard(). */

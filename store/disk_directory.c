@@ -300,6 +300,7 @@ static void real_free(struct disk *d)
 		close(dir->kept[i].fd);
 	close(dir->root);
 	pthread_mutex_destroy(&dir->lock);
+	pthread_mutex_destroy(&d->names);
 	free(dir);
 }
 
@@ -333,7 +334,7 @@ int disk_open_directory(struct disk **d, const char *path)
 
 	if (!dir)
 		return -ENOMEM;
-	dir->disk.ops = &real_ops;
+	disk_init(&dir->disk, &real_ops);
 	pthread_mutex_init(&dir->lock, NULL);
 	dir->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir->root < 0 || fstatat(dir->root, ".", &st, 0)) {
@@ -341,6 +342,7 @@ int disk_open_directory(struct disk **d, const char *path)
 		if (dir->root >= 0)
 			close(dir->root);
 		pthread_mutex_destroy(&dir->lock);
+		pthread_mutex_destroy(&dir->disk.names);
 		free(dir);
 		return err;
 	}

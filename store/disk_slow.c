@@ -116,6 +116,7 @@ static int slow_lock(struct disk *d, int fd)
 static void slow_free(struct disk *d)
 {
 	disk_free(UNDER(d));
+	pthread_mutex_destroy(&d->names);
 	free(d);
 }
 
@@ -147,7 +148,7 @@ int disk_open_slow(struct disk **d, struct disk *under, uint64_t delay_ns)
 
 	if (!s)
 		return -ENOMEM;
-	s->disk.ops = &slow_ops;
+	disk_init(&s->disk, &slow_ops);
 	s->under = under;
 	s->delay = (struct timespec){(time_t)(delay_ns / 1000000000u), (long)(delay_ns % 1000000000u)};
 	*d = &s->disk;

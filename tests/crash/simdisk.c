@@ -496,7 +496,7 @@ int simdisk_new(struct simdisk **to, struct world *w)
 		free(d);
 		return -ENOMEM;
 	}
-	d->disk.ops = &ops;
+	disk_init(&d->disk, &ops);
 	d->world = w;
 	d->budget = BUDGET;
 	d->next_id = 1;

@@ -404,7 +404,7 @@ struct disk *memory_disk_new(void)
 {
 	struct memory_disk *m = must_have(calloc(1, sizeof *m));
 
-	m->disk.ops = &memory_ops;
+	disk_init(&m->disk, &memory_ops);
 	m->users = 1;
 	pthread_mutex_init(&m->lock, NULL);
 	add(m, "log", true);

@@ -385,7 +385,7 @@ int powercut_open(struct disk **d, const char *path)
 {
 	int err;
 
-	cut.disk.ops = &cut_ops;
+	disk_init(&cut.disk, &cut_ops);
 	cut.file_count = cut.name_count = 0;
 	snprintf(cut.path, sizeof cut.path, "%s", path);
 	snprintf(cut.images, sizeof cut.images, "%s-images", path);

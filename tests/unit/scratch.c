@@ -234,7 +234,7 @@ void scratch_init_in(const char *parent)
 	if (!mkdtemp(scratch_path))
 		abort();
 	memset(&scratch, 0, sizeof scratch);
-	scratch.disk.ops = &faulty_ops;
+	disk_init(&scratch.disk, &faulty_ops);
 	scratch.error = -EIO;
 	if (disk_open_directory(&scratch.under, scratch_path))
 		abort();
