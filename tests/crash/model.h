@@ -18,7 +18,8 @@
  *   8. each start's epoch is greater than all before it, or the last one where the disk has no room for a segment
  *   9. what write(2) without a commit has returned for is there after a process that was killed, as long as the system goes on
  *  10. when a start has looked at what there is, a power cut cannot change it any more; and what it took out of the log is in lost/ for good
- *  11. bytes that have rotted are never given to a reader, and cost nothing but the record that they were in
+ *  11. what a crash leaves is no damage to who checks the files (check.h)
+ *  12. bytes that have rotted are never given to a reader, and cost nothing but the record that they were in
  *
  * Errors   a broken rule is told to fail(), which does not return.
  */

@@ -23,7 +23,7 @@ const char *const branch_names[BRANCHES] = {
 	[SYNC_FAILED] = "failed syncs", [WRITE_FAILED] = "failed logs", [DISK_FULL] = "appends refused on a full disk", [BYTES_ROTTED] = "records that rotted", [CHECKPOINT_ROTTED] = "newest checkpoints that rotted", [CLOSED] = "clean ends",
 	[SEGMENT_SEALED] = "segments sealed", [SEGMENT_RECYCLED] = "segments recycled", [SEGMENT_PREPARED] = "prepared segments taken",
 	[SEGMENT_REMOVED] = "segments removed", [CHECKPOINT_MADE] = "checkpoints made", [RESERVE_RELEASED] = "reserves released",
-	[TIMED_OUT] = "followers timed out",
+	[TIMED_OUT] = "followers timed out", [FILES_CHECKED] = "checks of what a crash has left",
 };
 
 void run_meet(struct run *r, enum branch b)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a crash leaves: images of it, the starts on them, and what these show. */
 #include "run_part.h"
+#include "check.h"
 #include "parts.h"
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,42 @@ static void power_cut(struct run *r, struct simdisk *d)
 		model_fail(&r->model, "out of memory");
 }
 
+/* ---- what mqctl check says ---- */
+
+static _Thread_local struct simdisk *checked;
+
+int __wrap_disk_open_directory(struct disk **d, const char *path);
+
+int __wrap_disk_open_directory(struct disk **d, const char *path)
+{
+	(void)path;
+	*d = &checked->disk;
+	return 0;
+}
+
+static void found(void *ctx, bool damage, const char *where, const char *what)
+{
+	struct run *r = ctx;
+
+	run_say(r, "  check: %s: %s", where, what);
+	if (damage)
+		model_fail(&r->model, "nothing has rotted, and a check finds damage: %s: %s", where, what);
+}
+
+/* Whatever a crash leaves is no damage. */
+static void check_files(struct run *r, struct simdisk *d)
+{
+	struct check_calls calls = {.found = found, .ctx = r};
+	struct check_totals totals;
+	char why[STORE_WHY];
+
+	checked = run_copy(r, d);
+	checked->saw = NULL;
+	if (check_store("simulated", &calls, &totals, why, sizeof why) == 0)
+		run_meet(r, FILES_CHECKED);
+	simdisk_free(checked);
+}
+
 struct simdisk *run_left(struct run *r, const struct simdisk *d)
 {
 	struct simdisk *left = run_copy(r, d);
@@ -95,6 +132,8 @@ static void look_at(struct run *r, struct simdisk *d)
 		struct store *s;
 
 		run_count_state(r, d);
+		if (once_in(r->world, 2))
+			check_files(r, d);
 		if (depth < DEPTH && once_in(r->world, 2))
 			d->crash_at = 1 + chance_of(r->world, START_CALLS);
 		s = run_start_store(r, d);
