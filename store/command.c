@@ -258,8 +258,8 @@ int store_set_owner(struct store *s, struct command *c, struct topic *t, struct 
 	return log_command(s, c, NULL);
 }
 
-/* What M does to what its queue retains. */
-static void weigh(struct store *s, const struct head_move *m, bool *moved, bool *relief)
+/* Does M free something of its queue? */
+static bool head_relieves(struct store *s, const struct head_move *m)
 {
 	uint64_t head, end;
 	struct queue *q;
@@ -269,21 +269,19 @@ static void weigh(struct store *s, const struct head_move *m, bool *moved, bool 
 	head = q ? atomic_load(&q->head) : 0;
 	end = q ? atomic_load(&q->committed) : 0;
 	topics_unlock(s->topics);
-	*moved = *moved || !q || m->head > head;
-	*relief = *relief && m->head <= end && head <= end && relieves(end - head, end - m->head);
+	return m->head <= end && head <= end && relieves(end - head, end - m->head);
 }
 
 int store_set_heads(struct store *s, struct command *c, const struct head_move *moves, size_t count)
 {
-	bool moved = count == 0, relief = count > 0;
+	bool relief = count > 0;
 	uint8_t *body;
 
 	if (count > RECORD_BODY_MAX / 16)
 		return -EMSGSIZE;
+	/* Always logged: a head may be there already by this node's own doing, which the log does not know. */
 	for (size_t i = 0; i < count; i++)
-		weigh(s, &moves[i], &moved, &relief);
-	if (!moved)
-		return already_so(s, c);
+		relief = relief && head_relieves(s, &moves[i]);
 	if (relief && c->claim == CLAIM_ORDINARY)
 		c->claim = CLAIM_RELIEF;
 	body = body_of(c, RECORD_HEADS, count * 16);
