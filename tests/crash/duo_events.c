@@ -99,6 +99,18 @@ static void start_down(struct duo *p)
 	}
 }
 
+/* The first record of its epoch may be with the other node before it is on its own disk, if anything went wrong there. */
+static void start_on_hanging_disk(struct duo *p)
+{
+	struct node *n = primary(p);
+
+	bring_down(n, true);
+	n->disk->sync_hangs = 2;
+	node_start(n);
+	duo_pass(p, (int64_t)chance_of(p->world, 25 * SECOND));
+	node_crash(n, true);
+}
+
 static void stop_one(struct duo *p)
 {
 	node_stop(any_node(p));
@@ -378,6 +390,7 @@ static const struct event events[] = {
 	{"a crash soon", crash_one_soon, 12},
 	{"both crash", crash_both, 3},
 	{"who is down is started", start_down, 12},
+	{"a start on a hanging disk", start_on_hanging_disk, 2},
 	{"a node is stopped", stop_one, 3},
 	{"a node stands still", freeze, 5},
 	{"a disk is bad", spoil_disk, 3},
