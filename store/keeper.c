@@ -92,7 +92,7 @@ static void keep_reserve(struct keeper *k)
 {
 	uint64_t bytes = 2 * checkpoint_size(k->store) + RESERVE_SPARE;
 
-	if (k->reserved && !leaves_a_segment(k->store, bytes))
+	if (!leaves_a_segment(k->store, bytes) && k->reserved)
 		return;
 	int err = reserve_keep(k->store, bytes);
 	k->reserved = k->reserved || !err;

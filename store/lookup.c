@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lookup.h"
 #include "index.h"
+#include "seal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,7 +39,7 @@ static int ask_records(struct lookup *l, struct segment *s, const struct key *ke
 		int64_t time;
 		int err;
 
-		store_damaged(l->store, DAMAGE_INDEX, s->head.base, "a segment's index");
+		seal_index_bad(l->store, s);
 		runs_free(l->read);
 		l->read = NULL;
 		err = runs_scan(l->store->disk, l->store->id.secret, s->head.base, s->end, &l->read, &time);

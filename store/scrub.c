@@ -11,6 +11,7 @@
 #include "checkpoint.h"
 #include "index.h"
 #include "scan.h"
+#include "seal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ioprio.h>
@@ -243,10 +244,8 @@ static int check_index(struct scrub *c, struct segment *seg, uint64_t *read)
 	segment_index_name(name, seg->head.base);
 	if (disk_stat(s->disk, name, &st) == 0)
 		*read += (uint64_t)st.st_size;
-	if (err) {
-		segment_index_bad(seg);
-		damaged(c, DAMAGE_INDEX, seg->head.base, "a segment's index");
-	}
+	if (err)
+		c->found += seal_index_bad(s, seg);
 	return 0;
 }
 

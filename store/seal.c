@@ -2,6 +2,7 @@
 #include "seal.h"
 #include "checkpoint.h"
 #include "index.h"
+#include "keeper.h"
 #include "runs.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -58,13 +59,36 @@ int seal_committed(struct store *s)
 	return err;
 }
 
+/* That it is not there is no damage, nothing was lost by it: somebody removed it, or the disk was full when the segment was to be sealed. */
+static bool tell_if_damaged(struct store *s, struct segment *seg)
+{
+	char name[40];
+	struct stat st;
+
+	segment_index_name(name, seg->head.base);
+	if (disk_stat(s->disk, name, &st) == -ENOENT)
+		return false;
+	store_damaged(s, DAMAGE_INDEX, seg->head.base, "a segment's index");
+	return true;
+}
+
+bool seal_index_bad(struct store *s, struct segment *seg)
+{
+	bool was_good = segment_index_bad(seg);  /* before the keeper hears of it */
+	bool damaged = tell_if_damaged(s, seg);
+
+	if (was_good && !damaged && s->keeper)
+		keeper_renew(s->keeper, DAMAGE_INDEX);
+	return damaged;
+}
+
 static int rebuild(struct store *s, struct segment *seg)
 {
 	int64_t last_time;
 	struct runs *runs;
 	int err;
 
-	store_damaged(s, DAMAGE_INDEX, seg->head.base, "a segment's index");
+	tell_if_damaged(s, seg);
 	err = runs_scan(s->disk, s->id.secret, seg->head.base, seg->end, &runs, &last_time);
 
 	if (err)

@@ -412,16 +412,21 @@ int segment_index(struct segment *s, struct index **index)
 	return err == -EBADMSG || err == -ENOENT ? -ENODATA : err;
 }
 
-static void set_index_state(struct segment *s, enum segment_index_state state)
+/* Returns what it was. */
+static enum segment_index_state set_index_state(struct segment *s, enum segment_index_state state)
 {
+	enum segment_index_state was;
+
 	pthread_mutex_lock(&s->all->lock);
+	was = s->index_state;
 	s->index_state = state;
 	pthread_mutex_unlock(&s->all->lock);
+	return was;
 }
 
-void segment_index_bad(struct segment *s)
+bool segment_index_bad(struct segment *s)
 {
-	set_index_state(s, INDEX_BAD);
+	return set_index_state(s, INDEX_BAD) == INDEX_GOOD;
 }
 
 void segment_index_renewed(struct segment *s)

@@ -94,8 +94,8 @@ int segment_map(struct segment *s, const uint8_t **bytes, size_t *len);
 void segment_map_again(struct segment *s);
 /* The index of a sealed segment, valid while S is held. -ENODATA when it is missing or damaged: the caller reports it. */
 int segment_index(struct segment *s, struct index **index);
-/* A part of S's index is damaged, which only reading it shows: from here on it counts as missing. */
-void segment_index_bad(struct segment *s);
+/* A part of S's index is damaged, which only reading it shows: from here on it counts as missing. True: until now it did not. */
+bool segment_index_bad(struct segment *s);
 /* It was made again. It is used from when nobody holds S, as until then somebody may be reading the old one. */
 void segment_index_renewed(struct segment *s);
 /* S is sealed, and its index is missing or damaged. */

@@ -494,6 +494,7 @@ Test(store, an_idle_store_lets_go_of_what_it_has_mapped)
 
 Test(store, a_missing_index_is_made_again)
 {
+	static struct store_status status;
 	static char got[120 * BIG + 1];
 	int64_t give_up = commit_clock() + 10000000000;
 	char path[128], name[40];
@@ -508,6 +509,8 @@ Test(store, a_missing_index_is_made_again)
 	cr_assert_eq(read_all("orders", got, sizeof got), 120 * BIG);
 	while (access(path, F_OK) != 0)
 		cr_assert_lt(commit_clock(), give_up);
+	store_status(store, &status);
+	cr_assert_eq(status.damaged, 0, "nothing was lost by it");
 }
 
 /* It would be taken for sealed, and cut where it ends now. */
