@@ -6,7 +6,7 @@
 #	echo 'error: no coffee' >> ~/mq/events/0        every reader below sees it at once
 #
 # .follow/all is the topic with all its queues, in the order in which the messages were written. What comes behind the @ is
-# where to start: "latest", an offset, a time like 2026-11-23T08:00:00Z, or -10m for the last ten minutes.
+# where to start: "latest", a time like 2026-11-23T08:00:00Z, or -10m for the last ten minutes.
 set -eu
 mount=${1:?which mount? See the top of this file}
 events=$mount/events
