@@ -59,10 +59,14 @@ append "$MNT/pinned/0"
 fill "$MNT/small/0"
 echo latest > "$MNT/small/.config/head.0" || fail 'the first head is refused'
 append "$MNT/small/0" 2> "$DIR/error" && fail 'the disk is not full any more'
+# A head that frees nothing more is refused sooner or later, and takes nothing from those that do.
+for ((i = 0; i < 400; i++)); do
+	{ echo latest > "$MNT/small/.config/head.0"; } 2> "$DIR/error" || break
+done
+match 'heads that free nothing' 'No space left' "$(cat "$DIR/error")"
 end=$(log_end)
 match "where the log ends" "^[0-9]+$" "$end"
 for ((i = 0; i < 20; i++)); do
-	echo latest > "$MNT/small/.config/head.0"
 	echo default > "$MNT/small/.config/retention.size"
 	echo 0 > "$MNT/small/.config/retired"
 done
