@@ -62,7 +62,9 @@ int segment_head_decode(struct segment_head *h, const uint8_t *secret, const uin
 		return -EBADMSG;
 	if (get32(from + 8) > FORMAT_VERSION)
 		return -EPROTONOSUPPORT;
-	h->cluster = get64(from + 16);
+	/* A write that was cut short leaves a torn cluster, and no sum: that is nobody's. */
+	if (get64(from + 64))
+		h->cluster = get64(from + 16);
 	if (get64(from + 64) != XXH3_64bits_withSecret(from, 64, secret, RECORD_SECRET))
 		return -EBADMSG;
 	h->base = get64(from + 24);

@@ -65,8 +65,8 @@ bool position_named(const char *name, char end, uint64_t *pos);
 void segment_name(char to[32], uint64_t base);          /* "log/0000000000000000" */
 void segment_index_name(char to[40], uint64_t base);    /* "log/0000000000000000.index" */
 void segment_head_encode(const struct segment_head *h, const uint8_t *secret, uint8_t to[SEGMENT_HEAD]);
-/* -EBADMSG for no valid header, -EPROTONOSUPPORT for a newer format version (told without the secret). The cluster id is told in
- * both cases when the file says it is a segment; else it is left alone. */
+/* -EBADMSG for no valid header, -EPROTONOSUPPORT for a newer format version (told without the secret). With -EBADMSG the cluster id is told
+ * too, where there is a whole header that says it is a segment's; else it is left alone. */
 int segment_head_decode(struct segment_head *h, const uint8_t *secret, const uint8_t from[SEGMENT_HEAD]);
 int segment_head_write(struct disk *d, int fd, const struct segment_head *h, const uint8_t *secret);
 int segment_head_read(struct disk *d, int fd, struct segment_head *h, const uint8_t *secret);

@@ -10,6 +10,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -543,6 +544,33 @@ Test(store, the_log_of_another_store_is_refused_and_left_alone)
 	expect("orders", "one\ntwo\nthree\n");
 	store_status(store, &st);
 	cr_assert_eq(st.lost_files, 0);
+}
+
+/* As a disk that failed left it: the write of a segment's header ended early, and its removal was forgotten at the power cut. */
+Test(store, a_torn_header_is_nobodys)
+{
+	uint8_t head[SEGMENT_HEAD];
+	struct store_status st;
+	struct identity id;
+	char path[128];
+	FILE *f;
+
+	killed_after(three_lines);
+	cr_assert_eq(identity_load(&scratch.disk, &id), 0);
+	open_store();
+	store_status(store, &st);
+	segment_head_encode(&(struct segment_head){.cluster = id.cluster, .base = st.log_end}, id.secret, head);
+	snprintf(path, sizeof path, "%s/log/%016" PRIx64, scratch_path, st.log_end);
+	close_store();
+	for (size_t len = 8; len < SEGMENT_HEAD; len++) {
+		f = fopen(path, "w");
+		cr_assert_eq(fwrite(head, 1, len, f), len);
+		cr_assert_eq(ftruncate(fileno(f), MiB), 0);
+		fclose(f);
+		open_store();
+		expect("orders", "one\ntwo\nthree\n");
+		close_store();
+	}
 }
 
 /* In a process of its own, which has one descriptor left, then none: the one is a new segment's, and its name is to be synced. */
