@@ -33,11 +33,18 @@ static void set_owner(struct stat *st, mode_t type, const struct owner *o, uint3
 	st->st_gid = o->gid;
 }
 
+/* The node's own files are of who runs it, whoever has the root of the tree: orders are written to them. */
+static struct owner runner(void)
+{
+	return (struct owner){.uid = geteuid(), .gid = getegid()};
+}
+
 static void set_directory(struct mount *m, struct node *n, struct stat *st)
 {
-	struct owner o;
+	struct owner o = runner();
 
-	owner_get(m->store, n->topic, NULL, &o);
+	if (n->kind != NODE_STATUS_DIR)
+		owner_get(m->store, n->topic, NULL, &o);
 	set_owner(st, S_IFDIR, &o, n->kind == NODE_STATUS_DIR ? 0555 : o.mode);
 	set_times(st, n->topic ? n->topic->ctime : n->kind == NODE_ROOT ? m->changed : m->started);
 }
@@ -78,10 +85,9 @@ static void set_follow_all(struct mount *m, struct node *n, struct stat *st)
 	set_times(st, n->topic->ctime);
 }
 
-/* The node's own files are of who runs it, whoever has the root of the tree: orders are written to them. */
 static void set_control(struct mount *m, struct node *n, struct stat *st)
 {
-	struct owner o = {.uid = geteuid(), .gid = getegid()};
+	struct owner o = runner();
 
 	if (n->topic)
 		owner_get(m->store, n->topic, NULL, &o);

@@ -121,7 +121,7 @@ if [ "$(id -u)" -eq 0 ]; then
 	equal 'modes after kill -9' '1777 751 640 640' "$(stat -c %a "$MNT" "$MNT/a" "$MNT/a/0" "$MNT/a/5" | paste -sd ' ')"
 	equal 'owner of what belongs to a topic' '1234:4321' \
 		"$(stat -c %u:%g "$MNT"/a/.config/commit "$MNT"/a/.follow "$MNT"/a/.follow/0 "$MNT"/a/.retained/0 "$MNT"/a/any | sort -u)"
-	equal 'owner of what belongs to the node' '77:0' "$(stat -c %u:%g "$MNT"/.mqfs "$MNT"/.mqfs/pid | sort -u)"
+	equal 'owner of what belongs to the node: who runs it' '0:0' "$(stat -c %u:%g "$MNT"/.mqfs "$MNT"/.mqfs/pid | sort -u)"
 	equal 'inodes after kill -9' "$old" "$(inode "$MNT/a/0")"
 fi
 for p in a/.config a/.config/commit a/.follow a/.follow/0 a/.retained/0 .mqfs .mqfs/pid; do
