@@ -39,20 +39,28 @@ static int tell(char why[REPLICATOR_WHY], int err, const char *format, ...)
 	return err;
 }
 
-void order_end(struct replicator *r, int err, const char *why)
+void order_outcome(struct replicator *r, struct order *o, int err, const char *why)
 {
 	static const char *const names[] = {
 		[ORDER_PROMOTE] = "promote", [ORDER_ALONE] = "alone", [ORDER_SWITCHOVER] = "switchover", [ORDER_MIN_STANDBYS] = "min_standbys"};
+
+	pthread_mutex_lock(&r->lock);
+	snprintf(r->last_order, sizeof r->last_order, "%s: %s%.400s", names[o->kind], err ? "not done: " : "", why);
+	pthread_mutex_unlock(&r->lock);
+	replicator_say(r, LOG_NOTICE, "%s: %s%s", names[o->kind], err ? "not done: " : "", why);
+	o->done(o, err, why);
+}
+
+void order_end(struct replicator *r, int err, const char *why)
+{
 	struct order *o;
 
 	pthread_mutex_lock(&r->lock);
 	o = r->order;
 	r->order = NULL;
 	r->order_asked = false;
-	snprintf(r->last_order, sizeof r->last_order, "%s: %s%.400s", names[o->kind], err ? "not done: " : "", why);
 	pthread_mutex_unlock(&r->lock);
-	replicator_say(r, LOG_NOTICE, "%s: %s%s", names[o->kind], err ? "not done: " : "", why);
-	o->done(o, err, why);
+	order_outcome(r, o, err, why);
 }
 
 /* ---- promotion ---- */

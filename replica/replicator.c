@@ -322,8 +322,10 @@ void replicator_order(struct replicator *r, struct order *o)
 			minder_want(r);
 	}
 	pthread_mutex_unlock(&r->lock);
-	if (err)
-		o->done(o, err, err == -EBUSY ? "another order is under way" : err == -EROFS ? "this node is a standby" : "this node is stopping");
+	if (err == -EROFS)
+		order_outcome(r, o, err, "this node is a standby");
+	else if (err)
+		o->done(o, err, err == -EBUSY ? "another order is under way" : "this node is stopping");
 }
 
 /* ---- what it is at ---- */

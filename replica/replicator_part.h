@@ -97,7 +97,9 @@ int rule_set_pair(struct replicator *r, const struct pair *p, int64_t ns);
 
 /* ---- orders.c ---- */
 void order_carry_out(struct replicator *r, struct order *o);
-/* It ends: the minder calls this once, whatever came of it. */
+/* What came of it is kept, logged, and told to who gave it. */
+void order_outcome(struct replicator *r, struct order *o, int err, const char *why);
+/* The order that was under way ends: the minder calls this once, whatever came of it. */
 void order_end(struct replicator *r, int err, const char *why);
 /* This primary goes on in a reign above HEARD, which a node outside of its pair has promised. */
 int order_raise(struct replicator *r, struct reign heard, char why[REPLICATOR_WHY]);
