@@ -63,6 +63,7 @@ static int hear_hello_ack(const struct link *l, const struct frame *f, const uin
 	if (!err && (f->type != FRAME_HELLO_ACK || frame_get_hello_ack(a, body, f->length) || strcmp(a->name, l->peer) != 0))
 		err = misunderstood(l, why);
 	if (!err) {
+		to->cluster = a->cluster;
 		to->node = a->node;
 		to->promise = a->promise;
 		to->rules = a->answer != FRAME_REFUSED;

@@ -67,7 +67,7 @@ struct replicator {
 	int min_standbys;                /* as the options, or an order since */
 	int64_t hurry_until;             /* until then others are called again at once */
 	int64_t probe_at;
-	char rival[REPLICATOR_WHY];      /* who commits alone as this primary does, for people; "": nobody is known to */
+	char rival[REPLICATOR_WHY];      /* who commits alone as this primary does, or is another cluster's, for people; "": nobody is known to */
 	uint64_t committed_before;       /* the commit point at the last look at the pair */
 	bool given_up;                   /* the store is to be made anew */
 	uint8_t *body;                   /* FRAME_BODY bytes */
@@ -123,7 +123,7 @@ void guest_refuse(struct replicator *r, uint64_t node, const char *reason);
 /* ---- meet.c ---- */
 /* What a node answers that was called. */
 struct meeting {
-	uint64_t node;
+	uint64_t cluster, node;
 	char name[FRAME_NAME];
 	struct reign promise;            /* its own */
 	bool rules;                      /* it is a primary, of reign `rule` */

@@ -49,11 +49,19 @@ static bool is_rival(const struct member_view *v, const struct meeting *m)
 	return v->settled && m->settled && v->paired && !pair_has(&v->pair, m->node);
 }
 
+/* An address that leads to a node of another cluster: what that promised or rules means nothing here. */
+static bool is_stranger(const struct member_view *v, const struct meeting *m)
+{
+	return m->cluster != v->cluster;
+}
+
 static void note_rival(struct replicator *r, const struct member_view *v, const struct meeting *m)
 {
 	char why[REPLICATOR_WHY] = "";
 
-	if (is_rival(v, m))
+	if (is_stranger(v, m))
+		snprintf(why, sizeof why, "%s has a store of another cluster", m->name);
+	else if (is_rival(v, m))
 		snprintf(why, sizeof why, "%s has gone on alone as well, in reign %" PRIu32 ": one of the two has to be made anew", m->name, m->rule.number);
 	if (*why && strcmp(why, r->rival) != 0)
 		replicator_say(r, LOG_WARNING, "%s", why);
@@ -79,6 +87,8 @@ static void look_for_higher(struct replicator *r, const struct member_view *v)
 		if (meet(r, address, &m, why))
 			continue;
 		note_rival(r, v, &m);
+		if (is_stranger(v, &m))
+			continue;
 		if (m.rules && reign_compare(m.rule, m.promise) > 0)
 			m.promise = m.rule;
 		if (reign_compare(m.promise, epoch_reign(&v->epoch)) <= 0)

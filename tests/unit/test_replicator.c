@@ -437,6 +437,21 @@ Test(replicator, min_standbys_changes_while_it_runs)
 	cr_assert_eq(put(&a, "alone\n"), 0);
 }
 
+static bool both_see_strangers(void)
+{
+	return strstr(status_of(&a).why, "another cluster") && strstr(status_of(&b).why, "another cluster");
+}
+
+/* Whoever of them has the higher reign. */
+Test(replicator, a_node_of_another_cluster_deposes_nobody)
+{
+	open_node(&a, false, 0);
+	open_node(&b, false, 0);
+	cr_assert(until(both_see_strangers));
+	cr_assert_eq(status_of(&a).view.role, ROLE_PRIMARY);
+	cr_assert_eq(status_of(&b).view.role, ROLE_PRIMARY);
+}
+
 Test(replicator, a_store_that_is_open_for_reading_only_takes_no_part)
 {
 	struct store_options o = options;
