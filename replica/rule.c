@@ -154,7 +154,7 @@ static bool mind_pair(struct replicator *r, const struct member_view *v)
 	struct pair p = v->pair;
 	uint64_t end;
 
-	r->attentive = place;
+	r->attentive = place && r->o.network;
 	if (!v->settled || (v->paired && !v->pair_committed))
 		return place;
 	if (v->paired && wants_another_count(r, &v->pair)) {
