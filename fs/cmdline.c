@@ -184,18 +184,15 @@ static int take_flags(struct line *l, int argc, char **argv)
 
 /* ---- paths ---- */
 
-/* Absolute and without links, also of what is not there yet or a dead mount; else as given, for whoever uses it to refuse. */
+/* Absolute and without links as far as it exists, also of what is not there yet or a dead mount; what cannot be is left to whoever uses it to refuse. */
 static char *absolute(const char *path)
 {
-	char *found = realpath(path, NULL), *parent, *copy, *copy2;
+	char *found = realpath(path, NULL), *copy = strdup(path), *copy2 = strdup(path), *parent, *directory;
 
-	copy = strdup(path);
-	copy2 = strdup(path);
 	if (!found && copy && copy2) {
-		parent = realpath(dirname(copy), NULL);
-		if (!parent)
-			found = strdup(path);
-		else if (asprintf(&found, "%s/%s", strcmp(parent, "/") ? parent : "", basename(copy2)) < 0)
+		directory = dirname(copy);
+		parent = strcmp(directory, path) ? absolute(directory) : strdup(path);
+		if (!parent || asprintf(&found, "%s/%s", strcmp(parent, "/") ? parent : "", basename(copy2)) < 0)
 			found = NULL;
 		free(parent);
 	}

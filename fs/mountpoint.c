@@ -117,14 +117,22 @@ static int refuse(char why[STORE_WHY], int err, const char *what)
 	return err;
 }
 
+/* Before anything is made: a directory that is made in a mount of mqfs is a topic, and stays one. */
 static int check_apart(const char *path, const char *store, char why[STORE_WHY])
 {
+	struct mounted m;
+
 	if (strcmp(path, store) == 0)
 		return refuse(why, -EINVAL, "is the store itself: the mountpoint must be another directory");
 	if (within(path, store))
 		return refuse(why, -EINVAL, "is within the store: the mountpoint must be apart from it");
 	if (within(store, path))
 		return refuse(why, -EINVAL, "has the store in it: the mountpoint must be apart from it");
+	find_mounted(store, &m);
+	if (m.mqfs) {
+		snprintf(why, STORE_WHY, "its store would be within the mount of mqfs at %.180s", m.directory);
+		return -EINVAL;
+	}
 	return 0;
 }
 

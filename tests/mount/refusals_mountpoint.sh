@@ -48,6 +48,12 @@ refuses 'the root directory' 'store|not empty' /
 mkdir "$DIR/around"
 STORE_OF_TEST=$DIR/around/store refuses 'around the store' 'store|not empty' "$DIR/around"
 rm -rf "$DIR/around"
+# Neither is there yet; as people type it.
+cd "$DIR"
+STORE_OF_TEST=new/store refuses 'around a store that is not there' 'has the store in it' new
+STORE_OF_TEST=new refuses 'inside a store that is not there' 'within the store' new/mnt
+[ ! -e new ] || fail 'made a store or a mountpoint that is within the other one'
+cd "$SOURCE"
 
 # One that is mounted already, with this store or another, goes on.
 mqfs_start
@@ -64,6 +70,13 @@ match 'busy with another store' 'mounted|busy|not empty' "$(cat "$DIR/err")"
 status=0
 bounded "$MQFS" "$DIR/store2" "$MNT/t" 2> "$DIR/err" || status=$?
 equal 'inside a mount: exit status' 32 $status
+
+# A store within a mount would be a topic.
+STORE_OF_TEST=$MNT/inner refuses 'a store within a mount' "within the mount of mqfs at $MNT" "$DIR/mnt2"
+STORE_OF_TEST=$MNT/t/0/inner refuses 'a store within a queue' "within the mount of mqfs at $MNT" "$DIR/mnt2"
+STORE_OF_TEST=$MNT refuses 'a mount for a store' "within the mount of mqfs at $MNT" "$DIR/mnt2"
+equal 'the mount has nothing new' t "$(ls "$MNT")"
+[ ! -e "$DIR/mnt2" ] || fail 'made a mountpoint for a store within a mount'
 equal 'the mount goes on' message "$(cat "$MNT/t/0")"
 equal 'one mount of it' 1 "$(findmnt -rn -o TARGET "$MNT" | wc -l)"
 
