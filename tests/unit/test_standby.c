@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a standby has said, and what it shows, is on its disk: seen by holding its syncs, and by cutting its power. */
+#include "member_rig.h"
+#include "powercut.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <unistd.h>
+
+static char path_c[128];               /* what a power cut leaves of B */
+static sem_t arrived, go;
+static _Atomic int passing;            /* syncs that are not held any more; below 0: none is held */
+
+static void before_sync(void *ctx)
+{
+	(void)ctx;
+	if (passing < 0 || passing-- > 0)
+		return;
+	passing = 0;
+	sem_post(&arrived);
+	sem_wait(&go);
+}
+
+static void begin(void)
+{
+	stores_begin();
+	snprintf(path_c, sizeof path_c, "%s/c", scratch_path);
+	sem_init(&arrived, 0, 0);
+	sem_init(&go, 0, 0);
+	passing = -1;
+}
+
+TestSuite(standby, .init = begin, .fini = stores_end, .timeout = 60);
+
+static struct store *open_on(struct disk *d)
+{
+	char why[STORE_WHY];
+	struct store *s;
+
+	options.standby = true;
+	cr_assert_eq(store_open_disk(&s, d, path_b, &options, why), 0, "%s", why);
+	return s;
+}
+
+/* B once more, on a disk whose syncs can be held. */
+static struct store *open_held(struct store *b)
+{
+	store_close(b);
+	disk_free(scratch.under);
+	cr_assert_eq(disk_open_directory(&scratch.under, path_b), 0);
+	scratch.before_sync = before_sync;
+	return open_on(&scratch.disk);
+}
+
+/* From now on syncs take until this is over, but for the first PASS. */
+static void hold_syncs(int pass) { passing = pass; }
+
+static void let_go(void)
+{
+	passing = -1;
+	for (int n = 0; n < 8; n++)    /* whoever is held */
+		sem_post(&go);
+}
+
+/* B once more, on a disk that knows what a power cut would leave. */
+static struct store *open_cut(struct store *b)
+{
+	struct disk *d;
+
+	store_close(b);
+	cr_assert_eq(powercut_open(&d, path_b), 0);
+	return open_on(d);
+}
+
+static struct store *after_a_power_cut(struct store *b)
+{
+	powercut_copy(path_c, CUT_LEAST);
+	store_stop(b);
+	store_close(b);
+	return open_as(path_c, true);
+}
+
+Test(standby, announced_only_what_is_not_synced_here_is_not_shown)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+
+	put(t, "one\n");
+	b = open_held(b);
+	send(a, b);
+	announce(a, b);
+	cr_assert(comes_to_show(b, "orders", "one\n"));
+	hold_syncs(0);
+	put(t, "two\n");
+	carry(a, b);
+	sem_wait(&arrived);
+	announce(a, b);
+	cr_assert_str_eq(shown(b, "orders"), "one\n");
+	let_go();
+	cr_assert(comes_to_show(b, "orders", "one\ntwo\n"));
+	topic_put(t);
+	close_both(a, b);
+}
+
+Test(standby, current_once_it_has_synced_what_was_committed_when_it_was_told)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+
+	make_pair(a, b, 0);
+	b = open_held(b);
+	cr_assert(!view(b).current, "that was another process");
+	hold_syncs(0);
+	put(t, "one\n");
+	carry(a, b);
+	sem_wait(&arrived);
+	announce(a, b);
+	cr_assert(!view(b).current);
+	let_go();
+	synced(b);
+	announce(a, b);
+	cr_assert(view(b).current);
+	topic_put(t);
+	close_both(a, b);
+}
+
+static void *begin_reign(void *b)
+{
+	cr_assert_eq(store_begin_reign(b, (struct reign){2, view(b).node}, 0, true), 0);
+	return NULL;
+}
+
+Test(standby, start_durable_the_first_record_of_a_reign_is_sent_when_it_is_synced)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	uint64_t end;
+	pthread_t thread;
+
+	make_pair(a, b, 1);
+	b = open_held(b);
+	cr_assert_eq(store_promise(b, (struct reign){2, view(b).node}), 0);
+	synced(b);
+	end = view(b).end;
+	hold_syncs(1);                         /* the promise's own */
+	pthread_create(&thread, NULL, begin_reign, b);
+	sem_wait(&arrived);
+	cr_assert_gt(view(b).written, end);
+	cr_assert_eq(store_sendable(b), end);
+	let_go();
+	pthread_join(thread, NULL);
+	cr_assert_gt(store_sendable(b), end);
+	close_both(a, b);
+}
+
+Test(standby, fence_durable_a_promise_outlives_a_power_cut)
+{
+	struct store *a = open_as(path_a, false), *b = open_cut(join(a));
+	uint64_t node = view(a).node;
+
+	cr_assert_eq(store_promise(b, (struct reign){7, node}), 0);
+	cr_assert_eq(store_promise(b, (struct reign){6, node}), -EPERM);
+	b = after_a_power_cut(b);
+	cr_assert_eq(view(b).promise.reign.number, 7);
+	cr_assert_eq(store_promise(b, (struct reign){6, node}), -EPERM);
+	close_both(a, b);
+}
+
+/* Its own promise is of what it received when it joined: what it wrote in an earlier life proves nothing of this disk. */
+Test(standby, one_that_joins_has_promised_what_it_was_given)
+{
+	struct store *a = open_as(path_a, false), *b;
+	struct topic *t = make_topic(a, "orders");
+	uint64_t end;
+
+	put(t, "one\n");
+	end = view(a).end;
+	b = join(a);
+	cr_assert_eq(view(b).promise.received, end);
+	cr_assert_eq(view(b).promise.reign.node, view(a).node);
+	topic_put(t);
+	close_both(a, b);
+}
+
+/* The log of B is cut at POS, and then the power. */
+static struct store *cut_twice(struct store *b, uint64_t pos)
+{
+	char lost[200];
+
+	cr_assert_eq(store_cut(b, pos), 0);
+	b = after_a_power_cut(b);
+	cr_assert_eq(view(b).end, pos);
+	snprintf(lost, sizeof lost, "%s/lost/%016" PRIx64 ".0", path_c, pos);
+	if (access(lost, F_OK))
+		strcat(lost, ".segment");
+	cr_assert_eq(access(lost, F_OK), 0, "what was cut is in lost/");
+	return b;
+}
+
+Test(standby, what_is_cut_does_not_come_back)
+{
+	struct store *a = open_as(path_a, false), *b = open_cut(join(a));
+	struct topic *t = make_topic(a, "orders");
+	uint64_t pos;
+
+	put(t, "one\n");
+	pos = view(a).end;
+	put(t, "two\n");
+	send(a, b);
+	b = cut_twice(b, pos);
+	topic_put(t);
+	close_both(a, b);
+}
+
+Test(standby, a_whole_segment_that_is_cut_does_not_come_back)
+{
+	static char line[50001];
+	struct store *a, *b;
+	struct topic *t;
+	uint64_t pos;
+
+	options.segment_size = 64 << 10;
+	a = open_as(path_a, false);
+	b = open_cut(join(a));
+	t = make_topic(a, "orders");
+	memset(line, 'x', sizeof line - 2);
+	line[sizeof line - 2] = '\n';
+	put(t, line);
+	pos = view(a).end;
+	put(t, line);
+	send(a, b);
+	cr_assert_eq(log_active(b->log), pos, "it is in a segment of its own");
+	b = cut_twice(b, pos);
+	topic_put(t);
+	close_both(a, b);
+}
+
+Test(standby, who_waits_for_what_is_cut_is_not_told_that_it_is_committed)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	struct reign r = {2, view(b).node};
+	struct waiter w = {.follow.done = told};
+	uint64_t before;
+
+	make_pair(a, b, 1);
+	before = view(a).end;
+	cr_assert_eq(append(t, "only here\n", &w.follow.pos), 0);
+	sem_init(&w.told, 0, 0);
+	cr_assert_eq(store_follow(a, &w.follow), 0);
+	cr_assert_eq(store_step_down(a), 0);
+	cr_assert_eq(store_promise(a, r), 0);
+	cr_assert_eq(store_cut(a, before), 0);
+	sem_wait(&w.told);
+	cr_assert_eq(w.err, -ETIMEDOUT);
+	topic_put(t);
+	close_both(a, b);
+}
+
+/* The records behind it tell that it was committed, on the primary's disk. */
+Test(standby, intact_end_a_record_that_did_not_get_to_the_disk_is_no_damage)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	struct store_status status;
+	uint64_t pos;
+	char name[200];
+	int fd;
+
+	put(t, "one\n");
+	pos = view(a).end;
+	put(t, "two\n");
+	put(t, "three\n");
+	put(t, "four\n");
+	send(a, b);
+	scratch_copy(path_b, path_c);
+	snprintf(name, sizeof name, "%s/log/%016x", path_c, 0);
+	fd = open(name, O_WRONLY | O_CLOEXEC);
+	cr_assert_eq(pwrite(fd, "\0\0\0\0", 4, (off_t)(SEGMENT_HEADER + pos)), 4);
+	close(fd);
+	store_stop(b);
+	store_close(b);
+	b = open_as(path_c, true);
+	cr_assert_eq(view(b).end, pos);
+	store_status(b, &status);
+	cr_assert_eq(status.damaged, 0);
+	cr_assert_eq(status.lost_files, 1);
+	send(a, b);
+	announce(a, b);
+	cr_assert_str_eq(shown(b, "orders"), "one\ntwo\nthree\nfour\n");
+	topic_put(t);
+	close_both(a, b);
+}
