@@ -361,6 +361,19 @@ Test(sender, commit_points_only_go_up_and_lie_in_the_log)
 	cr_assert_eq(hear_again(&f), -EPROTO);
 }
 
+Test(sender, commit_points_do_not_go_down_although_the_log_goes_on)
+{
+	struct frame f;
+
+	make_pair(1);
+	rig_append(&rig.a, "one\n", 4, &f.pos);
+	rig_frame(FRAME_COMMIT);
+	f = rig.frame;
+	cr_assert_eq(hear_again(&f), 0);
+	f.committed -= 8;
+	cr_assert_eq(hear_again(&f), -EPROTO);
+}
+
 Test(sender, a_segment_begins_only_at_the_end_of_the_log)
 {
 	struct frame_segment s = {.chain = 1};
