@@ -2,12 +2,16 @@
 #include "mountpoint.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <mntent.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,6 +22,9 @@
 #define FUSE_CONF "/etc/fuse.conf"
 #define AWAIT_SECONDS 30         /* for the kernel's INIT */
 #define DEAD_MAX 16              /* dead mounts on top of each other, at most */
+#define CLAIMS 16                /* how often to begin anew with a directory that others make and take away */
+#define LOOK_NS 20000000L        /* how often to look whether a lock is free */
+#define LOOKS 250
 
 extern char **environ;
 
@@ -136,6 +143,40 @@ static int check_apart(const char *path, const char *store, char why[STORE_WHY])
 	return 0;
 }
 
+/* Without waiting. A file system that knows no such locks gives them all: there is nothing better on it. */
+static bool lock(int directory)
+{
+	return flock(directory, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+/* The directory that PATH is in, locked if it can be within the time. Anybody who may read it might keep the lock, which then must be no obstacle. */
+static int lock_parent(const char *path)
+{
+	const struct timespec look = {.tv_nsec = LOOK_NS};
+	char parent[4096];
+	int fd;
+
+	snprintf(parent, sizeof parent, "%s", path);
+	fd = open(dirname(parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; fd >= 0 && i < LOOKS && !lock(fd); i++)
+		nanosleep(&look, NULL);
+	return fd;
+}
+
+/* Of two that see a dead mount, the second must not take away what the first has mounted instead: both look again under a lock. */
+static int mend(const char *path)
+{
+	int parent = lock_parent(path), err = 0;
+	struct mounted m;
+
+	find_mounted(path, &m);
+	if (m.mqfs && strcmp(m.directory, path) == 0 && dead(path))
+		err = take_away(path);
+	if (parent >= 0)
+		close(parent);
+	return err;
+}
+
 /* No mqfs is in the way afterwards. */
 static int check_mounts(const char *path, char why[STORE_WHY])
 {
@@ -153,28 +194,41 @@ static int check_mounts(const char *path, char why[STORE_WHY])
 			snprintf(why, STORE_WHY, "is in use: %.180s is mounted there", m.source);
 			return -EBUSY;
 		}
-		if (take_away(path) != 0)
+		if (mend(path) != 0)
 			return refuse(why, -EBUSY, "is a dead mount of mqfs that only root or its owner can take away: fusermount3 -uz");
 	}
 	return refuse(why, -EBUSY, "has too many dead mounts of mqfs on it");
 }
 
-static int make(const char *path, char why[STORE_WHY])
+/* *MADE: by this process. */
+static int make(const char *path, bool *made, char why[STORE_WHY])
 {
-	if (mkdir(path, 0755) == 0)
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		return S_ISDIR(st.st_mode) ? 0 : refuse(why, -ENOTDIR, "is not a directory");
+	if (errno != ENOENT) {
+		snprintf(why, STORE_WHY, "%s", strerror(errno));
+		return -errno;
+	}
+	*made = mkdir(path, 0755) == 0;
+	if (*made || errno == EEXIST)
 		return 0;
 	snprintf(why, STORE_WHY, "cannot be made: %s", errno == ENOENT ? "its parent directory is missing" : strerror(errno));
 	return -errno;
 }
 
-static int check_empty(const char *path, char why[STORE_WHY])
+static int check_empty(int directory, char why[STORE_WHY])
 {
-	DIR *d = opendir(path);
+	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	bool empty = true;
 
 	if (!d) {
 		snprintf(why, STORE_WHY, "cannot be read: %s", strerror(errno));
+		if (fd >= 0)
+			close(fd);
 		return -errno;
 	}
 	while (empty && (e = readdir(d)))
@@ -183,28 +237,66 @@ static int check_empty(const char *path, char why[STORE_WHY])
 	return empty ? 0 : refuse(why, -ENOTEMPTY, "is not empty");
 }
 
-int mountpoint_prepare(const char *path, const char *store, bool *made, char why[STORE_WHY])
+/* PATH still leads to the directory. */
+static bool leads_to(const char *path, int directory)
 {
-	struct stat st;
+	struct stat there, here;
+
+	return stat(path, &there) == 0 && fstat(directory, &here) == 0 && there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+}
+
+/*
+ * Of several mqfs that are started for one mountpoint at once, one may mount: who has the lock of the directory, from before the last look at
+ * what is mounted on it until its own mount is there. Whoever gets the lock later sees that mount when it looks: by PATH, as the directory
+ * that it has opened is the one below. Who was there first and then gives up takes a directory away that it has made; hence leads_to().
+ */
+static int claim(const char *path, struct mountpoint_claim *c, char why[STORE_WHY])
+{
+	c->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c->directory < 0) {
+		snprintf(why, STORE_WHY, "cannot be read: %s", strerror(errno));
+		return -errno;
+	}
+	if (!lock(c->directory))
+		return refuse(why, -EBUSY, "is in use: another mqfs is about to mount there, or some process has locked it");
+	return leads_to(path, c->directory) ? 0 : refuse(why, -EAGAIN, "comes and goes");
+}
+
+void mountpoint_release(struct mountpoint_claim *c)
+{
+	if (c->directory >= 0)
+		close(c->directory);
+	c->directory = -1;
+}
+
+static int make_and_claim(const char *path, struct mountpoint_claim *c, char why[STORE_WHY])
+{
+	int err = -EAGAIN;
+
+	for (int i = 0; i < CLAIMS && err == -EAGAIN; i++) {
+		mountpoint_release(c);
+		err = check_mounts(path, why);
+		if (!err)
+			err = make(path, &c->made, why);
+		if (!err)
+			err = claim(path, c, why);
+	}
+	if (err == -EBUSY)
+		c->made = false;        /* it is the other one's */
+	return err;
+}
+
+int mountpoint_prepare(const char *path, const char *store, struct mountpoint_claim *c, char why[STORE_WHY])
+{
 	int err = check_apart(path, store, why);
 
-	*made = false;
+	*c = (struct mountpoint_claim){.directory = -1};
+	if (!err)
+		err = make_and_claim(path, c, why);
 	if (!err)
 		err = check_mounts(path, why);
-	if (err)
-		return err;
-	if (stat(path, &st) < 0) {
-		if (errno != ENOENT) {
-			snprintf(why, STORE_WHY, "%s", strerror(errno));
-			return -errno;
-		}
-		err = make(path, why);
-		*made = err == 0;
-		return err;
-	}
-	if (!S_ISDIR(st.st_mode))
-		return refuse(why, -ENOTDIR, "is not a directory");
-	err = check_empty(path, why);
+	if (!err)
+		err = check_empty(c->directory, why);
 	if (!err && access(path, W_OK) < 0) {
 		snprintf(why, STORE_WHY, "cannot be mounted on: %s", strerror(errno));
 		err = -errno;

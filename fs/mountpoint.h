@@ -2,8 +2,8 @@
 /*
  * mountpoint.h - the directory at which a store is mounted: looked at, made, mended, mounted, unmounted.
  *
- * Calling  mountpoint_prepare(path, store, &made, why); mountpoint_session(&m, &options, why); mountpoint_mount(&m, why);
- *          ... serving ... mountpoint_await(&m, why); ... no longer serving: mountpoint_unmount(&m)
+ * Calling  mountpoint_prepare(path, store, &claim, why); mountpoint_session(&m, &options, why); mountpoint_mount(&m, why);
+ *          mountpoint_release(&claim); ... serving ... mountpoint_await(&m, why); ... no longer serving: mountpoint_unmount(&m)
  * Errors   negative errno, with the refusal as one line in WHY; libfuse and fusermount3 say on stderr why they could not mount.
  * Threads  one.
  */
@@ -13,11 +13,18 @@
 #include "mount.h"
 #include "option.h"
 
+/* Nobody else prepares the mountpoint meanwhile. */
+struct mountpoint_claim {
+	int directory;                  /* below the mount, locked; -1: released */
+	bool made;                      /* it was not there before */
+};
+
 /*
- * PATH is an empty directory afterwards, MADE if need be, and apart from STORE. A dead mount of mqfs there, as kill -9 leaves
- * it, is taken away; anything else that is there is refused.
+ * PATH is an empty directory afterwards, made if need be, and apart from STORE. A dead mount of mqfs there, as kill -9 leaves
+ * it, is taken away; anything else that is there is refused. The claim is the caller's until it is released, once mounted, however this ends.
  */
-int mountpoint_prepare(const char *path, const char *store, bool *made, char why[STORE_WHY]);
+int mountpoint_prepare(const char *path, const char *store, struct mountpoint_claim *c, char why[STORE_WHY]);
+void mountpoint_release(struct mountpoint_claim *c);
 /* Whether some mqfs serves STORE, as far as the mounts that this process sees tell. */
 bool mountpoint_serves(const char *store);
 

@@ -29,6 +29,7 @@ struct run {
 	struct options *o;
 	struct daemon daemon;
 	struct peers peers;
+	struct mountpoint_claim claim;
 	struct mount mount;
 	int stop;                        /* readable once a signal has come that ends all */
 	bool again;                      /* the store is given up, to be made anew from the primary's */
@@ -161,8 +162,10 @@ static int mount_and_serve(struct run *r, bool *go_on, char why[WHY])
 	err = mountpoint_session(m, r->o, why);
 	if (!err) {
 		err = mountpoint_mount(m, why);
-		if (!err)
+		if (!err) {
+			mountpoint_release(&r->claim);
 			err = serve(r, go_on, why);
+		}
 		mountpoint_unmount(m);
 	}
 	mount_end(m);
@@ -174,8 +177,11 @@ static int live(struct run *r, bool *go_on)
 {
 	char why[WHY] = "out of memory";
 	struct mount *m = &r->mount;
-	int err = take_place(r, why);
+	int err = r->again ? mountpoint_prepare(r->o->mountpoint, r->o->store, &r->claim, why) : 0;
 
+	if (err)
+		return fail(r, r->o->mountpoint_given, why);
+	err = take_place(r, why);
 	*go_on = false;
 	*m = (struct mount){.mountpoint = r->o->mountpoint, .store_path = r->o->store, .others = &r->peers.others,
 		.commit_timeout = r->o->store_options.commit_timeout};
@@ -202,7 +208,6 @@ static int run(struct options *o)
 {
 	struct run r = {.o = o, .stop = block_signals()};
 	char why[WHY] = "out of memory";
-	bool made = false;
 	int status;
 
 	raise_limits();
@@ -213,7 +218,7 @@ static int run(struct options *o)
 	o->store_options.mountpoint = o->mountpoint;
 	o->store_options.say = daemon_say;
 	o->store_options.say_ctx = &r.daemon;
-	if (mountpoint_prepare(o->mountpoint, o->store, &made, why) != 0)
+	if (mountpoint_prepare(o->mountpoint, o->store, &r.claim, why) != 0)
 		return fail(&r, o->mountpoint_given, why);
 	if (peers_begin(&r.peers, &o->node, daemon_say, &r.daemon, why) != 0) {
 		daemon_say(&r.daemon, LOG_ERR, why);
@@ -225,7 +230,7 @@ static int run(struct options *o)
 	} while (status == EXIT_OK && r.again);
 	peers_end(&r.peers);
 unmake:
-	if (made && !r.lived)
+	if (r.claim.made && !r.lived)
 		rmdir(o->mountpoint);
 	return status;
 }
