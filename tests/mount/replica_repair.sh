@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What has rotted in one node's log is fetched from the other, whichever of them it is, over their link and under load; until then it is an error, and never
+# a wrong byte. What neither has stays damaged.
+. "$(dirname "$0")/lib.sh"
+. "$TOOLS/pair.sh"
+need python3
+node_keys a b
+node_start a peer=b segment_size=1M
+node_start b standby_of=a segment_size=1M
+a=$(mnt a) b=$(mnt b)
+wait_pair a b
+mkdir "$a/t" "$a/other"
+lines 'a line of some length, the one with the number' 1 50000 > "$DIR/lines"
+cat "$DIR/lines" >> "$a/t/0"
+has_all() { cmp -s "$DIR/lines" "$1/t/0"; }
+wait_for 'b to have all' has_all "$b"
+
+# flip STORE AT: a bit, in the first segment
+flip()
+{
+	python3 - "$(find "$1/log" -name '0???????????????' | sort | head -n 1)" "$2" << 'END'
+import sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(int(sys.argv[2]))
+    b = f.read(1)[0]
+    f.seek(-1, 1)
+    f.write(bytes([b ^ 0x20]))
+END
+}
+
+# damaged MNT KEY
+damaged() { cat "$1/.mqfs/status.json" > "$DIR/status" && json "$DIR/status" "damage.$2"; }
+repaired() { [ "$(damaged "$1" repaired)" -gt "$2" ] && [ "$(damaged "$1" open)" = 0 ]; }
+
+# reads MNT: what is read before an error is right; true: it was all
+reads()
+{
+	local bytes
+	cat "$1/t/0" > "$DIR/got" 2> /dev/null || true
+	bytes=$(stat -c %s "$DIR/got")
+	cmp -s -n "$bytes" "$DIR/lines" "$DIR/got" || die 'bytes that nobody wrote'
+	has_all "$1"
+}
+
+while echo "under load" >> "$a/other/0"; do :; done 2> /dev/null &
+load=$!
+before=0
+for node in b a b; do
+	flip "$DIR/$node.store" 300000
+	wait_for "$node to show it right again" reads "$(mnt $node)"
+	wait_for "$node to count it" repaired "$(mnt $node)" $([ $node = b ] && echo $before || echo 0)
+	[ $node = a ] || before=$(damaged "$b" repaired)
+done
+equal 'the metrics say so, too' "$before" "$(awk '$1 == "mqfs_repaired_total" { print $2 }' "$b/.mqfs/metrics.prom")"
+kill $load
+wait $load 2> /dev/null || true
+
+# Neither has it.
+flip "$DIR/a.store" 300000
+flip "$DIR/b.store" 300000
+refused 'reading it' 'Input/output error' cat "$a/t/0"
+refused 'reading it on b' 'Input/output error' cat "$b/t/0"
+for node in a b; do
+	wait_for "$node to say that it is damaged" bash -c "grep -q '\"open\": *[1-9]' '$(mnt $node)/.mqfs/status.json'"
+done
+echo 'and on' >> "$a/t/0"
+equal 'what is behind it' 'and on' "$(tail -n 1 "$a/t/0")"
+flip "$DIR/a.store" 300000
+flip "$DIR/b.store" 300000
+node_stop b
+node_stop a
+for node in a b; do
+	status "the store of $node is as good as before" 0 "$MQCTL" check "$DIR/$node.store"
+done
