@@ -243,6 +243,16 @@ static int check_stopped(const struct member_view *v, const char *stopped, char 
 	return other ? tell(why, -EINVAL, "the other node of the pair is %s", other) : tell(why, -EINVAL, "the pair has no other node");
 }
 
+/* That the other node is stopped is said in vain here, where it is alone that needs to know. */
+static int primary_already(const struct member_view *v, const char *stopped, char why[REPLICATOR_WHY])
+{
+	const char *other = other_name(v);
+
+	if (*stopped && other && strcmp(other, stopped) == 0)
+		return tell(why, -EINVAL, "this node is the primary already: mqctl alone --stopped %s goes on without it", stopped);
+	return tell(why, 0, "this node is the primary already");
+}
+
 static int carry_out_promote(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
 {
 	struct promotion p = {.accept_loss = o->accept_loss};
@@ -252,7 +262,7 @@ static int carry_out_promote(struct replicator *r, const struct order *o, char w
 
 	store_view(r->store, &v);
 	if (v.role == ROLE_PRIMARY)
-		return tell(why, 0, "this node is the primary already");
+		return primary_already(&v, o->stopped, why);
 	err = check_stopped(&v, o->stopped, why);
 	if (!err)
 		err = promote(r, &p, why);

@@ -44,6 +44,7 @@ match 'so promotion might lose something, while the primary is there' 'mqctl swi
 match 'now they do' 'min_standbys is 1' "$("$MQCTL" min-standbys 1 -m "$a")"
 equal 'as status says' 1 "$(what a pair.min_standbys)"
 equal 'and metrics' 1 "$(awk '$1 == "mqfs_min_standbys" { print $2 }' "$a/.mqfs/metrics.prom")"
+match 'a primary is told what does it, where b is down' 'mqctl alone --stopped b goes on' "$("$MQCTL" promote --stopped b -m "$a" 2>&1 || true)"
 status 'of a standby' 1 "$MQCTL" min-standbys 0 -m "$b"
 match 'which says why' 'standby' "$(cat "$b/.mqfs/order")"
 wait_pair a b
