@@ -19,6 +19,7 @@
 
 #define MOUNTS "/proc/self/mounts"
 #define TYPE "fuse.mqfs"
+#define DEVICE "/dev/fuse"
 #define FUSE_CONF "/etc/fuse.conf"
 #define AWAIT_SECONDS 30         /* for the kernel's INIT */
 #define DEAD_MAX 16              /* dead mounts on top of each other, at most */
@@ -141,6 +142,21 @@ static int check_apart(const char *path, const char *store, char why[STORE_WHY])
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* Before anything is made: libfuse would say less, and later. */
+static int check_device(char why[STORE_WHY])
+{
+	int fd = open(DEVICE, O_RDWR | O_CLOEXEC), err = -errno;
+
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	snprintf(why, STORE_WHY, "cannot be mounted: %s: %s; %s", DEVICE, strerror(-err),
+		err == -EACCES ? "as root, open it to everybody, as udev does: chmod 666 " DEVICE
+			       : "mounting needs it: modprobe fuse, or --device " DEVICE " for a container");
+	return err;
 }
 
 /* Without waiting. A file system that knows no such locks gives them all: there is nothing better on it. */
@@ -291,6 +307,8 @@ int mountpoint_prepare(const char *path, const char *store, struct mountpoint_cl
 	int err = check_apart(path, store, why);
 
 	*c = (struct mountpoint_claim){.directory = -1};
+	if (!err)
+		err = check_device(why);
 	if (!err)
 		err = make_and_claim(path, c, why);
 	if (!err)

@@ -60,6 +60,29 @@ refused 'another user'"'"'s file' "log/$(basename "$segment"): Permission denied
 status 'check of what may not be read' 2 "${user[@]}" "$MQCTL" check "$DIR/home/store"
 chown "$TESTER" "$segment"
 
+# --- a /dev/fuse that is root's alone, as on images without udev, or none: one line that says what helps, and nothing made
+cat > "$DIR/device" << 'END'
+mount --make-rprivate /
+mount -t tmpfs mqfs-test /dev
+mknod -m 666 /dev/null c 1 3
+[ "$1" = none ] || mknod -m "$1" /dev/fuse c 10 229
+shift
+exec "$@"
+END
+# without_device WHAT MODE REGEX COMMAND...
+without_device()
+{
+	local what=$1 mode=$2 regex=$3 status=0
+	shift 3
+	bounded unshare --mount bash "$DIR/device" "$mode" "$@" "$DIR/home/store3" "$DIR/home/mnt3" 2> "$DIR/err" || status=$?
+	equal "$what: exit status" 32 $status
+	match "$what" "mnt3: cannot be mounted: /dev/fuse: $regex" "$(cat "$DIR/err")"
+	equal "$what: one line" 1 "$(wc -l < "$DIR/err")"
+	[ ! -e "$DIR/home/store3" ] && [ ! -e "$DIR/home/mnt3" ] || fail "$what: made something"
+}
+without_device "root's /dev/fuse" 600 'Permission denied; .*chmod 666 /dev/fuse' "${user[@]}" "$MQFS"
+without_device 'no /dev/fuse' none 'No such file or directory; .*--device /dev/fuse' "$MQFS"
+
 # --- with user_allow_other
 echo '  user_allow_other # everybody' > "$DIR/fuse.conf"
 cat > "$DIR/allowed" << 'END'
