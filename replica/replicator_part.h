@@ -61,6 +61,7 @@ struct replicator {
 	char why[REPLICATOR_WHY];
 	char last_order[REPLICATOR_WHY];
 	char said[REPLICATOR_WHY];       /* the last message: it is not repeated */
+	char said_of_guest[REPLICATOR_WHY];      /* and the last one on the end of a standby's link, which may come between the others each second */
 
 	_Atomic bool attentive;          /* the minder wants to know of every acknowledgement */
 	/* the minder's */

@@ -105,6 +105,11 @@ static bool is_paused(struct sender *s)
 /* ---- SWITCHOVER ---- */
 
 /* 0: there is nothing to say of it. */
+int sender_damaged(struct sender *s, uint64_t pos)
+{
+	return ending_set(&s->ending, -EBADMSG, FRAME_FAILED, "the log is damaged at position %" PRIu64, pos);
+}
+
 static int say_switchover(struct sender *s, enum sender_state state, struct frame *f, struct iovec *iov, int *n)
 {
 	struct frame_switchover body = {.order = FRAME_TAKE_OVER};
@@ -181,6 +186,8 @@ static int next(struct sender *s, int64_t now, struct frame *f, struct iovec *io
 	err = take_turns(s, &v, now, f, iov, n);
 	if (err == -ENODATA)
 		return ending_set(&s->ending, err, FRAME_FAILED, "the log from position %" PRIu64 " on is not kept any more", s->sent);
+	if (err == -EBADMSG)
+		return sender_damaged(s, s->sent);
 	return err;
 }
 

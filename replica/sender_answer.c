@@ -38,8 +38,10 @@ static int find_chain(struct sender *s, const struct member_view *v, uint64_t po
 	if (err)
 		return err;
 	n = raw_read(s->raw, store_sendable(s->store), &s->bytes, &s->base);
-	if (n <= 0)
-		return n ? (int)n : -EBADMSG;
+	if (n == 0 || n == -EBADMSG)
+		return sender_damaged(s, pos);
+	if (n < 0)
+		return (int)n;
 	s->left = (size_t)n;
 	err = record_decode(&r, store_identity(s->store)->secret, s->bytes, pos);
 	*chain = r.prev;

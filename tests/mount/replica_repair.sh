@@ -16,13 +16,15 @@ cat "$DIR/lines" >> "$a/t/0"
 has_all() { cmp -s "$DIR/lines" "$1/t/0"; }
 wait_for 'b to have all' has_all "$b"
 
-# flip STORE AT: a bit, in the first segment
+# flip STORE POSITION: a bit of the log
 flip()
 {
-	python3 - "$(find "$1/log" -name '0???????????????' | sort | head -n 1)" "$2" << 'END'
-import sys
-with open(sys.argv[1], "r+b") as f:
-    f.seek(int(sys.argv[2]))
+	python3 - "$1/log" "$2" << 'END'
+import os, sys
+at = int(sys.argv[2])
+base = max(b for b in (int(n, 16) for n in os.listdir(sys.argv[1]) if len(n) == 16) if b <= at)
+with open("%s/%016x" % (sys.argv[1], base), "r+b") as f:
+    f.seek(4096 + at - base)
     b = f.read(1)[0]
     f.seek(-1, 1)
     f.write(bytes([b ^ 0x20]))
@@ -68,6 +70,18 @@ echo 'and on' >> "$a/t/0"
 equal 'what is behind it' 'and on' "$(tail -n 1 "$a/t/0")"
 flip "$DIR/a.store" 300000
 flip "$DIR/b.store" 300000
+
+# What rots before it was sent: the standby gets no further, and says why; and it does once it is right again.
+node_kill b
+at=$(cat "$a/.mqfs/status.json" > "$DIR/status" && json "$DIR/status" log.end)
+lines 'while b is away' 1 3 >> "$a/t/0"
+flip "$DIR/a.store" $((at + 130))
+node_start b standby_of=a segment_size=1M
+match_why() { [[ $(what b why) == *"the log is damaged at position $at"* ]]; }
+wait_for 'b to say where it stops' match_why
+flip "$DIR/a.store" $((at + 130))
+wait_is b current true
+equal 'all is there' 'while b is away 3' "$(tail -n 1 "$b/t/0")"
 node_stop b
 node_stop a
 for node in a b; do
