@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The command line in two manners: mqfs, as people type it, and mount.fuse.mqfs, as mount(8) calls it, with its own meaning of
- * -f, -s, -n, -v and -t. mount.fuse(8) calls it as people do. Options may stand behind the paths in both.
+ * -f, -s, -n, -v, -t and -N. mount.fuse(8) calls it as people do. Options may stand behind the paths in both.
  */
 #include "conffile.h"
 #include "option.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <libgen.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LONG_OPTION 256          /* getopt_long()'s value of option 0 */
 /* Letters that have a long form. */
@@ -29,40 +32,6 @@ struct line {
 	char *why;
 };
 
-/* ---- the generic options of mount(8) ---- */
-
-/* What libfuse and fusermount3 hand to the kernel. */
-static const char *const passed[] = {"ro", "sync", "dirsync", "noatime", "nodiratime", "context=*", "fscontext=*", "defcontext=*", "rootcontext=*"};
-
-/* For mount(8), systemd and the like, or what holds anyway. nosuid, nodev and noexec hold always, so that what asks for less is no more than
- * the default that mount.fuse(8) adds. */
-static const char *const taken[] = {"rw", "defaults", "auto", "noauto", "nofail", "_netdev", "user", "user=*", "nouser", "users", "nousers", "owner",
-	"noowner", "group", "nogroup", "x-*", "X-*", "comment=*", "uhelper=*", "helper=*", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "async",
-	"atime", "diratime", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "silent", "loud", "mand",
-	"nomand", "iversion", "noiversion", "default_permissions"};
-
-static bool matches(const char *text, const char *const *names, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		size_t len = strlen(names[i]);
-
-		if (names[i][len - 1] == '*' ? strncmp(text, names[i], len - 1) == 0 : strcmp(text, names[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-static int pass(struct options *o, const char *text)
-{
-	char *longer;
-
-	if (asprintf(&longer, "%s%s%s", o->fuse_options, *o->fuse_options ? "," : "", text) < 0)
-		return -ENOMEM;
-	free(o->fuse_options);
-	o->fuse_options = longer;
-	return 0;
-}
-
 /* ---- -o ---- */
 
 static int take_one(struct line *l, char *text)
@@ -70,10 +39,11 @@ static int take_one(struct line *l, char *text)
 	char *value;
 	int err;
 
-	if (!*text || matches(text, taken, sizeof taken / sizeof *taken))
+	if (!*text)
 		return 0;
-	if (matches(text, passed, sizeof passed / sizeof *passed))
-		return pass(l->o, text);
+	err = generic_take(&l->o->generic, text);
+	if (err != -ENOENT)
+		return err;
 	if (strcmp(text, "allow_other") == 0) {
 		l->o->allow_other = true;
 		return 0;
@@ -117,6 +87,19 @@ static void long_options(struct option to[LONG_OPTIONS])
 	memcpy(to + OPTIONS, letters, sizeof letters);
 }
 
+/* mount(8) stays in its own and leaves it to the helper to mount in the other one, where all paths are meant: before they are looked at. */
+static int enter_namespace(struct line *l, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = fd < 0 || setns(fd, CLONE_NEWNS) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	if (!err)
+		return 0;
+	snprintf(l->why, STORE_WHY, "-N %.100s: cannot enter the mount namespace: %s", path, strerror(-err));
+	return -EINVAL;
+}
+
 static int take_flag(struct line *l, int flag)
 {
 	struct options *o = l->o;
@@ -130,7 +113,9 @@ static int take_flag(struct line *l, int flag)
 	case 's':
 		l->sloppy = true;
 		return 0;
-	case 'n': case 'v': case 't': case 'N':
+	case 'N':
+		return enter_namespace(l, optarg);
+	case 'n': case 'v': case 't':
 		return 0;
 	case 'd':
 		o->debug = o->foreground = true;
@@ -184,7 +169,7 @@ static int take_flags(struct line *l, int argc, char **argv)
 
 /* ---- paths ---- */
 
-/* Absolute and without links as far as it exists, also of what is not there yet or a dead mount; what cannot be is left to whoever uses it to refuse. */
+/* Absolute and without links as far as it exists, also of what is not there yet or a dead mount. What cannot be is for whoever uses it to refuse. */
 static char *absolute(const char *path)
 {
 	char *found = realpath(path, NULL), *copy = strdup(path), *copy2 = strdup(path), *parent, *directory;
@@ -270,8 +255,7 @@ int options_parse(struct options *o, int argc, char **argv, char why[STORE_WHY])
 	l.helper = argc > 0 && strncmp(basename(argv[0]), "mount.", 6) == 0;
 	store_options_normal(&o->store_options);
 	choices_normal(&l.choices);
-	o->fuse_options = strdup("");
-	err = o->fuse_options ? parse(&l, argc, argv) : -ENOMEM;
+	err = parse(&l, argc, argv);
 	choices_free(&l.choices);
 	if (err == -ENOMEM)
 		snprintf(why, STORE_WHY, "out of memory");
@@ -286,8 +270,8 @@ void options_free(struct options *o)
 {
 	free(o->store);
 	free(o->mountpoint);
-	free(o->fuse_options);
-	o->store = o->mountpoint = o->fuse_options = NULL;
+	o->store = o->mountpoint = NULL;
+	generic_free(&o->generic);
 	free(o->node.listen);
 	free(o->node.others);
 	free(o->node.cert);

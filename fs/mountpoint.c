@@ -342,18 +342,19 @@ static bool all_may_allow_other(void)
 
 static int session_options(const struct options *o, struct fuse_args *args)
 {
-	char source[4200], *list = NULL;
+	char source[4200], *list = NULL, *generic = generic_names(&o->generic);
 	int failed;
 
 	snprintf(source, sizeof source, "fsname=%s", o->store);
 	failed = fuse_opt_add_opt(&list, "default_permissions,nosuid,nodev,noexec,subtype=mqfs") < 0 || fuse_opt_add_opt_escaped(&list, source) < 0;
 	if (!failed && (o->allow_other || (!o->private && (geteuid() == 0 || all_may_allow_other()))))
 		failed = fuse_opt_add_opt(&list, "allow_other") < 0;
-	if (!failed && *o->fuse_options)
-		failed = fuse_opt_add_opt(&list, o->fuse_options) < 0;
-	failed = failed || fuse_opt_add_arg(args, "mqfs") < 0 || fuse_opt_add_arg(args, "-o") < 0 || fuse_opt_add_arg(args, list) < 0 ||
+	if (!failed && generic && *generic)
+		failed = fuse_opt_add_opt(&list, generic) < 0;
+	failed = failed || !generic || fuse_opt_add_arg(args, "mqfs") < 0 || fuse_opt_add_arg(args, "-o") < 0 || fuse_opt_add_arg(args, list) < 0 ||
 		(o->debug && fuse_opt_add_arg(args, "-d") < 0);
 	free(list);
+	free(generic);
 	return failed ? -ENOMEM : 0;
 }
 
@@ -370,6 +371,29 @@ int mountpoint_session(struct mount *m, const struct options *o, char why[STORE_
 	if (err)
 		snprintf(why, STORE_WHY, "cannot be mounted: %s", err == -ENOMEM ? strerror(ENOMEM) : "libfuse refuses the options");
 	return err;
+}
+
+/* By mount(2): FUSE itself has nothing to be changed, so the daemon takes no part in it. */
+int mountpoint_remount(const struct options *o, char why[STORE_WHY])
+{
+	struct mounted m;
+
+	find_mounted(o->mountpoint, &m);
+	if (!m.mqfs || strcmp(m.directory, o->mountpoint) != 0)
+		return refuse(why, -EINVAL, "cannot be remounted: no mqfs is mounted there");
+	if (strcmp(m.source, o->store) != 0) {
+		snprintf(why, STORE_WHY, "cannot be remounted: it is the mount of %.180s", m.source);
+		return -EINVAL;
+	}
+	if (dead(o->mountpoint))
+		return refuse(why, -ENOTCONN, "cannot be remounted: its mqfs has gone; mount it again");
+	if (mount(NULL, o->mountpoint, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC | o->generic.flags, NULL) == 0)
+		return 0;
+	snprintf(why, STORE_WHY, "cannot be remounted: %s",
+		errno == EPERM ? "only root may do that"
+		: errno == EBUSY ? "files are open for writing"
+				 : strerror(errno));
+	return -errno;
 }
 
 int mountpoint_mount(struct mount *m, char why[STORE_WHY])

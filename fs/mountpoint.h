@@ -28,6 +28,9 @@ void mountpoint_release(struct mountpoint_claim *c);
 /* Whether some mqfs serves STORE, as far as the mounts that this process sees tell. */
 bool mountpoint_serves(const char *store);
 
+/* The mount of the store becomes as the generic options say: read-only or not, and so on. */
+int mountpoint_remount(const struct options *o, char why[STORE_WHY]);
+
 /* The session of M, not mounted yet. */
 int mountpoint_session(struct mount *m, const struct options *o, char why[STORE_WHY]);
 int mountpoint_mount(struct mount *m, char why[STORE_WHY]);

@@ -235,6 +235,16 @@ unmake:
 	return status;
 }
 
+static int remount(const struct options *o)
+{
+	char why[STORE_WHY];
+
+	if (mountpoint_remount(o, why) == 0)
+		return EXIT_OK;
+	fprintf(stderr, "mqfs: %s: %s\n", o->mountpoint_given, why);
+	return EXIT_MOUNT;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -255,7 +265,7 @@ int main(int argc, char **argv)
 	else if (o.version)
 		puts("mqfs " MQFS_VERSION);
 	else if (!o.fake)
-		status = run(&o);
+		status = o.generic.remount ? remount(&o) : run(&o);
 	options_free(&o);
 	return status;
 }

@@ -307,5 +307,6 @@ void options_help(void)
 		snprintf(text, sizeof text, option_bare(id) ? "%s[=%s]" : "%s=%s", row->name, row->values);
 		printf("  %-35s  %s (%s)\n", text, row->help, row->normal);
 	}
-	puts("\nThe generic options of mount(8) are taken: ro, noatime and sync go to the kernel; nosuid, nodev, noexec always hold.");
+	puts("\nallow_other lets other users in, and fails where it may not. The generic options of mount(8) are taken: ro, sync, dirsync and noatime\n"
+	     "go to the kernel; nosuid, nodev, noexec always hold; with remount, a live mount becomes ro or rw.");
 }

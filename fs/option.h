@@ -13,6 +13,7 @@
 #ifndef MQFS_FS_OPTION_H
 #define MQFS_FS_OPTION_H
 
+#include "generic.h"
 #include "store.h"
 
 #define OPTION_FILE "/etc/mqfs.conf"     /* read when it is there and no other is named */
@@ -40,7 +41,7 @@ struct options {
 	bool allow_other;                /* asked for: where it may not be, mounting fails */
 	bool help, version;
 	unsigned workers;                /* threads that serve requests */
-	char *fuse_options;              /* generic mount options that libfuse or the kernel takes: "ro,noatime", or "" */
+	struct generic generic;          /* the generic options of mount(8) */
 	struct node_options node;
 	struct store_options store_options;
 };

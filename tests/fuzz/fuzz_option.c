@@ -34,7 +34,7 @@ static void taken(const struct options *o)
 {
 	const struct store_options *s = &o->store_options;
 
-	must(o->store && *o->store && o->mountpoint && *o->mountpoint && o->fuse_options);
+	must(o->store && *o->store && o->mountpoint && *o->mountpoint);
 	must(!(o->private && o->allow_other));
 	for (int id = 0; id < SETTINGS; id++)
 		must(within(id, s->settings.value[id]));
@@ -72,7 +72,7 @@ static void command_line(struct input *in)
 	err = options_parse(&o, argc, argv, why);
 	if (err) {
 		must(err == -EINVAL || err == -ERANGE || err == -ENOENT);
-		must(!o.store && !o.mountpoint && !o.fuse_options && !o.node.listen && !o.node.others && !o.node.cert && !o.node.key && !o.node.ca);
+		must(!o.store && !o.mountpoint && !o.generic.context && !o.node.listen && !o.node.others && !o.node.cert && !o.node.key && !o.node.ca);
 		one_line(why);
 		return;
 	}

@@ -68,6 +68,15 @@ static int parse_conf(const char *text, const char *list)
 	return err;
 }
 
+/* What libfuse is told. */
+static void passed_on(const char *names)
+{
+	char *got = generic_names(&o.generic);
+
+	cr_expect_str_eq(got, names);
+	free(got);
+}
+
 static void conf_refused(const char *text, const char *word)
 {
 	cr_expect_lt(parse_conf(text, ""), 0, "taken: %s", text);
@@ -82,7 +91,7 @@ Test(option, without_options_the_defaults_hold)
 	cr_expect_not(o.foreground);
 	cr_expect_not(o.private);
 	cr_expect_eq(o.workers, 4);
-	cr_expect_str_eq(o.fuse_options, "");
+	passed_on("");
 	cr_expect(!o.node.listen && !o.node.others && !o.node.cert && !o.node.key && !o.node.ca && !o.node.joins && !o.node.mirror);
 	cr_expect_eq(o.node.min_standbys, MIN_STANDBYS_KEEP);
 	cr_expect_eq(o.store_options.hold_bytes, 16384 * MiB);
@@ -206,18 +215,37 @@ Test(option, a_mount_helper_takes_the_letters_of_mount)
 	cr_expect_not(o.foreground);
 	options_free(&o);
 	cr_expect_lt(parse("/sbin/mount.fuse.mqfs", "/s", "/m", "-o", "nosuch=1", NULL), 0);
+	cr_expect_lt(parse("/sbin/mount.fuse.mqfs", "/s", "/m", "-N", "/dev/null", NULL), 0);
+	cr_expect(strstr(why, "namespace"), "%s", why);
 	cr_expect_lt(parse("mqfs", "-s", "/s", "/m", NULL), 0);
 }
 
 Test(option, generic_mount_options_are_taken_and_some_passed_on)
 {
 	cr_assert_eq(parse_list("_netdev,nofail,noauto,defaults,user,user=joe,users,x-systemd.requires=/a,comment=a b,rw,exec,nosuid,nodev,relatime,async,"), 0, "%s", why);
-	cr_expect_str_eq(o.fuse_options, "");
+	passed_on("");
 	options_free(&o);
 	cr_assert_eq(parse_list("ro,noatime,workers=1,sync,allow_other"), 0, "%s", why);
-	cr_expect_str_eq(o.fuse_options, "ro,noatime,sync");
+	passed_on("ro,sync,noatime");
 	cr_expect(o.allow_other);
 	cr_expect_eq(o.workers, 1);
+	cr_expect_not(o.generic.remount);
+	options_free(&o);
+	cr_assert_eq(parse_list("ro,context=a:b,rw,dirsync,atime,sync,noatime,async,rootcontext=c"), 0, "%s", why);
+	passed_on("dirsync,noatime,context=a:b,rootcontext=c");
+	options_free(&o);
+}
+
+/* mount(8), FILESYSTEM-INDEPENDENT MOUNT OPTIONS, and what else it knows of. */
+Test(option, none_of_the_generic_options_is_refused)
+{
+	cr_assert_eq(parse_list("async,atime,noatime,auto,noauto,defaults,dev,nodev,diratime,nodiratime,dirsync,exec,noexec,group,nogroup,iversion,"
+		"noiversion,mand,nomand,_netdev,nofail,relatime,norelatime,strictatime,nostrictatime,lazytime,nolazytime,suid,nosuid,silent,loud,owner,"
+		"noowner,remount,ro,rw,sync,user,nouser,users,nousers,X-mount.mkdir,x-systemd.automount,symfollow,nosymfollow"), 0, "%s", why);
+	cr_expect(o.generic.remount);
+	options_free(&o);
+	cr_assert_eq(parse_list("ro,nosuid,nodev,noexec,noatime,remount,user_id=0,group_id=0,default_permissions,allow_other,max_read=131072"), 0, "%s", why);
+	passed_on("ro,noatime");
 	options_free(&o);
 }
 
