@@ -65,11 +65,13 @@ config 'conf|line' 'commit\n'
 config 'conf|line' '[mqfs\ncommit = write\n'
 config 'max_message' '# a comment\nmax_message = much\n'
 config 'conf:?2|line 2|commit' 'partial = newline\ncommit = x\n'
+config 'retention.age=7d # week: allowed is' 'retention.age = 7d # week\n'
+config 'retention.age=7d;week: allowed is' 'retention.age = 7d;week\n'
 mkdir "$DIR/directory"
 option 'directory' "config=$DIR/directory"
 
 # --- what is taken: generic mount options, and the order of weight: command line, -o, file, default
-printf 'commit = fsync\nmax_message = 1M\npartial = lost\n' > "$DIR/conf"
+printf '# ours\n; yes\ncommit = fsync\nmax_message = 1M ; a comment\npartial = lost\n' > "$DIR/conf"
 mqfs_start -o "config=$DIR/conf,commit=close,rw,noatime,_netdev,nofail,x-systemd.automount,auto,user,nosuid,nodev,noexec"
 mkdir "$MNT/t"
 equal 'from -o' close "$(cat "$MNT/t/.config/commit")"
