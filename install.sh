@@ -3,7 +3,7 @@
 #
 # install.sh - installs what mqfs needs, builds it, installs it. Debian 12 or newer, Ubuntu 24.04 or newer.
 #
-#	./install.sh                 packages, build, install to /usr/local
+#	./install.sh                 packages, build, install to /usr/local; the helper of mount(8) to /sbin
 #	./install.sh --prefix /usr   to somewhere else
 #	./install.sh --packages      only the packages
 #
@@ -68,9 +68,9 @@ run()
 	"$@" > "$log" 2>&1 || { cat "$log" >&2; exit 1; }
 }
 if [ -e build/install/build.ninja ]; then
-	run "${as_user[@]}" meson configure build/install --prefix "$prefix"
+	run "${as_user[@]}" meson configure build/install --prefix "$prefix" -Dhelperdir=/sbin
 else
-	run "${as_user[@]}" meson setup build/install --prefix "$prefix" -Dtests=false
+	run "${as_user[@]}" meson setup build/install --prefix "$prefix" -Dtests=false -Dhelperdir=/sbin
 fi
 run "${as_user[@]}" ninja -C build/install
 

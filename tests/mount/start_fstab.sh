@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # mount(8) mounts it: by type, from fstab, with the generic options, by the helper of mqfs or by mount.fuse3.
-# mount(8) looks in the system's own directories only: /usr/local/sbin is one of ours here, which nobody else sees.
+# mount(8) looks in the system's own directories only: /usr/local/sbin and /sbin are ours here, which nobody else sees.
 [ "$(id -u)" -ne 0 ] || [ -n "${OWN_MOUNTS:-}" ] || OWN_MOUNTS=1 exec unshare --mount "$BASH" "$0"
 . "$(dirname "$0")/lib.sh"
 need_root
@@ -11,6 +11,10 @@ mkdir "$DIR/sbin"
 ln -s "$MQFS" "$DIR/sbin/mqfs"
 mount --bind "$DIR/sbin" /usr/local/sbin
 PATH=/usr/local/sbin:$PATH
+mkdir "$DIR/helpers"
+cp "$(command -v mount.fuse3)" "$DIR/helpers/"
+ln -s mount.fuse3 "$DIR/helpers/mount.fuse"
+mount --bind "$DIR/helpers" "$(readlink -f /sbin)"
 
 mounted()
 {
@@ -28,22 +32,20 @@ unmount()
 
 # --- mount.fuse3, as fstab's fuse.mqfs comes to it where there is no helper; it adds dev and suid
 mkdir "$MNT"
-if [ ! -e /sbin/mount.fuse.mqfs ]; then
-	bounded mount -t fuse.mqfs -o commit=close,_netdev,nofail "$STORE" "$MNT"
-	mounted 'mount -t fuse.mqfs'
-	equal 'an option' close "$(cat "$MNT/t/.config/commit")"
-	match 'options' 'nosuid,nodev,noexec' "$(findmnt -n -o OPTIONS "$MNT")"
-	unmount
-	cat > "$DIR/fstab" << END
+bounded mount -t fuse.mqfs -o commit=close,_netdev,nofail "$STORE" "$MNT"
+mounted 'mount -t fuse.mqfs'
+equal 'an option' close "$(cat "$MNT/t/.config/commit")"
+match 'options' 'nosuid,nodev,noexec' "$(findmnt -n -o OPTIONS "$MNT")"
+unmount
+cat > "$DIR/fstab" << END
 $STORE $MNT fuse.mqfs rw,noauto,user,nofail,_netdev,noatime,x-systemd.device-timeout=5,comment=mine,max_message=1M,commit=close 0 0
 END
-	bounded mount --fstab "$DIR/fstab" "$MNT"
-	mounted fstab
-	equal 'an option of fstab' 1M "$(cat "$MNT/t/.config/max_message")"
-	match 'noatime' noatime "$(findmnt -n -o OPTIONS "$MNT")"
-	unmount
-	refused 'a bad option' 'commit=maybe' mount -t fuse.mqfs -o commit=maybe "$STORE" "$MNT"
-fi
+bounded mount --fstab "$DIR/fstab" "$MNT"
+mounted fstab
+equal 'an option of fstab' 1M "$(cat "$MNT/t/.config/max_message")"
+match 'noatime' noatime "$(findmnt -n -o OPTIONS "$MNT")"
+unmount
+refused 'a bad option' 'commit=maybe' mount -t fuse.mqfs -o commit=maybe "$STORE" "$MNT"
 bounded mount.fuse3 "$STORE" "$MNT" -t fuse.mqfs -o rw,commit=close
 mounted mount.fuse3
 unmount
@@ -88,12 +90,8 @@ equal 'mount -f mounts nothing' '' "$(findmnt -n "$MNT" || true)"
 status 'a bad option' 1 "$DIR/mount.fuse.mqfs" "$STORE" "$MNT" -o nosuch=1
 status 'a mountpoint that is none' 32 "$DIR/mount.fuse.mqfs" "$STORE" /dev/null -o rw
 
-# --- the helper where mount(8) looks for it: in /sbin, of which we make one of our own
-mkdir "$DIR/slash-sbin"
-cp -P /sbin/mount.fuse* "$DIR/slash-sbin/"
-ln -sf "$MQFS" "$DIR/slash-sbin/mount.fuse.mqfs"
-sbin=$(readlink -f /sbin)
-mount --bind "$DIR/slash-sbin" "$sbin"
+# --- the helper, where mount(8) looks for it
+ln -s "$MQFS" "$DIR/helpers/mount.fuse.mqfs"
 remounts 'by the helper'
 bounded mount -f -t fuse.mqfs -o commit=close "$STORE" "$MNT" || fail 'mount -f'
 equal 'mount -f mounts nothing' '' "$(findmnt -n "$MNT" || true)"
@@ -116,4 +114,3 @@ DAEMONS+=("$PID")
 nsenter --mount=/proc/$there/ns/mnt umount "$MNT"
 wait_gone "$PID"
 kill $there
-umount "$sbin"
