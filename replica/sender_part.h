@@ -31,7 +31,7 @@ struct sender {
 	char name[FRAME_NAME], peer[FRAME_NAME];
 	uint64_t node;                 /* the other one */
 	struct epoch epoch;            /* this primary's, of the whole link */
-	bool blank;                    /* the other one has no store yet, so that its acknowledgements do not count */
+	_Atomic bool blank;            /* the other one has no store yet, so that its acknowledgements do not count */
 	bool mirror;                   /* it is one, so that they do not either */
 	struct ending ending;
 	struct fetch *fetch;
