@@ -22,9 +22,8 @@ wait_lines "$DIR/follow" 1
 exec 7>> "$a/t/0"
 
 # --- the network goes quiet
-kill -STOP "${relays[@]}"
 cat > "$DIR/cut_off.py" << 'END'
-import errno, os, sys, time
+import errno, os, signal, sys, time
 q = os.open(sys.argv[1] + '/t/0', os.O_WRONLY | os.O_APPEND)
 def told(f, *a):
     began = time.monotonic()
@@ -36,6 +35,8 @@ def told(f, *a):
     took = time.monotonic() - began
     assert took < 8, (f, got, took)
     return got
+for relay in sys.argv[2:]:
+    os.kill(int(relay), signal.SIGSTOP)
 first = told(os.write, q, b'not known\n')
 assert first == 'ETIMEDOUT', first
 first = told(os.mkdir, sys.argv[1] + '/not-known')
@@ -46,7 +47,7 @@ while True:
         break
     assert got == 'ETIMEDOUT', got
 END
-succeeds 'what a primary is told that is cut off' python3 "$DIR/cut_off.py" "$a"
+succeeds 'what a primary is told that is cut off' python3 "$DIR/cut_off.py" "$a" "${relays[@]}"
 role_is a primary || fail 'it has nobody to hear of another one from'
 
 # --- the other node goes on, on the operator's word; each of them says what it is
