@@ -195,6 +195,25 @@ Test(member, after_a_promotion_the_old_primary_is_cut_where_the_logs_part)
 	cr_assert_eq(store_open(&a, path_a, &options, why), -EPERM, "it has promised another's reign");
 }
 
+Test(member, joint_one_change_of_the_pair_at_a_time)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct pair p;
+	uint64_t pos;
+
+	make_pair(a, b, 1);
+	p = view(a).pair;
+	p.min_standbys = 0;
+	cr_assert_eq(store_set_pair(a, &p, &pos), 0);
+	cr_assert_eq(store_set_pair(a, &p, &pos), -EBUSY, "the other node has not got it yet");
+	synced(a);
+	send(a, b);
+	acknowledge(b, a);
+	cr_assert_eq(wait_committed(a, pos), 0);
+	cr_assert_eq(store_set_pair(a, &p, &pos), 0);
+	close_both(a, b);
+}
+
 Test(member, what_is_known_to_be_committed_is_never_cut)
 {
 	struct store *a = open_as(path_a, false), *b = join(a);

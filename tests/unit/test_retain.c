@@ -232,6 +232,19 @@ Test(retain, the_size_of_many_queues_is_cut_to_not_much_less)
 	topic_put(t);
 }
 
+Test(retain, what_the_other_node_has_not_got_stays)
+{
+	struct topic *t = make("orders", 1);
+
+	set(t, SETTING_RETENTION_SIZE, "400000");
+	append(t, 500);
+	store_hold(s, 0);
+	cr_assert_eq(keep(now()), 0);
+	store_hold(s, UINT64_MAX);
+	cr_assert_gt(keep(now()), 0);
+	topic_put(t);
+}
+
 Test(retain, a_segment_waits_for_two_checkpoints)
 {
 	struct topic *t = make("orders", 1);
