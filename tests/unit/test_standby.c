@@ -10,14 +10,21 @@
 
 static char path_c[128];               /* what a power cut leaves of B */
 static sem_t arrived, go;
-static _Atomic int passing;            /* syncs that are not held any more; below 0: none is held */
+static struct store *_Atomic held;     /* once more of its log is written than up to held_from, syncs are held, or fail; NULL: none is */
+static uint64_t held_from;
+
+static bool behind_it(void)
+{
+	struct store *s = held;
+
+	return s && log_written(s->log) > held_from;
+}
 
 static void before_sync(void *ctx)
 {
 	(void)ctx;
-	if (passing < 0 || passing-- > 0)
+	if (!behind_it())
 		return;
-	passing = 0;
 	sem_post(&arrived);
 	sem_wait(&go);
 }
@@ -28,7 +35,7 @@ static void begin(void)
 	snprintf(path_c, sizeof path_c, "%s/c", scratch_path);
 	sem_init(&arrived, 0, 0);
 	sem_init(&go, 0, 0);
-	passing = -1;
+	held = NULL;
 }
 
 TestSuite(standby, .init = begin, .fini = stores_end, .timeout = 60);
@@ -53,12 +60,16 @@ static struct store *open_held(struct store *b)
 	return open_on(&scratch.disk);
 }
 
-/* From now on syncs take until this is over, but for the first PASS. */
-static void hold_syncs(int pass) { passing = pass; }
+/* The next record that B writes is not synced before this is over. */
+static void hold_syncs(struct store *b)
+{
+	held_from = view(b).written;
+	held = b;
+}
 
 static void let_go(void)
 {
-	passing = -1;
+	held = NULL;
 	for (int n = 0; n < 8; n++)    /* whoever is held */
 		sem_post(&go);
 }
@@ -91,7 +102,7 @@ Test(standby, announced_only_what_is_not_synced_here_is_not_shown)
 	send(a, b);
 	announce(a, b);
 	cr_assert(comes_to_show(b, "orders", "one\n"));
-	hold_syncs(0);
+	hold_syncs(b);
 	put(t, "two\n");
 	carry(a, b);
 	sem_wait(&arrived);
@@ -111,7 +122,7 @@ Test(standby, current_once_it_has_synced_what_was_committed_when_it_was_told)
 	make_pair(a, b, 0);
 	b = open_held(b);
 	cr_assert(!view(b).current, "that was another process");
-	hold_syncs(0);
+	hold_syncs(b);
 	put(t, "one\n");
 	carry(a, b);
 	sem_wait(&arrived);
@@ -142,7 +153,7 @@ Test(standby, start_durable_the_first_record_of_a_reign_is_sent_when_it_is_synce
 	cr_assert_eq(store_promise(b, (struct reign){2, view(b).node}), 0);
 	synced(b);
 	end = view(b).end;
-	hold_syncs(1);                         /* the promise's own */
+	hold_syncs(b);
 	pthread_create(&thread, NULL, begin_reign, b);
 	sem_wait(&arrived);
 	cr_assert_gt(view(b).written, end);
@@ -150,6 +161,23 @@ Test(standby, start_durable_the_first_record_of_a_reign_is_sent_when_it_is_synce
 	let_go();
 	pthread_join(thread, NULL);
 	cr_assert_gt(store_sendable(b), end);
+	close_both(a, b);
+}
+
+Test(standby, start_durable_a_reign_whose_first_record_cannot_be_synced_has_not_begun)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+
+	make_pair(a, b, 1);
+	b = open_held(b);
+	cr_assert_eq(store_promise(b, (struct reign){2, view(b).node}), 0);
+	synced(b);
+	scratch.before_sync = NULL;
+	scratch.error = -EIO;
+	scratch.chosen = behind_it;
+	hold_syncs(b);
+	cr_assert_eq(store_begin_reign(b, (struct reign){2, view(b).node}, 0, true), -EIO);
+	let_go();
 	close_both(a, b);
 }
 
@@ -287,7 +315,7 @@ Test(standby, intact_end_a_record_that_did_not_get_to_the_disk_is_no_damage)
 	cr_assert_eq(status.lost_files, 1);
 	send(a, b);
 	announce(a, b);
-	cr_assert_str_eq(shown(b, "orders"), "one\ntwo\nthree\nfour\n");
+	cr_assert(comes_to_show(b, "orders", "one\ntwo\nthree\nfour\n"));
 	topic_put(t);
 	close_both(a, b);
 }
