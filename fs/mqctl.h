@@ -70,7 +70,7 @@ int find_mount(const struct call *c, char mountpoint[PATH_MAX], char why[WHY]);
 bool find_is_store(const char *path);
 /* Splits STORE/lost/FILE, where STORE is one. */
 bool find_lost(const char *path, char store[PATH_MAX], char file[PATH_MAX]);
-/* A mount of STORE is there. */
+/* A mount of STORE is there, and alive. */
 bool find_served(const char *store);
 /* MOUNTPOINT/.mqfs/status.json; NULL with WHY. */
 json_t *find_status(const char *mountpoint, char why[WHY]);

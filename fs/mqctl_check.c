@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#define LEAVING_TRIES 250                /* how often to look, 20 ms apart, whether an unmounted mqfs has left its store */
+#define LEAVING_SECONDS 30               /* how long to wait for an unmounted mqfs to leave its store: mqfs waits as long */
 
 struct checking {
 	struct progress progress;
@@ -51,15 +51,19 @@ static void print_totals(const char *store, const struct check_totals *t)
 
 typedef int check_function(const char *path, const struct check_calls *calls, struct check_totals *totals, char *why, size_t why_len);
 
-/* umount(8) returns before the daemon has left the store. */
+/* umount(8) returns before the daemon has left the store, which takes it some syncs: seconds where the disk is busy. */
 static int check_unmounted(check_function *check, const char *store, const struct check_calls *calls, struct check_totals *totals, char why[WHY])
 {
 	const struct timespec look = {.tv_nsec = 20000000};
+	struct timespec began, now;
 	int err = check(store, calls, totals, why, WHY);
 
-	for (int i = 0; err == -EBUSY && i < LEAVING_TRIES && !find_served(store); i++) {
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	now = began;
+	while (err == -EBUSY && now.tv_sec - began.tv_sec < LEAVING_SECONDS && !find_served(store)) {
 		nanosleep(&look, NULL);
 		err = check(store, calls, totals, why, WHY);
+		clock_gettime(CLOCK_MONOTONIC, &now);
 	}
 	return err;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #define TYPE "fuse.mqfs"
@@ -186,21 +187,30 @@ json_t *find_status(const char *mountpoint, char why[WHY])
 	return status;
 }
 
+/* Asks the daemon; of one that is being killed it waits for the end. */
+static bool dead(const char *mountpoint)
+{
+	struct statfs fs;
+
+	return statfs(mountpoint, &fs) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 bool find_served(const char *store)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char path[PATH_MAX], *line = NULL, *source;
+	char path[PATH_MAX], *line = NULL, *source, *at;
 	size_t max = 0;
 	bool found = false;
 
 	while (f && !found && resolve(store, path) == 0 && getline(&line, &max, f) > 0) {
 		source = strstr(line, " - " TYPE " ");
-		if (!source)
+		at = mountpoint_in(line);
+		if (!at)
 			continue;
 		source += sizeof " - " TYPE;
 		source[strcspn(source, " ")] = 0;
 		unescape(source);
-		found = strcmp(source, path) == 0;
+		found = strcmp(source, path) == 0 && !dead(at);
 	}
 	free(line);
 	if (f)

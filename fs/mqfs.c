@@ -20,7 +20,7 @@
 /* As of mount(8). */
 enum { EXIT_OK = 0, EXIT_USAGE = 1, EXIT_SYSTEM = 2, EXIT_MOUNT = 32 };
 
-#define DYING_NS 5000000000LL            /* how long a store may still be in use by a daemon that has no mount any more */
+#define DYING_NS 30000000000LL           /* how long a store may still be in use by a daemon that has no mount any more: some syncs of a busy disk */
 #define LOOK_NS 20000000L                /* how often to look */
 
 #define WHY (PEERS_WHY > STORE_WHY ? PEERS_WHY : STORE_WHY)

@@ -62,6 +62,9 @@ succeeds 'check after kill -9' "$MQCTL" check "$STORE"
 match 'check says so' 'fine' "$("$MQCTL" check "$STORE")"
 equal 'check --quiet' '' "$("$MQCTL" check --quiet "$STORE")"
 equal 'dump after kill -9' 1014 "$("$MQCTL" dump "$STORE" | wc -l)"
+flock "$STORE/lock" sleep 1 &
+wait_for 'the lock' bash -c '! flock -n "$0" true' "$STORE/lock"
+succeeds 'check while what was killed still has the store' "$MQCTL" check "$STORE"
 equal 'both changed nothing' "$before" "$(cd "$STORE" && find . -type f -exec sha256sum {} + | sort)"
 
 # --- a byte of the first message's record becomes another
@@ -74,11 +77,26 @@ equal 'the other messages are there' "$(lines other 1 10)" "$("$MQCTL" dump "$ST
 
 # --- straight after umount(8), which does not wait for the daemon
 STORE=$DIR/slow
-mqfs_start -o commit=fsync,sync_delay=300ms
+mqfs_start -o commit=fsync,sync_delay=100ms
 mkdir "$MNT/t"
 lines order 1 10 >> "$MNT/t/0"
 umount "$MNT"
 succeeds 'check straight after umount' "$MQCTL" check "$STORE"
+
+# --- and that takes its time with the last syncs: whoever has the store and no mount is waited for, by check and by a start
+for store in "$DIR/leaving.check" "$DIR/leaving.start"; do
+	mqfs_start_at "$store" "$DIR/leaving"
+	mqfs_stop
+done
+for store in "$DIR/leaving.check" "$DIR/leaving.start"; do
+	flock "$store/lock" sleep 7 &
+	wait_for "the lock of $store" bash -c '! flock -n "$0" true' "$store/lock"
+done
+bounded "$MQCTL" check "$DIR/leaving.check" > "$DIR/out" 2>&1 &
+check=$!
+mqfs_start_at "$DIR/leaving.start" "$DIR/leaving"
+mqfs_stop
+wait $check || fail "check of a store that somebody is about to leave: $(cat "$DIR/out")"
 
 # --- a segment that is missing, from the middle or at the end, is told of
 STORE=$DIR/missing
