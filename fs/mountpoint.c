@@ -22,6 +22,7 @@
 #define DEVICE "/dev/fuse"
 #define FUSE_CONF "/etc/fuse.conf"
 #define AWAIT_SECONDS 30         /* for the kernel's INIT */
+#define SAME "is the store itself: the mountpoint must be another directory"
 #define DEAD_MAX 16              /* dead mounts on top of each other, at most */
 #define CLAIMS 16                /* how often to begin anew with a directory that others make and take away */
 #define LOOK_NS 20000000L        /* how often to look whether a lock is free */
@@ -131,7 +132,7 @@ static int check_apart(const char *path, const char *store, char why[STORE_WHY])
 	struct mounted m;
 
 	if (strcmp(path, store) == 0)
-		return refuse(why, -EINVAL, "is the store itself: the mountpoint must be another directory");
+		return refuse(why, -EINVAL, SAME);
 	if (within(path, store))
 		return refuse(why, -EINVAL, "is within the store: the mountpoint must be apart from it");
 	if (within(store, path))
@@ -315,6 +316,8 @@ int mountpoint_prepare(const char *path, const char *store, struct mountpoint_cl
 		err = check_mounts(path, why);
 	if (!err)
 		err = check_empty(c->directory, why);
+	if (!err && leads_to(store, c->directory))
+		err = refuse(why, -EINVAL, SAME);
 	if (!err && access(path, W_OK) < 0) {
 		snprintf(why, STORE_WHY, "cannot be mounted on: %s", strerror(errno));
 		err = -errno;

@@ -94,6 +94,11 @@ if [ "$(id -u)" -eq 0 ]; then
 	touch "$DIR/foreign/file"
 	refuses "another file system's mountpoint" 'not empty|mounted' "$DIR/foreign"
 	umount "$DIR/foreign"
+	mkdir "$DIR/new"
+	mount --bind "$DIR/new" "$DIR/foreign"
+	STORE_OF_TEST=$DIR/new refuses 'the store itself, by another name' 'is the store itself' "$DIR/foreign"
+	equal 'no store in the mountpoint' '' "$(ls -A "$DIR/new")"
+	umount "$DIR/foreign"
 
 	need_tester
 	mkdir "$DIR/home"

@@ -42,6 +42,7 @@ mqfs_stop
 equal 'files that are not the user'"'"'s' '' "$(find "$DIR/home/store" ! -user "$TESTER")"
 by "${user[@]}" "$MQFS"
 equal 'what root wrote' 1500000 "$("${user[@]}" stat -c %s "$DIR/home/mnt/r/0")"
+refused 'a remount by who is not root' 'only root' "${user[@]}" "$MQFS" -o remount,ro "$DIR/home/store" "$DIR/home/mnt"
 "${user[@]}" kill "$PID"
 wait_gone "$PID"
 succeeds "the user's mqctl check" "${user[@]}" "$MQCTL" check "$DIR/home/store"
