@@ -2,6 +2,7 @@
 #include "bytes.h"
 #include "annals.h"
 #include "log.h"
+#include "lost.h"
 #include "progress.h"
 #include "scan.h"
 #include "scratch.h"
@@ -579,4 +580,17 @@ Test(log, several_threads_gather_and_each_finds_its_own_written)
 		cr_expect_null(failed, "%s", (char *)failed);
 	}
 	check_chain(4 * 200 * TOGETHER);
+}
+
+/* Its going is synced last: the second directory of two. */
+Test(log, a_segment_that_goes_to_lost_is_gone_for_good)
+{
+	uint64_t bytes;
+	struct append a;
+
+	cr_assert_eq(disk_mkdir(&scratch.disk, "lost", 0700), 0);
+	cr_assert_eq(append("one\n", 4, &a), 0);
+	scratch.error = -EIO;
+	scratch.fail[CALL_SYNC_DIRECTORY] = 2;
+	cr_assert_eq(lost_move(&scratch.disk, 0, &bytes), -EIO);
 }
