@@ -7,6 +7,8 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -242,6 +244,47 @@ Test(retain, what_the_other_node_has_not_got_stays)
 	cr_assert_eq(keep(now()), 0);
 	store_hold(s, UINT64_MAX);
 	cr_assert_gt(keep(now()), 0);
+	topic_put(t);
+}
+
+static void *keep_now(void *arg)
+{
+	(void)arg;
+	return keep(now()) > 0 ? s : NULL;
+}
+
+Test(retain, a_segment_that_is_being_read_waits_with_its_file)
+{
+	static const char body[64 << 10];      /* long enough to be read in place */
+	struct iovec iov = {(void *)body, sizeof body};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1, .flags = RECORD_WRITE};
+	struct topic *t = make("orders", 1);
+	struct place place;
+	struct reader *r;
+	struct slice slice;
+	struct stat st;
+	pthread_t thread;
+	char name[32];
+	void *gone;
+
+	segment_name(name, 0);
+	cr_assert_eq(store_append(topic_queue(t, 0), &b, &place), 0);
+	append(t, 500);
+	slice_init(&slice);
+	cr_assert_eq(reader_new(&r, s, topic_queue(t, 0)), 0);
+	cr_assert_eq(reader_read(r, 0, sizeof body, &slice), sizeof body);
+	cr_assert_eq(slice.holds, 1);
+	set(t, SETTING_RETENTION_SIZE, "400000");
+	pthread_create(&thread, NULL, keep_now, NULL);
+	while (segments_start(s->segments) == 0)
+		sched_yield();
+	append(t, 20);                         /* time enough for a file to go */
+	cr_assert_eq(disk_stat(s->disk, name, &st), 0);
+	slice_free(&slice);
+	pthread_join(thread, &gone);
+	cr_assert_eq(gone, s);
+	cr_assert_eq(disk_stat(s->disk, name, &st), -ENOENT);
+	reader_free(r);
 	topic_put(t);
 }
 
