@@ -3,6 +3,9 @@
 #include "bytes.h"
 #include "committed.h"
 #include "identity.h"
+#include "keeper.h"
+#include "parts.h"
+#include "scan.h"
 #include "scratch.h"
 #include "seal.h"
 #include "segment.h"
@@ -600,4 +603,58 @@ static void without_descriptors(void)
 Test(store, a_process_without_descriptors_heals)
 {
 	killed_after(without_descriptors);
+}
+
+/* A segment of lines, and the first one of the next. */
+static void sealed_segment(void)
+{
+	static char big[BIG];
+	struct topic *t;
+
+	open_store();
+	keeper_stop(store->keeper);
+	t = make_topic("orders");
+	memset(big, 'x', BIG - 1);
+	big[BIG - 1] = '\n';
+	do
+		cr_assert_eq(append(t, big, BIG, true), 0);
+	while (segments_count(store->segments) < 2);
+	cr_assert_eq(seal_committed(store), 0);
+}
+
+/* All that shows how far the log went is the seal of a segment whose last record is damaged. */
+Test(store, a_position_is_not_given_again_although_its_record_is_damaged)
+{
+	uint64_t *base, end, last;
+	char path[128];
+	struct disk *d;
+	size_t count;
+	int fd;
+
+	killed_after(sealed_segment);
+	cr_assert_eq(disk_open_directory(&d, scratch_path), 0);
+	cr_assert_eq(scan_segments(d, &base, &count), 0);
+	cr_assert_eq(count, 2);
+	end = base[1];
+	free(base);
+	disk_free(d);
+	snprintf(path, sizeof path, "%s/log/%016" PRIx64, scratch_path, end);
+	cr_assert_eq(unlink(path), 0);
+	last = end - record_size(BIG);
+	fd = open_segment(0);
+	cr_assert_eq(pwrite(fd, "X", 1, (off_t)(SEGMENT_HEADER + last)), 1);
+	close(fd);
+	open_store();
+	cr_assert_geq(log_tail(store->log).pos, end);
+}
+
+Test(store, room_for_checkpoints_is_kept_aside)
+{
+	char path[128];
+
+	open_store();
+	snprintf(path, sizeof path, "%s/reserve", scratch_path);
+	for (int n = 0; n < 20000 && access(path, F_OK); n++)          /* the keeper may be late on a busy machine */
+		usleep(1000);
+	cr_assert_eq(access(path, F_OK), 0);
 }
