@@ -115,6 +115,11 @@ static int64_t voice_due(void *of)
 	return sender_due(of);
 }
 
+static int64_t voice_rest(void *of, const struct frame *sent)
+{
+	return sender_rest(of, sent);
+}
+
 static void told(struct guest *g, const struct frame *f, int heard)
 {
 	struct replicator *r = g->r;
@@ -173,7 +178,7 @@ static void say_end(struct guest *g, struct sender *s)
 
 static void serve(struct guest *g, struct sender *s, struct reign promise)
 {
-	const struct voice voice = {voice_next, voice_due, s};
+	const struct voice voice = {voice_next, voice_due, s, voice_rest};
 	struct talker *t;
 	int err = talker_start(&t, g->link, &voice, store_progress(g->r->store));
 

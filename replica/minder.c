@@ -266,7 +266,7 @@ static int receive(struct replicator *r, struct receiver *rc, struct link *l, bo
 
 static int run_link(struct replicator *r, struct receiver *rc, struct link *l, bool *accepted)
 {
-	const struct voice voice = {voice_next, voice_due, rc};
+	const struct voice voice = {voice_next, voice_due, rc, NULL};
 	struct talker *t;
 	int err = talker_start(&t, l, &voice, store_progress(r->store));
 

@@ -210,6 +210,27 @@ int sender_next(struct sender *s, int64_t now, struct frame *f, struct iovec iov
 	return ending_say(&s->ending, f, iov, n);
 }
 
+/* A frame for each append costs both nodes more than the append did. So much later a standby is that nobody waits for, and so much more may be lost
+ * with its primary. */
+#define GATHER_NS 2000000
+#define GATHERED (256u << 10)              /* bytes of log that are worth a frame at once */
+
+/* Does no commit need its acknowledgement? */
+static bool is_unhurried(const struct sender *s, const struct member_view *v)
+{
+	return v->settled && v->paired && v->pair_committed && (!v->pair.min_standbys || !pair_has(&v->pair, s->node));
+}
+
+int64_t sender_rest(struct sender *s, const struct frame *sent)
+{
+	struct member_view v;
+
+	if (sent->type != FRAME_RECORDS || store_sendable(s->store) - s->sent >= GATHERED)
+		return 0;
+	store_view(s->store, &v);
+	return is_unhurried(s, &v) ? GATHER_NS : 0;
+}
+
 int64_t sender_due(struct sender *s)
 {
 	int64_t due;

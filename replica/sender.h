@@ -69,6 +69,9 @@ void sender_free(struct sender *s);
 /* NOW is CLOCK_MONOTONIC ns, as everywhere here. */
 int sender_next(struct sender *s, int64_t now, struct frame *f, struct iovec iov[SENDER_PARTS], int *n);
 int64_t sender_due(struct sender *s);        /* when the heartbeat is to be sent */
+/* How long, in ns, nothing needs to be said behind the frame SENT: what is appended meanwhile goes in one frame, where no commit waits for this
+ * standby. 0: go on. */
+int64_t sender_rest(struct sender *s, const struct frame *sent);
 /* 1: the other side's operator asks this primary to hand over. */
 int sender_hear(struct sender *s, int64_t now, const struct frame *f, const void *body);
 /* As receiver_spoilt(). */

@@ -47,6 +47,18 @@ static void sleep_until(struct talker *t, int64_t due)
 	pthread_mutex_unlock(&t->lock);
 }
 
+/* Whatever moves. */
+static void rest(struct talker *t, int64_t ns)
+{
+	int64_t until = link_in(ns);
+	struct timespec at = {until / 1000000000, until % 1000000000};
+
+	pthread_mutex_lock(&t->lock);
+	while (!t->stop && pthread_cond_timedwait(&t->wake, &t->lock, &at) != ETIMEDOUT)
+		;
+	pthread_mutex_unlock(&t->lock);
+}
+
 static bool stopping(struct talker *t)
 {
 	bool is;
@@ -61,6 +73,7 @@ static int talk(struct talker *t)
 {
 	struct iovec iov[PARTS];
 	struct frame f;
+	int64_t pause;
 	int n, said;
 
 	while (!stopping(t)) {
@@ -77,6 +90,9 @@ static int talk(struct talker *t)
 			link_shutdown(t->link);
 			return said;
 		}
+		pause = t->voice.rest ? t->voice.rest(t->voice.of, &f) : 0;
+		if (pause)
+			rest(t, pause);
 	}
 	return 0;
 }

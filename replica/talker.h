@@ -19,6 +19,7 @@ struct voice {
 	int (*next)(void *of, int64_t now, struct frame *f, struct iovec *iov, int *n);
 	int64_t (*due)(void *of);
 	void *of;
+	int64_t (*rest)(void *of, const struct frame *sent);     /* how long to say nothing behind this frame, ns; may be NULL: never */
 };
 
 struct talker;

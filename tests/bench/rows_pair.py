@@ -65,7 +65,8 @@ def append(bench, scene, file, key="rate", files=1, **load):
 @row("pair-async", "with one standby that nobody waits for, against none")
 def pair_async(bench, row):
     """Messages a second of a primary with one asynchronous standby on the same machine (two processors and one disk for both), against the
-    same without: one writer of 100 B not synced, 16 writers whose every message is committed, and bytes a second of large writes."""
+    same without: one writer of 100 B not synced, 16 writers whose every message is committed, and large writes. Of these the disk takes no more
+    than of one node, with both stores on it: a figure, without a target."""
     stage = bench.stage
     works = {
         "one writer": dict(file=0, commit="fsync", messages=bench.amount(300_000, 100_000)),
@@ -78,7 +79,7 @@ def pair_async(bench, row):
         contenders[f"{name}, none"] = append(bench, lambda c=commit: Mqfs(stage, commit=c), **work)
         contenders[f"{name}, one"] = append(bench, lambda c=commit: Pair(stage, 0, commit=c), **work)
     middle = bench.rates(row, contenders)
-    for name in works:
+    for name in list(works)[:2]:
         row.check(f"{name}: one standby / none", middle[f"{name}, one"] / middle[f"{name}, none"], ">=", 0.7)
 
 
