@@ -136,6 +136,27 @@ Test(standby, current_once_it_has_synced_what_was_committed_when_it_was_told)
 	close_both(a, b);
 }
 
+Test(standby, standby_sync_what_is_written_is_not_yet_what_it_acknowledges)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	uint64_t before;
+
+	b = open_held(b);
+	send(a, b);
+	before = view(b).synced;
+	hold_syncs(b);
+	put(t, "one\n");
+	carry(a, b);
+	sem_wait(&arrived);
+	cr_assert_eq(view(b).synced, before);
+	let_go();
+	synced(b);
+	cr_assert_eq(view(b).synced, view(a).end);
+	topic_put(t);
+	close_both(a, b);
+}
+
 static void *begin_reign(void *b)
 {
 	cr_assert_eq(store_begin_reign(b, (struct reign){2, view(b).node}, 0, true), 0);
