@@ -12,6 +12,7 @@
  *     current                 see mqfs-replication(7)
  *     refused                 appends are refused because who must acknowledge them is away
  *     why                     why there is no link, or appends are refused; "": all is well
+ *     rival                   primary: another node commits alone as this one does, both on an operator's word
  *     primary                 of a standby, of its last link: name, node, address; null: there was none
  *     received, synced, committed     positions in this node's log
  *     lag                     what this node has not got, as far as it has heard: bytes, messages, seconds
@@ -192,13 +193,14 @@ json_t *peers_status(void *ctx)
 	struct replicator_status s;
 
 	replicator_status(ctx, &s);
-	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:s}",
+	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:s}",
 		"role", role(&s),
 		"name", s.name,
 		"linked", linked(&s) ? 1 : 0,
 		"current", s.view.current ? 1 : 0,
 		"refused", s.view.refused ? 1 : 0,
 		"why", s.why,
+		"rival", s.rival ? 1 : 0,
 		"primary", primary_json(&s),
 		"received", number(s.view.written),
 		"synced", number(s.view.synced),
@@ -230,6 +232,7 @@ static void print_own(const struct replicator_status *s, FILE *to)
 	metric_gauge(to, "mqfs_pair_nodes", "Nodes of the pair, 0 when there is none.", v->paired ? v->pair.nodes : 0);
 	metric_gauge(to, "mqfs_min_standbys", "Other nodes of the pair that a commit waits for.", v->paired ? v->pair.min_standbys : 0);
 	metric_gauge(to, "mqfs_refused_away", "1 while appends are refused because who must acknowledge them is away.", v->refused);
+	metric_gauge(to, "mqfs_rival", "1 while a primary knows of another node that commits alone as well: both were promoted.", s->rival);
 	metric_gauge(to, "mqfs_replication_linked", "1 while a standby is linked to its primary, and a primary to the other node of its pair.", linked(s));
 	metric_gauge(to, "mqfs_replication_lag_bytes", "Bytes of log that this standby has not got.", lacks.bytes);
 	metric_gauge(to, "mqfs_replication_lag_messages", "Messages that this standby has not got, at most.", lacks.messages);

@@ -47,14 +47,6 @@ static int say_hello(struct replicator *r, struct link *l, struct frame *f, uint
 	return err;
 }
 
-/* Is the first record of the epoch of the answer committed? */
-static bool is_settled(const struct frame_hello_ack *a, const struct frame *f)
-{
-	const struct epoch_row *last = a->epochs.count ? &a->epochs.of[a->epochs.count - 1] : NULL;
-
-	return last && epoch_compare(&last->epoch, &f->epoch) == 0 && f->committed > last->start;
-}
-
 static int hear_hello_ack(const struct link *l, const struct frame *f, const uint8_t *body, struct meeting *to, char why[LINK_WHY])
 {
 	struct frame_hello_ack *a = malloc(sizeof *a);
@@ -68,7 +60,7 @@ static int hear_hello_ack(const struct link *l, const struct frame *f, const uin
 		to->promise = a->promise;
 		to->rules = a->answer != FRAME_REFUSED;
 		to->rule = epoch_reign(&f->epoch);
-		to->settled = to->rules && is_settled(a, f);
+		to->settled = f->flags & FRAME_SETTLED;
 		memcpy(to->name, a->name, sizeof to->name);
 		memcpy(to->reason, a->reason, sizeof to->reason);
 	}

@@ -341,6 +341,7 @@ void replicator_status(struct replicator *r, struct replicator_status *to)
 	to->receiver = r->last;
 	if (r->receiver)
 		receiver_status(r->receiver, &to->receiver);
+	to->rival = r->rival_known && to->view.role == ROLE_PRIMARY;
 	to->linked = r->receiver && to->receiver.accepted;
 	memcpy(to->calling, r->calling, sizeof to->calling);
 	memcpy(to->why, r->why, sizeof to->why);

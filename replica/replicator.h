@@ -65,6 +65,7 @@ struct replicator_status {
 	char name[FRAME_NAME];
 	struct member_view view;
 	bool alone;                      /* no network: nobody can be linked */
+	bool rival;                      /* primary: another node commits alone as this one does, both on an operator's word */
 	bool linked;                     /* standby: to a primary that has accepted it */
 	struct receiver_status receiver; /* of the link to the primary, or of the last one */
 	char calling[LINK_ADDRESS];      /* the address of that link */

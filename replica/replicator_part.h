@@ -60,6 +60,7 @@ struct replicator {
 	struct receiver_status last;     /* of the last link to a primary that has ended */
 	char why[REPLICATOR_WHY];
 	char last_order[REPLICATOR_WHY];
+	bool rival_known;                /* a node commits alone as this primary does */
 	char said[REPLICATOR_WHY];       /* the last message: it is not repeated */
 	char said_of_guest[REPLICATOR_WHY];      /* and the last one on the end of a standby's link, which may come between the others each second */
 
@@ -127,9 +128,9 @@ struct meeting {
 	uint64_t cluster, node;
 	char name[FRAME_NAME];
 	struct reign promise;            /* its own */
-	bool rules;                      /* it is a primary, of reign `rule` */
+	bool rules;                      /* it is a primary, of reign `rule`, that would take this node as its standby */
 	struct reign rule;
-	bool settled;                    /* and has committed the first record of that */
+	bool settled;                    /* it rules, whether it would or not, and has committed the first record of that reign */
 	bool granted, current;           /* of a promise */
 	struct epoch last;
 	uint64_t end;

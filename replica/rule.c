@@ -55,6 +55,16 @@ static bool is_stranger(const struct member_view *v, const struct meeting *m)
 	return m->cluster != v->cluster;
 }
 
+static void set_rival(struct replicator *r, const char why[REPLICATOR_WHY], bool commits)
+{
+	if (*why && strcmp(why, r->rival) != 0)
+		replicator_say(r, LOG_WARNING, "%s", why);
+	memcpy(r->rival, why, REPLICATOR_WHY);
+	pthread_mutex_lock(&r->lock);
+	r->rival_known = commits;
+	pthread_mutex_unlock(&r->lock);
+}
+
 static void note_rival(struct replicator *r, const struct member_view *v, const struct meeting *m)
 {
 	char why[REPLICATOR_WHY] = "";
@@ -63,9 +73,7 @@ static void note_rival(struct replicator *r, const struct member_view *v, const 
 		snprintf(why, sizeof why, "%s has a store of another cluster", m->name);
 	else if (is_rival(v, m))
 		snprintf(why, sizeof why, "%s has gone on alone as well, in reign %" PRIu32 ": one of the two has to be made anew", m->name, m->rule.number);
-	if (*why && strcmp(why, r->rival) != 0)
-		replicator_say(r, LOG_WARNING, "%s", why);
-	memcpy(r->rival, why, sizeof why);
+	set_rival(r, why, *why && !is_stranger(v, m));
 }
 
 /* It was left out on the operator's word, and has promised a higher reign before it could know: it was promoted in vain. It follows nobody below
@@ -216,6 +224,8 @@ int64_t rule(struct replicator *r, const struct member_view *v)
 {
 	bool linked = other_is_linked(r, v), soon = mind_pair(r, v);
 
+	if (linked && *r->rival)               /* it has been made anew */
+		set_rival(r, (const char[REPLICATOR_WHY]){""}, false);
 	say_why(r, v, linked);
 	if (!linked && r->others && r->o.network && link_in(0) >= r->probe_at) {
 		look_for_higher(r, v);

@@ -120,6 +120,7 @@ static int put_answer(struct sender *s, const struct hello_self *self, struct fr
 		return err;
 	s->epoch = f->epoch = self->view.epoch;
 	f->committed = self->view.committed;
+	f->flags = self->view.role == ROLE_PRIMARY && self->view.settled ? FRAME_SETTLED : 0;
 	if (a->answer != FRAME_REFUSED && sender_counts(s, &self->view))
 		store_hold(s->store, pos);
 	pthread_mutex_lock(&s->lock);

@@ -127,7 +127,7 @@ Test(frame, every_body_comes_back_and_no_part_of_it_passes_for_it)
 
 /* Each type with the longest and the shortest body it may have. */
 static const struct { uint8_t type, flags; uint32_t least, most; } types[] = {
-	{FRAME_HELLO, FRAME_BLANK | FRAME_MIRROR, 1, FRAME_TALK}, {FRAME_HELLO_ACK, 0, 1, FRAME_TALK}, {FRAME_SEGMENT, 0, 32, 32},
+	{FRAME_HELLO, FRAME_BLANK | FRAME_MIRROR, 1, FRAME_TALK}, {FRAME_HELLO_ACK, FRAME_SETTLED, 1, FRAME_TALK}, {FRAME_SEGMENT, 0, 32, 32},
 	{FRAME_RECORDS, 0, 1, FRAME_BODY}, {FRAME_COMMIT, FRAME_MEMBER, 16, 16}, {FRAME_ACK, FRAME_CURRENT, 24, 24},
 	{FRAME_CHECKPOINT, 0, FRAME_CHECKPOINT_HEAD, FRAME_BODY}, {FRAME_FETCH, 0, 4, 4}, {FRAME_FETCHED, FRAME_ABSENT, 0, FRAME_BODY},
 	{FRAME_PROMISE, 0, 1, FRAME_TALK}, {FRAME_PROMISED, FRAME_GRANTED | FRAME_CURRENT, 1, FRAME_TALK},

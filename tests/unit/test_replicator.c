@@ -425,6 +425,44 @@ Test(replicator, a_restarted_primary_waits_for_the_other_node_or_the_operators_w
 	cr_assert_eq(put(&a, "two\n"), 0);
 }
 
+static bool both_see_a_rival(void)
+{
+	struct replicator_status x = status_of(&a), y = status_of(&b);
+
+	return x.rival && y.rival && strstr(x.why, "b has gone on alone as well") && strstr(y.why, "a has gone on alone as well");
+}
+
+static bool no_rival_is_seen(void)
+{
+	struct replicator_status s = status_of(&a);
+
+	return !s.rival && !*s.why;
+}
+
+/* An operator has said of both that the other one is stopped. */
+Test(replicator, two_that_go_on_alone_know_of_each_other_until_one_is_made_anew)
+{
+	char away[140];
+
+	make_pair(1);
+	close_node(&b);
+	cr_assert(until(a_refuses));
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), 0, "%s", said);
+	close_node(&a);
+	open_node(&b, false, -1);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "a", true, 0), 0, "%s", said);
+	open_node(&a, false, -1);
+	cr_assert(until(both_see_a_rival));
+	cr_assert_eq(put(&a, "here\n"), 0);
+	cr_assert_eq(put(&b, "there\n"), 0);
+	close_node(&b);
+	snprintf(away, sizeof away, "%s.away", b.path);
+	cr_assert_eq(rename(b.path, away), 0);
+	open_node(&b, true, -1);
+	cr_assert(until(a_rules_a_pair));
+	cr_assert(until(no_rival_is_seen));
+}
+
 Test(replicator, min_standbys_changes_while_it_runs)
 {
 	make_pair(0);
