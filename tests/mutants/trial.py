@@ -97,7 +97,11 @@ class Mount(Trial):
         failed = re.search(r"^FAILED: (.*)$", output, re.M)
         control = re.search(r"^without syncs: cut \d+: (.*)$", output, re.M)
         skipped = re.search(r"^SKIPPED: (.*)$", output, re.M)
-        return Verdict(broken=failed[1] if failed else "", ill=skipped[0] if skipped else "", control=control[1] if control else "")
+        asserted = re.search(r"AssertionError: (.*?)(?:\\n|'|$)", output, re.M)
+        broken = asserted[1] if asserted else failed[1] if failed else ""
+        if broken.startswith("not within"):
+            return Verdict(ill=broken)
+        return Verdict(broken=broken, ill=skipped[0] if skipped else "", control=control[1] if control else "")
 
 
 def trial_of(text):
