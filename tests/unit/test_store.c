@@ -589,7 +589,8 @@ static void without_descriptors(void)
 	getrlimit(RLIMIT_NOFILE, &few);
 	next = dup(0);
 	close(next);
-	for (int left = 1; left >= 0 && (!err || err == -ENOBUFS); left--) {
+	/* Below what seems to be free, too: the keeper may have had one open just now. */
+	for (int left = 1; left >= -3 && (!err || err == -ENOBUFS); left--) {
 		few.rlim_cur = (rlim_t)(next + left);
 		setrlimit(RLIMIT_NOFILE, &few);
 		for (int n = 0; n < 40 && (!err || err == -ENOBUFS); n++)
