@@ -157,7 +157,8 @@ static void write_committed(
 		int err = park_follow(p, pos, PARK_FIRM);
 		if (!err)
 			return;
-		taken = write_failed(h, pos, err);
+		if (err < 0)
+			taken = write_failed(h, pos, err);
 	}
 	park_free(p);
 	answer_write(req, h, at, taken);

@@ -12,6 +12,7 @@
 #include <semaphore.h>
 #include <pthread.h>
 
+struct callers;
 struct locks;
 struct node_table;
 struct opened;
@@ -26,6 +27,7 @@ struct mount {
 	const struct others *others;    /* this node among others: others.h */
 	struct node_table *table;       /* the nodes that the kernel knows: node.c */
 	struct locks *locks;            /* flock and fcntl locks, by file: lock.c */
+	struct callers *callers;        /* whose parked requests only their death ends early: caller.h */
 	pthread_mutex_t opened_lock;
 	struct opened *opened;          /* the open files, guarded by it: opened.c */
 	uint64_t commit_timeout;        /* ns */
@@ -49,7 +51,7 @@ static inline struct mount *mount_of(fuse_req_t req)
 extern const struct fuse_lowlevel_ops mount_ops;      /* ops.c: the table of requests */
 
 /* ops.c: what the requests need besides the store. */
-int mount_start(struct mount *m);       /* before the session is made; 0 or -ENOMEM */
+int mount_start(struct mount *m);       /* before the session is made; 0 or negative errno */
 /* Ends lines that were left unfinished, answers who waits for a lock with ENOTCONN. Before the store is stopped. */
 void mount_stop(struct mount *m);
 void mount_end(struct mount *m);        /* after the session is gone, before the store is closed */

@@ -6,6 +6,7 @@
  * copy_file_range, which the kernel then does by reading and writing; lseek, so that there are no holes.
  */
 #include "attr.h"
+#include "caller.h"
 #include "dir.h"
 #include "flock.h"
 #include "lock.h"
@@ -174,12 +175,18 @@ int mount_start(struct mount *m)
 		return err;
 	err = locks_new(&m->locks);
 	if (err)
-		node_table_free(m->table);
+		goto no_locks;
+	err = callers_new(&m->callers);
 	if (err)
-		return err;
+		goto no_callers;
 	pthread_mutex_init(&m->opened_lock, NULL);
 	sem_init(&m->live, 0, 0);
 	return 0;
+no_callers:
+	locks_free(m->locks);
+no_locks:
+	node_table_free(m->table);
+	return err;
 }
 
 void mount_stop(struct mount *m)
@@ -193,6 +200,7 @@ void mount_end(struct mount *m)
 	opened_free(m);
 	pthread_mutex_destroy(&m->opened_lock);
 	sem_destroy(&m->live);
+	callers_free(m->callers);
 	locks_free(m->locks);
 	node_table_free(m->table);
 }

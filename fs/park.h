@@ -10,14 +10,15 @@
  *	park_free(p)                  by whoever has it, before or after the answer to p->req
  *
  * woken() answers the request, or parks it again. It is called once for each time that it was parked, by the committer (done), the
- * deliverer (more is there, the deadline has passed, the store stops) or from within INTERRUPT; without a lock of ours, and must not
- * block. ERR is what those say, -EINTR from INTERRUPT.
+ * deliverer (more is there, the deadline has passed, the store stops), from within INTERRUPT or by who looks after callers; without a lock
+ * of ours, and must not block. ERR is what those say, -EINTR from the last two.
  *
  * Threads  any.
  */
 #ifndef MQFS_FS_PARK_H
 #define MQFS_FS_PARK_H
 
+#include "caller.h"
 #include "mount.h"
 #include <sys/types.h>
 
@@ -39,6 +40,8 @@ struct parked {
 		struct watcher watcher;
 	};
 	enum { PARK_FOLLOWS, PARK_WATCHES } kind;
+	bool firm;
+	struct caller caller;           /* if it is firm */
 	_Atomic int phase;
 	int err;                        /* that it was woken with in phase PARK_WOKEN */
 };
@@ -49,7 +52,7 @@ void park_free(struct parked *p);
 
 /* Until log position POS is committed; at most for the commit timeout, then -ETIMEDOUT. */
 enum park_manner {
-	PARK_FIRM,              /* a signal does not end it: its record is in the log */
+	PARK_FIRM,              /* no signal ends it but one that kills: its record is in the log */
 	PARK_INTERRUPTIBLE,
 };
 int park_follow(struct parked *p, uint64_t pos, enum park_manner manner);

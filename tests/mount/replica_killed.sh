@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Who waits for a standby that says nothing can be killed at once, also when a signal that ends nothing came first; what one such signal
+# meets is written whole, and once.
+. "$(dirname "$0")/lib.sh"
+. "$TOOLS/pair.sh"
+need python3
+node_keys a b
+node_start a peer=b min_standbys=1 commit_timeout=10s
+node_start b standby_of=a min_standbys=1
+wait_pair a b
+mkdir "$DIR/a/t" "$DIR/a/close"
+echo close > "$DIR/a/close/.config/commit"
+
+cat > "$DIR/killed.py" << 'END'
+import json, os, signal, sys, time
+mnt, b = sys.argv[1], int(sys.argv[2])
+waiting = 0
+
+
+def wait_for(what, *args):
+    end = time.monotonic() + 20
+    while not what(*args):
+        assert time.monotonic() < end, (what, args)
+        time.sleep(0.01)
+
+
+def parked(count):
+    with open(mnt + '/.mqfs/status.json') as f:
+        return json.load(f)['mount']['parked'] == count
+
+
+def interrupted(pid):
+    """In D the kernel has sent its INTERRUPT, and waits on."""
+    with open(f'/proc/{pid}/stat') as f:
+        return f.read().rsplit(') ', 1)[1][0] == 'D'
+
+
+def start(what, queue, text):
+    """A process that writes, and waits: its pid."""
+    global waiting
+    waiting += 1
+    pid = os.fork()
+    if pid:
+        wait_for(parked, waiting)
+        return pid
+    try:
+        signal.signal(signal.SIGUSR1, lambda n, frame: None)
+        f = os.open(mnt + queue, os.O_WRONLY | os.O_APPEND)
+        assert os.write(f, text) == len(text)
+        if what == 'fsync':
+            os.fsync(f)
+        os.close(f)
+        os._exit(0)
+    except BaseException as e:
+        print(e, file=sys.stderr)
+        os._exit(1)
+
+
+def gone(pid, why):
+    """It was killed, and ends while what it has written cannot be committed yet."""
+    began = time.monotonic()
+    got, status = os.waitpid(pid, 0)
+    took = time.monotonic() - began
+    assert os.WIFSIGNALED(status), (why, status)
+    assert took < 4, (why, took)
+
+
+os.kill(b, signal.SIGSTOP)
+writers = {}
+for name, what, queue in ('write', 'write', '/t/0'), ('fsync', 'fsync', '/close/0'):
+    for first in '', ' after another signal', ' by another signal':
+        pid = start(what, queue, (name + first + '\n').encode())
+        writers[pid] = name + first
+left = start('write', '/t/0', b'one signal\n')
+for pid, name in writers.items():
+    if 'after' in name:
+        os.kill(pid, signal.SIGUSR1)
+        wait_for(interrupted, pid)
+os.kill(left, signal.SIGUSR1)
+wait_for(interrupted, left)
+for pid, name in writers.items():
+    os.kill(pid, signal.SIGTERM if 'by' in name else signal.SIGKILL)
+for pid, name in writers.items():
+    gone(pid, name)
+assert os.waitpid(left, os.WNOHANG) == (0, 0)
+os.kill(b, signal.SIGCONT)
+got, status = os.waitpid(left, 0)
+assert status == 0, status
+END
+succeeds 'who is killed ends' python3 "$DIR/killed.py" "$DIR/a" "${PIDS[b]}"
+wait_pair a b
+wait_lines "$DIR/a/t/0" 4
+equal 'what was written, once each' $'one signal\nwrite\nwrite after another signal\nwrite by another signal' "$(sort "$DIR/a/t/0")"
+wait_lines "$DIR/a/close/0" 3
+equal 'what was to be synced, once each' $'fsync\nfsync after another signal\nfsync by another signal' "$(sort "$DIR/a/close/0")"
+equal 'nobody waits' 0 "$(json "$DIR/a/.mqfs/status.json" mount.parked)"
+node_stop b
+node_stop a
