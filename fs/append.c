@@ -124,11 +124,26 @@ static void answer_write(fuse_req_t req, struct handle *h, off_t at, ssize_t tak
 	fuse_reply_write(req, (size_t)taken);
 }
 
+/*
+ * Under h->appending: who has H has been told that what is up to POS may not be there. close waits no more for that, as it would only
+ * take twice as long to say the same; but as long as it is not committed it says it again, for 0 would acknowledge it. That is so too where another process closes the file than was told:
+ * one that has written behind it waits for its own, and one that has written nothing hears that what the file has of
+ * others is not known to be there. fsync waits: it is how to ask again.
+ */
+static void told(struct handle *h, uint64_t pos, int err)
+{
+	if (pos >= h->told) {
+		h->told = pos;
+		h->told_err = err;
+	}
+}
+
 /* It is not known whether the complete lines of a write will be there; what it left unfinished is not. */
 static int write_failed(struct handle *h, uint64_t pos, int err)
 {
 	pthread_mutex_lock(&h->appending);
 	lines_undo(&h->lines, pos);
+	told(h, pos, err);
 	pthread_mutex_unlock(&h->appending);
 	return err;
 }
@@ -237,9 +252,27 @@ static int end_lines(struct handle *h, const struct writer *w)
 	return err;
 }
 
-static void answer_woken(struct parked *p, int err)
+static void answer_told(struct parked *p, int err)
 {
+	struct handle *h = p->handle;
+
+	if (err) {
+		pthread_mutex_lock(&h->appending);
+		told(h, p->pos, err);
+		pthread_mutex_unlock(&h->appending);
+	}
 	fuse_reply_err(p->req, -err);
+	park_free(p);
+}
+
+/* A signal has ended one close, not the time of the next. */
+static void flush_woken(struct parked *p, int err)
+{
+	if (err != -EINTR) {
+		answer_told(p, err);
+		return;
+	}
+	fuse_reply_err(p->req, EINTR);
 	park_free(p);
 }
 
@@ -275,11 +308,13 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 		fuse_reply_err(req, -err);
 		return;
 	}
-	p = park_new(req, answer_woken);
+	p = park_new(req, answer_told);
 	if (!p) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
+	p->handle = h;
+	p->pos = pos;
 	p->deadline = commit_clock() + (int64_t)handle_mount(h)->commit_timeout;
 	/* The committer answers sooner than the deliverer. */
 	if (end == appended)
@@ -297,7 +332,7 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	struct parked *p;
 	struct line *line;
 	uint64_t before, pos;
-	int err = 0;
+	int err = 0, known;
 
 	pthread_mutex_lock(&h->appending);
 	before = h->last_pos;
@@ -306,6 +341,7 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 		err = end_line(h, line, &w);
 	lines_leave(&h->lines, fi->lock_owner);
 	pos = h->last_pos;
+	known = pos <= h->told ? h->told_err : 0;
 	pthread_mutex_unlock(&h->appending);
 	if (!err && pos != before)
 		err = store_wait_written(handle_mount(h)->store, pos);
@@ -313,11 +349,18 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 		fuse_reply_err(req, -err);
 		return;
 	}
-	p = park_new(req, answer_woken);
-	if (p)
-		answer_unparked(req, p, park_follow(p, pos, PARK_INTERRUPTIBLE));
-	else
+	if (known) {
+		fuse_reply_err(req, -known);
+		return;
+	}
+	p = park_new(req, flush_woken);
+	if (!p) {
 		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	p->handle = h;
+	p->pos = pos;
+	answer_unparked(req, p, park_follow(p, pos, PARK_INTERRUPTIBLE));
 }
 
 /* What is unfinished now gets no newline any more, if the mount stops or the file is released. */

@@ -41,6 +41,8 @@ struct handle {
 	struct lines lines;
 	uint64_t last_pos;               /* log position behind its last record, 0: none */
 	uint64_t last_end;               /* queue offset behind it */
+	uint64_t told;                   /* log position up to which its outcome has been told, as unknown, with told_err */
+	int told_err;
 	bool replacing;                  /* it was to be cut before it was written to: handle_refuse_cut() */
 	uint32_t uid, pid;               /* who wrote last: RELEASE names nobody */
 };

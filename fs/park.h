@@ -31,6 +31,7 @@ struct parked {
 	void *handle;
 	size_t size;
 	off_t at;
+	uint64_t pos;                   /* log position */
 	bool paged;                     /* see read.h */
 	int64_t deadline;               /* CLOCK_MONOTONIC ns; 0: none */
 	/* park.c's */

@@ -29,7 +29,15 @@ assert os.read(r, 100) == b'old 1\nold 2\nold 3\n'
 bounded(b'', os.read, r, 100)
 bounded('ETIMEDOUT', os.fsync, f)
 os.write(f, b'unfinished')
-bounded('ETIMEDOUT', os.close, f)
+bounded('ETIMEDOUT', os.close, os.dup(f))
+# What has been told is told again, at once.
+began = time.monotonic()
+try:
+    os.close(f)
+    raise SystemExit('a close acknowledges what is not committed')
+except OSError as e:
+    assert e.errno == errno.ETIMEDOUT, e
+assert time.monotonic() - began < 0.4
 END
 succeeds 'waits' python3 "$DIR/timeout.py" "$MNT/t/0"
 status 'echo' 1 bash -c "echo late too >> $MNT/t/0"
