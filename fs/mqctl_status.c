@@ -113,18 +113,29 @@ static void print_scrub(const json_t *s)
 	putchar('\n');
 }
 
+/* A crash and a change of the primary leave files of one kind, so what is said has to be true of both. */
+static void print_lost(const json_t *s)
+{
+	uint64_t files = status_number(s, "damage.lost_files");
+	const char *store = status_text(s, "store");
+	char a[24];
+
+	if (!files)
+		return;
+	printf("  lost      %" PRIu64 " files, %s, put aside: what a crash had left uncommitted, or this node's primary did not have\n", files,
+		print_size(status_number(s, "damage.lost_bytes"), a));
+	printf("            mqctl dump %s/lost/FILE shows it, mqctl replay --produce %s/lost/FILE MNT produces it again\n", store, store);
+}
+
 static void print_damage(const json_t *s)
 {
-	uint64_t found = status_number(s, "damage.found"), files = status_number(s, "damage.lost_files"), repaired = status_number(s, "damage.repaired");
-	char a[24];
+	uint64_t found = status_number(s, "damage.found"), repaired = status_number(s, "damage.repaired");
 
 	if (found)
 		printf("  DAMAGE    %" PRIu64 " places found since start: the log says which, mqctl check finds all\n", found);
 	if (repaired)
 		printf("  repaired  %" PRIu64 " records, from another node; %" PRIu64 " places of the log are still damaged\n", repaired, status_number(s, "damage.open"));
-	if (files)
-		printf("  lost      %" PRIu64 " files, %s, that a crash left uncommitted: %s/lost\n", files,
-			print_size(status_number(s, "damage.lost_bytes"), a), status_text(s, "store"));
+	print_lost(s);
 }
 
 static void print_pins(const json_t *s)

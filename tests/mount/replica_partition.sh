@@ -69,6 +69,8 @@ equal 'a read of the end does not wait for what was cut' '' "$(tail -c +10 "$a/t
 [ $((($(date +%s%N) - began) / 1000000)) -lt 900 ] || fail 'a read of the old primary waits'
 wait_lines "$DIR/follow" 2
 same 'who followed has seen no error' "$b/t/0" "$DIR/follow"
+match 'status says what that is' "or this node's primary did not have.*mqctl dump $DIR/a.store/lost/FILE .*mqctl replay --produce $DIR/a.store/lost/FILE MNT" \
+	"$("$MQCTL" status -m "$a")"
 match 'what was not committed is kept' '"body": *"not known"' "$("$MQCTL" dump "$DIR"/a.store/lost/*)"
 
 # --- and back: the file that was open takes appends again
