@@ -44,6 +44,7 @@ struct rig {
 	struct frame frame;            /* the last one that was delivered */
 	uint8_t *body;
 	sem_t moved;
+	unsigned still;                /* waits in a row in which nothing moved */
 };
 
 extern struct rig rig;
