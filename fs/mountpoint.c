@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mountpoint.h"
+#include "mounts.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <mntent.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MOUNTS "/proc/self/mounts"
-#define TYPE "fuse.mqfs"
 #define DEVICE "/dev/fuse"
 #define FUSE_CONF "/etc/fuse.conf"
 #define AWAIT_SECONDS 30         /* for the kernel's INIT */
@@ -46,55 +44,21 @@ struct mounted {
 	bool mqfs;
 };
 
-/* getmntent(3), with the one escape of the kernel that it leaves. */
-static struct mntent *next_mounted(FILE *mounts)
-{
-	struct mntent *e = mounts ? getmntent(mounts) : NULL;
-	char *p = e ? e->mnt_fsname : NULL;
-
-	while (p && (p = strstr(p, "\\043"))) {
-		*p++ = '#';
-		memmove(p, p + 3, strlen(p + 3) + 1);
-	}
-	return e;
-}
-
 static void find_mounted(const char *path, struct mounted *m)
 {
-	FILE *mounts = setmntent(MOUNTS, "re");
+	FILE *mounts = setmntent(MOUNTS_FILE, "re");
 	struct mntent *e;
 
 	*m = (struct mounted){0};
-	while ((e = next_mounted(mounts))) {
+	while ((e = mounts_next(mounts))) {
 		if (!within(path, e->mnt_dir))
 			continue;
 		snprintf(m->source, sizeof m->source, "%s", e->mnt_fsname);
 		snprintf(m->directory, sizeof m->directory, "%s", e->mnt_dir);
-		m->mqfs = strcmp(e->mnt_type, TYPE) == 0;
+		m->mqfs = strcmp(e->mnt_type, MOUNTS_TYPE) == 0;
 	}
 	if (mounts)
 		endmntent(mounts);
-}
-
-/* statfs(2) asks the daemon, where stat(2) may answer from a cache; of one that is being killed it waits for the end. */
-static bool dead(const char *path)
-{
-	struct statfs fs;
-
-	return statfs(path, &fs) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
-}
-
-bool mountpoint_serves(const char *store)
-{
-	FILE *mounts = setmntent(MOUNTS, "re");
-	struct mntent *e;
-	bool found = false;
-
-	while (!found && (e = next_mounted(mounts)))
-		found = strcmp(e->mnt_type, TYPE) == 0 && strcmp(e->mnt_fsname, store) == 0 && !dead(e->mnt_dir);
-	if (mounts)
-		endmntent(mounts);
-	return found;
 }
 
 static int run_fusermount(const char *path)
@@ -187,7 +151,7 @@ static int mend(const char *path)
 	struct mounted m;
 
 	find_mounted(path, &m);
-	if (m.mqfs && strcmp(m.directory, path) == 0 && dead(path))
+	if (m.mqfs && strcmp(m.directory, path) == 0 && mounts_dead(path))
 		err = take_away(path);
 	if (parent >= 0)
 		close(parent);
@@ -207,7 +171,7 @@ static int check_mounts(const char *path, char why[STORE_WHY])
 			snprintf(why, STORE_WHY, "is within the mount of mqfs at %.180s", m.directory);
 			return -EBUSY;
 		}
-		if (!dead(path)) {
+		if (!mounts_dead(path)) {
 			snprintf(why, STORE_WHY, "is in use: %.180s is mounted there", m.source);
 			return -EBUSY;
 		}
@@ -388,7 +352,7 @@ int mountpoint_remount(const struct options *o, char why[STORE_WHY])
 		snprintf(why, STORE_WHY, "cannot be remounted: it is the mount of %.180s", m.source);
 		return -EINVAL;
 	}
-	if (dead(o->mountpoint))
+	if (mounts_dead(o->mountpoint))
 		return refuse(why, -ENOTCONN, "cannot be remounted: its mqfs has gone; mount it again");
 	if (mount(NULL, o->mountpoint, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC | o->generic.flags, NULL) == 0)
 		return 0;

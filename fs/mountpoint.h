@@ -25,9 +25,6 @@ struct mountpoint_claim {
  */
 int mountpoint_prepare(const char *path, const char *store, struct mountpoint_claim *c, char why[STORE_WHY]);
 void mountpoint_release(struct mountpoint_claim *c);
-/* Whether some mqfs serves STORE, as far as the mounts that this process sees tell. */
-bool mountpoint_serves(const char *store);
-
 /* The mount of the store becomes as the generic options say: read-only or not, and so on. */
 int mountpoint_remount(const struct options *o, char why[STORE_WHY]);
 

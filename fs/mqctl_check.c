@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "check.h"
+#include "mounts.h"
 #include "mqctl.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
-
-#define LEAVING_SECONDS 30               /* how long to wait for an unmounted mqfs to leave its store: mqfs waits as long */
 
 struct checking {
 	struct progress progress;
@@ -60,7 +59,7 @@ static int check_unmounted(check_function *check, const char *store, const struc
 
 	clock_gettime(CLOCK_MONOTONIC, &began);
 	now = began;
-	while (err == -EBUSY && now.tv_sec - began.tv_sec < LEAVING_SECONDS && !find_served(store)) {
+	while (err == -EBUSY && now.tv_sec - began.tv_sec < MOUNTS_LEAVING && !find_served(store)) {
 		nanosleep(&look, NULL);
 		err = check(store, calls, totals, why, WHY);
 		clock_gettime(CLOCK_MONOTONIC, &now);

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which mqfs mount is meant: /proc/self/mountinfo tells which there are. */
+#include "mounts.h"
 #include "mqctl.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
-
-#define TYPE "fuse.mqfs"
 
 /* Spaces, tabs, newlines and backslashes stand in mountinfo as \ooo. */
 static void unescape(char *text)
@@ -37,7 +35,7 @@ static char *mountpoint_in(char *line)
 		return NULL;
 	*type = 0;
 	type += 3;
-	if (strncmp(type, TYPE " ", sizeof TYPE))
+	if (strncmp(type, MOUNTS_TYPE " ", sizeof MOUNTS_TYPE))
 		return NULL;
 	for (int i = 0; i < 4; i++) {
 		at = strchr(at, ' ');
@@ -187,35 +185,11 @@ json_t *find_status(const char *mountpoint, char why[WHY])
 	return status;
 }
 
-/* Asks the daemon; of one that is being killed it waits for the end. */
-static bool dead(const char *mountpoint)
-{
-	struct statfs fs;
-
-	return statfs(mountpoint, &fs) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
-}
-
 bool find_served(const char *store)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char path[PATH_MAX], *line = NULL, *source, *at;
-	size_t max = 0;
-	bool found = false;
+	char path[PATH_MAX];
 
-	while (f && !found && resolve(store, path) == 0 && getline(&line, &max, f) > 0) {
-		source = strstr(line, " - " TYPE " ");
-		at = mountpoint_in(line);
-		if (!at)
-			continue;
-		source += sizeof " - " TYPE;
-		source[strcspn(source, " ")] = 0;
-		unescape(source);
-		found = strcmp(source, path) == 0 && !dead(at);
-	}
-	free(line);
-	if (f)
-		fclose(f);
-	return found;
+	return resolve(store, path) == 0 && mounts_serve(path);
 }
 
 bool find_is_store(const char *path)

@@ -2,6 +2,7 @@
 /* mqfs - mounts a store. What happens from the first to the last is run(). */
 #include "daemon.h"
 #include "mountpoint.h"
+#include "mounts.h"
 #include "option.h"
 #include "peers.h"
 #include "serve.h"
@@ -20,7 +21,6 @@
 /* As of mount(8). */
 enum { EXIT_OK = 0, EXIT_USAGE = 1, EXIT_SYSTEM = 2, EXIT_MOUNT = 32 };
 
-#define DYING_NS 30000000000LL           /* how long a store may still be in use by a daemon that has no mount any more: some syncs of a busy disk */
 #define LOOK_NS 20000000L                /* how often to look */
 
 #define WHY (PEERS_WHY > STORE_WHY ? PEERS_WHY : STORE_WHY)
@@ -87,12 +87,12 @@ static int64_t monotonic(void)
 static int open_store(struct mount *m, const struct store_options *o, char why[WHY])
 {
 	const struct timespec look = {.tv_nsec = LOOK_NS};
-	int64_t until = monotonic() + DYING_NS;
+	int64_t until = monotonic() + MOUNTS_LEAVING * 1000000000LL;
 	int err;
 
 	for (;;) {
 		err = store_open(&m->store, m->store_path, o, why);
-		if (err != -EBUSY || mountpoint_serves(m->store_path) || monotonic() > until)
+		if (err != -EBUSY || mounts_serve(m->store_path) || monotonic() > until)
 			return err;
 		nanosleep(&look, NULL);
 	}
@@ -218,8 +218,10 @@ static int run(struct options *o)
 	o->store_options.mountpoint = o->mountpoint;
 	o->store_options.say = daemon_say;
 	o->store_options.say_ctx = &r.daemon;
-	if (mountpoint_prepare(o->mountpoint, o->store, &r.claim, why) != 0)
-		return fail(&r, o->mountpoint_given, why);
+	if (mountpoint_prepare(o->mountpoint, o->store, &r.claim, why) != 0) {
+		status = fail(&r, o->mountpoint_given, why);
+		goto unmake;
+	}
 	if (peers_begin(&r.peers, &o->node, daemon_say, &r.daemon, why) != 0) {
 		daemon_say(&r.daemon, LOG_ERR, why);
 		status = EXIT_USAGE;
@@ -230,6 +232,7 @@ static int run(struct options *o)
 	} while (status == EXIT_OK && r.again);
 	peers_end(&r.peers);
 unmake:
+	mountpoint_release(&r.claim);
 	if (r.claim.made && !r.lived)
 		rmdir(o->mountpoint);
 	return status;
