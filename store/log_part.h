@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* log_part.h - what log.c, log_receive.c and log_cut.c share. */
+/* log_part.h - what log.c, log_gather.c, log_receive.c, log_cut.c and log_sync.c share. */
 #ifndef MQFS_STORE_LOG_PART_H
 #define MQFS_STORE_LOG_PART_H
 
