@@ -162,18 +162,11 @@ static void listen_to(struct guest *g, struct sender *s, struct talker *t)
 
 static void say_end(struct guest *g, struct sender *s)
 {
-	char why[FRAME_REASON], of_link[LINK_WHY], text[REPLICATOR_WHY] = "";
-	bool again;
+	char why[FRAME_REASON], of_link[LINK_WHY];
 
 	sender_why(s, why);
 	link_why(g->link, of_link);
-	snprintf(text, sizeof text, "%s as a standby: %.400s", g->link->peer, *why ? why : *of_link ? of_link : "the link has ended");
-	lock(g->r);
-	again = strcmp(text, g->r->said_of_guest) == 0;
-	memcpy(g->r->said_of_guest, text, sizeof text);
-	unlock(g->r);
-	if (!again)
-		replicator_say(g->r, LOG_NOTICE, "%s", text);
+	replicator_say_ended(g->r, "%s as a standby: %s", g->link->peer, *why ? why : *of_link ? of_link : "the link has ended");
 }
 
 static void serve(struct guest *g, struct sender *s, struct reign promise)

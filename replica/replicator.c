@@ -21,21 +21,37 @@
 
 /* ---- what it says ---- */
 
-void replicator_say(struct replicator *r, int priority, const char *format, ...)
+/* Not what was LAST said. */
+static void say_new(struct replicator *r, char last[REPLICATOR_WHY], int priority, const char *format, va_list args)
 {
-	char text[REPLICATOR_WHY];
+	char text[REPLICATOR_WHY] = "";
 	bool again;
-	va_list args;
 
-	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
 	pthread_mutex_lock(&r->lock);
-	again = strcmp(text, r->said) == 0;
-	memcpy(r->said, text, sizeof text);
+	again = strcmp(text, last) == 0;
+	memcpy(last, text, sizeof text);
 	pthread_mutex_unlock(&r->lock);
 	if (!again && r->o.say)
 		r->o.say(r->o.ctx, priority, text);
+}
+
+void replicator_say(struct replicator *r, int priority, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say_new(r, r->said, priority, format, args);
+	va_end(args);
+}
+
+void replicator_say_ended(struct replicator *r, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say_new(r, r->said_ended, LOG_NOTICE, format, args);
+	va_end(args);
 }
 
 void replicator_why(struct replicator *r, const char *format, ...)

@@ -62,7 +62,7 @@ struct replicator {
 	char last_order[REPLICATOR_WHY];
 	bool rival_known;                /* a node commits alone as this primary does */
 	char said[REPLICATOR_WHY];       /* the last message: it is not repeated */
-	char said_of_guest[REPLICATOR_WHY];      /* and the last one on the end of a standby's link, which may come between the others each second */
+	char said_ended[REPLICATOR_WHY]; /* nor the last one on the end of a standby's link, which may come between the others each second */
 
 	_Atomic bool attentive;          /* the minder wants to know of every acknowledgement */
 	/* the minder's */
@@ -70,6 +70,7 @@ struct replicator {
 	int64_t hurry_until;             /* until then others are called again at once */
 	int64_t probe_at;
 	char rival[REPLICATOR_WHY];      /* who commits alone as this primary does, or is another cluster's, for people; "": nobody is known to */
+	uint64_t rival_node;             /* its id */
 	uint64_t committed_before;       /* the commit point at the last look at the pair */
 	bool given_up;                   /* the store is to be made anew */
 	uint8_t *body;                   /* FRAME_BODY bytes */
@@ -77,6 +78,8 @@ struct replicator {
 
 /* replicator.c */
 void replicator_say(struct replicator *r, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same of the end of a standby's link. */
+void replicator_say_ended(struct replicator *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void replicator_why(struct replicator *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- minder.c ---- */
@@ -96,6 +99,8 @@ int64_t rule(struct replicator *r, const struct member_view *v);
 void rule_depose(struct replicator *r, struct reign reign);
 /* P from now on; returns when that is committed, or after NS: -ETIMEDOUT. */
 int rule_set_pair(struct replicator *r, const struct pair *p, int64_t ns);
+/* The pair's other node has a link to this primary. */
+bool rule_other_linked(struct replicator *r, const struct member_view *v);
 
 /* ---- orders.c ---- */
 void order_carry_out(struct replicator *r, struct order *o);

@@ -55,25 +55,39 @@ static bool is_stranger(const struct member_view *v, const struct meeting *m)
 	return m->cluster != v->cluster;
 }
 
-static void set_rival(struct replicator *r, const char why[REPLICATOR_WHY], bool commits)
+static void set_rival(struct replicator *r, uint64_t node, bool commits, const char why[REPLICATOR_WHY])
 {
 	if (*why && strcmp(why, r->rival) != 0)
 		replicator_say(r, LOG_WARNING, "%s", why);
 	memcpy(r->rival, why, REPLICATOR_WHY);
+	r->rival_node = node;
 	pthread_mutex_lock(&r->lock);
 	r->rival_known = commits;
 	pthread_mutex_unlock(&r->lock);
 }
 
+static void no_rival(struct replicator *r)
+{
+	static const char nobody[REPLICATOR_WHY];
+
+	if (*r->rival)
+		set_rival(r, 0, false, nobody);
+}
+
+/* What another address says does not tell that the one that is known has gone. */
 static void note_rival(struct replicator *r, const struct member_view *v, const struct meeting *m)
 {
+	bool stranger = is_stranger(v, m), rival = !stranger && is_rival(v, m);
 	char why[REPLICATOR_WHY] = "";
 
-	if (is_stranger(v, m))
+	if (stranger)
 		snprintf(why, sizeof why, "%s has a store of another cluster", m->name);
-	else if (is_rival(v, m))
+	else if (rival)
 		snprintf(why, sizeof why, "%s has gone on alone as well, in reign %" PRIu32 ": one of the two has to be made anew", m->name, m->rule.number);
-	set_rival(r, why, *why && !is_stranger(v, m));
+	if (rival || (stranger && !r->rival_known))
+		set_rival(r, m->node, rival, why);
+	else if (m->node == r->rival_node)
+		no_rival(r);
 }
 
 /* It was left out on the operator's word, and has promised a higher reign before it could know: it was promoted in vain. It follows nobody below
@@ -109,7 +123,7 @@ static void look_for_higher(struct replicator *r, const struct member_view *v)
 	}
 }
 
-static bool other_is_linked(struct replicator *r, const struct member_view *v)
+bool rule_other_linked(struct replicator *r, const struct member_view *v)
 {
 	struct sender_status s;
 	uint64_t other = v->paired ? pair_other(&v->pair, v->node) : 0;
@@ -222,10 +236,10 @@ static void say_why(struct replicator *r, const struct member_view *v, bool link
 
 int64_t rule(struct replicator *r, const struct member_view *v)
 {
-	bool linked = other_is_linked(r, v), soon = mind_pair(r, v);
+	bool linked = rule_other_linked(r, v), soon = mind_pair(r, v);
 
-	if (linked && *r->rival)               /* it has been made anew */
-		set_rival(r, (const char[REPLICATOR_WHY]){""}, false);
+	if (linked)                            /* it has been made anew */
+		no_rival(r);
 	say_why(r, v, linked);
 	if (!linked && r->others && r->o.network && link_in(0) >= r->probe_at) {
 		look_for_higher(r, v);

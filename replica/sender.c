@@ -102,14 +102,14 @@ static bool is_paused(struct sender *s)
 	return is;
 }
 
-/* ---- SWITCHOVER ---- */
-
-/* 0: there is nothing to say of it. */
 int sender_damaged(struct sender *s, uint64_t pos)
 {
 	return ending_set(&s->ending, -EBADMSG, FRAME_FAILED, "the log is damaged at position %" PRIu64, pos);
 }
 
+/* ---- SWITCHOVER ---- */
+
+/* 0: there is nothing to say of it. */
 static int say_switchover(struct sender *s, enum sender_state state, struct frame *f, struct iovec *iov, int *n)
 {
 	struct frame_switchover body = {.order = FRAME_TAKE_OVER};

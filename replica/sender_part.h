@@ -71,9 +71,9 @@ bool sender_counts(const struct sender *s, const struct member_view *v);
 /* A frame of this link's epoch; its body is the LEN bytes that TALK has. */
 int sender_say(struct sender *s, struct frame *f, struct iovec *iov, int *n, uint8_t type, uint64_t pos, int len);
 enum sender_state sender_state(struct sender *s);
+void sender_set_state(struct sender *s, enum sender_state state);
 /* The link ends, since the standby cannot have what follows: this node's log has no valid record at POS. -EBADMSG. */
 int sender_damaged(struct sender *s, uint64_t pos);
-void sender_set_state(struct sender *s, enum sender_state state);
 
 /* The frame that is next, as sender_next(). */
 int sender_answer(struct sender *s, struct frame *f, struct iovec *iov, int *n);

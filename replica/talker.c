@@ -31,31 +31,19 @@ static void moved(struct progress_waiter *w)
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* Until something moves, or DUE. */
-static void sleep_until(struct talker *t, int64_t due)
+/* Until DUE, or, if that is HEEDED, something moves. */
+static void sleep_until(struct talker *t, int64_t due, bool heeded)
 {
 	struct timespec at = {due / 1000000000, due % 1000000000};
 
 	pthread_mutex_lock(&t->lock);
-	while (!t->moved && !t->stop) {
+	while (!(heeded && t->moved) && !t->stop) {
 		if (due == INT64_MAX)
 			pthread_cond_wait(&t->wake, &t->lock);
 		else if (pthread_cond_timedwait(&t->wake, &t->lock, &at) == ETIMEDOUT)
 			break;
 	}
 	t->moved = false;
-	pthread_mutex_unlock(&t->lock);
-}
-
-/* Whatever moves. */
-static void rest(struct talker *t, int64_t ns)
-{
-	int64_t until = link_in(ns);
-	struct timespec at = {until / 1000000000, until % 1000000000};
-
-	pthread_mutex_lock(&t->lock);
-	while (!t->stop && pthread_cond_timedwait(&t->wake, &t->lock, &at) != ETIMEDOUT)
-		;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -82,7 +70,7 @@ static int talk(struct talker *t)
 		if (said < 0)
 			return said;
 		if (said == 0) {
-			sleep_until(t, t->voice.due(t->voice.of));
+			sleep_until(t, t->voice.due(t->voice.of), true);
 			continue;
 		}
 		said = link_send(t->link, &f, iov, n, link_in(SEND_NS));
@@ -92,7 +80,7 @@ static int talk(struct talker *t)
 		}
 		pause = t->voice.rest ? t->voice.rest(t->voice.of, &f) : 0;
 		if (pause)
-			rest(t, pause);
+			sleep_until(t, link_in(pause), false);
 	}
 	return 0;
 }

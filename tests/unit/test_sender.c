@@ -374,6 +374,29 @@ Test(sender, commit_points_do_not_go_down_although_the_log_goes_on)
 	cr_assert_eq(hear_again(&f), -EPROTO);
 }
 
+Test(sender, only_where_no_commit_waits_for_it_a_standby_gets_many_appends_at_once)
+{
+	struct frame commit = {.type = FRAME_COMMIT};
+	char *line = malloc(300000);
+	uint64_t pos;
+
+	memset(line, 'z', 300000);
+	make_pair(0);
+	rig_append(&rig.a, "one\n", 4, &pos);
+	rig_frame(FRAME_RECORDS);
+	cr_assert_gt(sender_rest(rig.sender, &rig.frame), 0);
+	cr_assert_eq(sender_rest(rig.sender, &commit), 0);
+	rig_append(&rig.a, line, 300000, &pos);
+	cr_assert_eq(sender_rest(rig.sender, &rig.frame), 0, "there is enough for a frame already");
+	rig_settle();
+	rig_pair(1);
+	rig_settle();
+	rig_append(&rig.a, "two\n", 4, &pos);
+	rig_frame(FRAME_RECORDS);
+	cr_assert_eq(sender_rest(rig.sender, &rig.frame), 0);
+	free(line);
+}
+
 Test(sender, a_segment_begins_only_at_the_end_of_the_log)
 {
 	struct frame_segment s = {.chain = 1};
