@@ -24,6 +24,7 @@
 #include <syslog.h>
 
 #define SETTLE_NS 5000000000LL           /* for what an order has changed to be committed */
+#define AWAY_NS 3000000000LL             /* for a node to call again whose link has broken */
 #define DRAIN_NS 5000000000LL            /* for the standby to have all of the log */
 #define TAKEN_NS 5000000000LL            /* for the standby to have taken over */
 #define LOOK_NS 20000000LL
@@ -175,6 +176,7 @@ static int promote(struct replicator *r, struct promotion *p, char why[REPLICATO
 	err = store_begin_reign(r->store, reign, flags, current);
 	if (err)
 		return tell(why, err, "the reign could not begin: %s", strerror(-err));
+	p->lossy = flags & RECORD_ACCEPTED_LOSS;
 	replicator_say(r, LOG_WARNING, "this node is the primary of reign %" PRIu32, reign.number);
 	progress_moved(store_progress(r->store));
 	return tell(why, 0, "this node is the primary of reign %" PRIu32, reign.number);
@@ -243,7 +245,7 @@ static int check_stopped(const struct member_view *v, const char *stopped, char 
 	return other ? tell(why, -EINVAL, "the other node of the pair is %s", other) : tell(why, -EINVAL, "the pair has no other node");
 }
 
-/* That the other node is stopped is said in vain here, where it is alone that needs to know. */
+/* That the other node is stopped does nothing on a primary: that is what alone is for. */
 static int primary_already(const struct member_view *v, const char *stopped, char why[REPLICATOR_WHY])
 {
 	const char *other = other_name(v);
@@ -253,9 +255,18 @@ static int primary_already(const struct member_view *v, const char *stopped, cha
 	return tell(why, 0, "this node is the primary already");
 }
 
+static void say_loss(const struct promotion *p, char to[128])
+{
+	if (p->lossy && p->missing)
+		snprintf(to, 128, "; at least %" PRIu64 " bytes of the log of the old one are lost", p->missing);
+	else if (p->lossy)
+		snprintf(to, 128, "; nothing is known to be lost of the old one");
+}
+
 static int carry_out_promote(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
 {
 	struct promotion p = {.accept_loss = o->accept_loss};
+	char loss[128] = "";
 	struct member_view v;
 	const char *other;
 	int err;
@@ -273,10 +284,11 @@ static int carry_out_promote(struct replicator *r, const struct order *o, char w
 	if (err)
 		return err;
 	other = other_name(&v);
+	say_loss(&p, loss);
 	if (!*o->stopped && v.pair.min_standbys && other)
-		return tell(why, 0, "this node is the primary; appends are taken when %s has come back as its standby, or: mqctl alone --stopped %s", other, other);
+		return tell(why, 0, "this node is the primary%s; appends are taken when %s has come back as its standby, or: mqctl alone --stopped %s", loss, other, other);
 	err = wait_settled(r);
-	return tell(why, err, err ? "this node is the primary, but the first record of its reign is not committed yet" : "this node is the primary");
+	return tell(why, err, "this node is the primary%s%s", loss, err ? ", but the first record of its reign is not committed yet" : "");
 }
 
 /* ---- alone, min_standbys ---- */
@@ -296,6 +308,19 @@ static int carry_out_alone(struct replicator *r, const struct order *o, char why
 	return err ? err : tell(why, 0, "this node goes on without %s, until that has caught up", o->stopped);
 }
 
+/* A link that has only just broken is there again in a moment. */
+static bool other_comes(struct replicator *r, const struct member_view *v)
+{
+	int64_t until = link_in(AWAY_NS);
+
+	while (!rule_other_linked(r, v)) {
+		if (link_in(0) > until)
+			return false;
+		minder_rest(r, LOOK_NS);
+	}
+	return true;
+}
+
 static int carry_out_min_standbys(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
 {
 	struct member_view v;
@@ -309,6 +334,8 @@ static int carry_out_min_standbys(struct replicator *r, const struct order *o, c
 		return tell(why, -EINVAL, "min_standbys is 0 or 1");
 	if (o->count && !v.paired && (!r->o.network || !r->o.network->listen))
 		return tell(why, -EINVAL, "no standby can join this node: listen is missing");
+	if (v.paired && v.pair.nodes == PAIR_NODES && !other_comes(r, &v))
+		return tell(why, -EHOSTDOWN, "%s is away, and has to have this change: mqctl alone --stopped %s goes on without it", other_name(&v), other_name(&v));
 	r->min_standbys = o->count;
 	store_want_pair(r->store, o->count > 0);
 	if (!v.paired || v.pair.nodes < PAIR_NODES)
@@ -316,6 +343,8 @@ static int carry_out_min_standbys(struct replicator *r, const struct order *o, c
 	p = v.pair;
 	p.min_standbys = o->count;
 	err = rule_set_pair(r, &p, SETTLE_NS);
+	if (err == -ETIMEDOUT)
+		return tell(why, err, "min_standbys %u is in the log, and counts once %s has it", o->count, other_name(&v));
 	return err ? tell(why, err, "min_standbys: %s", strerror(-err)) : tell(why, 0, "min_standbys is %u", o->count);
 }
 

@@ -61,8 +61,9 @@ static bool lacking(const struct promotion *p, char reason[FRAME_REASON])
 		unsigned have = count(p, of, &current);
 
 		if (have < (unsigned)of->nodes - of->min_standbys) {
-			snprintf(reason, FRAME_REASON, "with min_standbys=%u the other node may have committed what is not here: at least %" PRIu64
-				" bytes are known to be missing", of->min_standbys, p->missing);
+			snprintf(reason, FRAME_REASON, p->missing ? "with min_standbys=%u the other node may have committed what is not here: at least %" PRIu64
+				" bytes are known to be missing" : "with min_standbys=%u the other node may have committed what is not here, although nothing is known to be missing",
+				of->min_standbys, p->missing);
 			return true;
 		}
 		if (!current) {

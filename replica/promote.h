@@ -30,6 +30,7 @@ struct promotion {
 	bool accept_loss;
 	struct reign heard;                    /* the highest one that others are known to have promised */
 	uint64_t missing;                      /* bytes that its primary had when last heard and that are not here, at least */
+	bool lossy;                            /* it has begun its reign by consent to a loss */
 };
 
 /* [epoch-id] Above every reign known. */

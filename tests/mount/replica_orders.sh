@@ -52,6 +52,8 @@ succeeds 'an append that waits for both' mkdir "$a/t"
 succeeds 'nobody waits any more' "$MQCTL" min-standbys 0 -m "$a"
 node_kill b
 wait_is a linked false
+refused 'a change that the other node would have to have' 'b is away' "$MQCTL" min-standbys 1 -m "$a"
+equal 'and it has come to nothing' 0 "$(what a pair.min_standbys)"
 succeeds 'an append that waits for nobody' bash -c "echo x >> $a/t/0"
 
 # --- who orders can be interrupted; the order is not. The standby is asked for what its primary, which stands still, does not answer.

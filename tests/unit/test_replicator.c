@@ -390,6 +390,7 @@ Test(replicator, without_min_standbys_a_promotion_needs_consent)
 	cr_assert_eq(order(&b, ORDER_PROMOTE, "a", false, 0), -EPERM);
 	cr_assert(strstr(said, "--accept-loss"), "%s", said);
 	cr_assert_eq(order(&b, ORDER_PROMOTE, "a", true, 0), 0, "%s", said);
+	cr_assert(strstr(said, "lost"), "%s", said);
 	cr_assert_eq(put(&b, "on\n"), 0);
 	open_node(&a, false, 0);
 	cr_assert(until(a_begins_again));
