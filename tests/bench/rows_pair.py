@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of two nodes on one machine: what a standby costs, how it catches up, and how long nobody takes appends when the primary dies."""
+import itertools
 import os
 import subprocess
 import threading
@@ -145,18 +146,20 @@ def fail_over(bench):
     stage = bench.stage
     with Pair(stage, 1) as on:
         on.a.topic("t")
-        queue = os.path.join(on.a.directory, "t", "0")
+        queue, under_load = os.path.join(on.a.directory, "t", "0"), threading.Event()
 
         def write():
             try:
                 with open(queue, "ab", buffering=0) as f:
-                    while True:
+                    for n in itertools.count():
                         f.write(b"before\n")
+                        if n == 100:
+                            under_load.set()
             except OSError:
                 pass
         writer = threading.Thread(target=write)
         writer.start()
-        time.sleep(0.2)
+        under_load.wait(60)
         on.a.kill()
         writer.join()
         begin = time.monotonic()

@@ -372,6 +372,14 @@ print(v if isinstance(v, (str, int, float)) and not isinstance(v, bool) else jso
 # Numbered lines FROM..TO, each "PREFIX NUMBER".
 lines() { seq -f "$1 %.0f" "$2" "$3"; }
 
+# flip FILE BYTE: another bit there
+flip()
+{
+	python3 -c 'import os, sys
+f, at = os.open(sys.argv[1], os.O_RDWR), int(sys.argv[2])
+os.pwrite(f, bytes([os.pread(f, 1, at)[0] ^ 0x20]), at)' "$1" "$2"
+}
+
 # small_disk DIRECTORY SIZE: a tmpfs of that size, for a full disk; gone at the end
 small_disk()
 {

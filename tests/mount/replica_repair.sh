@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What has rotted in one node's log is fetched from the other, whichever of them it is, over their link and under load; until then it is an error, and never
-# a wrong byte. What neither has stays damaged.
+# What has rotted in one node's log is fetched from the other, whichever of them it is, over their link and under load; until then it is an
+# error, and never a wrong byte. What neither has stays damaged.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
 need python3
@@ -16,19 +16,14 @@ cat "$DIR/lines" >> "$a/t/0"
 has_all() { cmp -s "$DIR/lines" "$1/t/0"; }
 wait_for 'b to have all' has_all "$b"
 
-# flip STORE POSITION: a bit of the log
-flip()
+# rot STORE POSITION: a bit of the log; once more, and it is right again
+rot()
 {
-	python3 - "$1/log" "$2" << 'END'
-import os, sys
-at = int(sys.argv[2])
-base = max(b for b in (int(n, 16) for n in os.listdir(sys.argv[1]) if len(n) == 16) if b <= at)
-with open("%s/%016x" % (sys.argv[1], base), "r+b") as f:
-    f.seek(4096 + at - base)
-    b = f.read(1)[0]
-    f.seek(-1, 1)
-    f.write(bytes([b ^ 0x20]))
-END
+	# shellcheck disable=SC2046
+	flip $(python3 -c 'import os, sys
+log, at = sys.argv[1] + "/log", int(sys.argv[2])
+base = max(b for b in (int(n, 16) for n in os.listdir(log) if len(n) == 16) if b <= at)
+print("%s/%016x" % (log, base), 4096 + at - base)' "$1" "$2")
 }
 
 # damaged MNT KEY
@@ -49,7 +44,7 @@ while echo "under load" >> "$a/other/0"; do :; done 2> /dev/null &
 load=$!
 before=0
 for node in b a b; do
-	flip "$DIR/$node.store" 300000
+	rot "$DIR/$node.store" 300000
 	wait_for "$node to show it right again" reads "$(mnt $node)"
 	wait_for "$node to count it" repaired "$(mnt $node)" $([ $node = b ] && echo $before || echo 0)
 	[ $node = a ] || before=$(damaged "$b" repaired)
@@ -59,8 +54,8 @@ kill $load
 wait $load 2> /dev/null || true
 
 # Neither has it.
-flip "$DIR/a.store" 300000
-flip "$DIR/b.store" 300000
+rot "$DIR/a.store" 300000
+rot "$DIR/b.store" 300000
 refused 'reading it' 'Input/output error' cat "$a/t/0"
 refused 'reading it on b' 'Input/output error' cat "$b/t/0"
 for node in a b; do
@@ -68,18 +63,18 @@ for node in a b; do
 done
 echo 'and on' >> "$a/t/0"
 equal 'what is behind it' 'and on' "$(tail -n 1 "$a/t/0")"
-flip "$DIR/a.store" 300000
-flip "$DIR/b.store" 300000
+rot "$DIR/a.store" 300000
+rot "$DIR/b.store" 300000
 
 # What rots before it was sent: the standby gets no further, and says why; and it does once it is right again.
 node_kill b
 at=$(cat "$a/.mqfs/status.json" > "$DIR/status" && json "$DIR/status" log.end)
 lines 'while b is away' 1 3 >> "$a/t/0"
-flip "$DIR/a.store" $((at + 130))
+rot "$DIR/a.store" $((at + 130))
 node_start b standby_of=a segment_size=1M
 match_why() { [[ $(what b why) == *"the log is damaged at position $at"* ]]; }
 wait_for 'b to say where it stops' match_why
-flip "$DIR/a.store" $((at + 130))
+rot "$DIR/a.store" $((at + 130))
 wait_is b current true
 equal 'all is there' 'while b is away 3' "$(tail -n 1 "$b/t/0")"
 node_stop b

@@ -4,10 +4,6 @@
 # scrub finds what nobody reads.
 . "$(dirname "$0")/lib.sh"
 
-# flip FILE BYTE, in the page cache as the daemon's mappings see it
-flip() { python3 -c 'import os, sys
-f, at = os.open(sys.argv[1], os.O_RDWR), int(sys.argv[2])
-os.pwrite(f, bytes([os.pread(f, 1, at)[0] ^ 1]), at)' "$1" "$2"; }
 # segment N: its file
 segment() { find "$STORE/log" -name '0???????????????' | sort | sed -n "$1p"; }
 metric() { awk -v name="$1" '$1 == name { print $2 }' "$MNT/.mqfs/metrics.prom"; }

@@ -3,18 +3,6 @@
 # mqctl check --repair: what follows from the records is made again; they stay as they are; nothing is done to a store that is in use.
 . "$(dirname "$0")/lib.sh"
 
-# flip FILE BYTE
-flip()
-{
-	python3 - "$1" "$2" << 'END'
-import sys
-with open(sys.argv[1], "r+b") as f:
-    f.seek(int(sys.argv[2]))
-    b = f.read(1)[0]
-    f.seek(-1, 1)
-    f.write(bytes([b ^ 0x20]))
-END
-}
 repair() { "$MQCTL" check --repair "$STORE"; }
 
 mqfs_start -o segment_size=1M
