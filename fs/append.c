@@ -126,9 +126,9 @@ static void answer_write(fuse_req_t req, struct handle *h, off_t at, ssize_t tak
 
 /*
  * Under h->appending: who has H has been told that what is up to POS may not be there. close waits no more for that, as it would only
- * take twice as long to say the same; but as long as it is not committed it says it again, for 0 would acknowledge it. That is so too where another process closes the file than was told:
- * one that has written behind it waits for its own, and one that has written nothing hears that what the file has of
- * others is not known to be there. fsync waits: it is how to ask again.
+ * take twice as long to say the same; but as long as it is not committed it says it again, for 0 would acknowledge it. That is so too where another
+ * process closes the file than was told: one that has written behind it waits for its own, and one that has written nothing hears that what
+ * the file has of others is not known to be there. fsync waits: it is how to ask again.
  */
 static void told(struct handle *h, uint64_t pos, int err)
 {

@@ -64,7 +64,7 @@ static void print_store(struct mount *m, FILE *to)
 	metric_gauge(to, "mqfs_scrub_position_bytes", "Position up to which the log is verified in this pass.", s.scrub.pos);
 	metric_gauge(to, "mqfs_scrub_found", "Damaged places in this pass, or in the last one.", s.scrub.found);
 	metric_seconds(to, "mqfs_scrub_last_pass_seconds", "gauge", "When the last whole pass ended, since 1970; 0: none did.", (uint64_t)s.scrub.ended);
-	metric_gauge(to, "mqfs_healthy", "1 while appends are taken, 0 when the store is full, failed or read-only.",
+	metric_gauge(to, "mqfs_healthy", "1 while the store is fine, 0 when it is full, failed or read-only.",
 		s.health == STORE_FINE);
 	metric_gauge(to, "mqfs_log_start_bytes", "Position of the oldest byte of the log.", s.log_start);
 	metric_gauge(to, "mqfs_log_committed_bytes", "The commit point: position up to which the log is committed.", s.log_committed);
