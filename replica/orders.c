@@ -334,7 +334,7 @@ static int carry_out_min_standbys(struct replicator *r, const struct order *o, c
 		return tell(why, -EINVAL, "min_standbys is 0 or 1");
 	if (o->count && !v.paired && (!r->o.network || !r->o.network->listen))
 		return tell(why, -EINVAL, "no standby can join this node: listen is missing");
-	if (v.paired && v.pair.nodes == PAIR_NODES && !other_comes(r, &v))
+	if (v.paired && v.pair.nodes == PAIR_NODES && v.pair.min_standbys != o->count && !other_comes(r, &v))
 		return tell(why, -EHOSTDOWN, "%s is away, and has to have this change: mqctl alone --stopped %s goes on without it", other_name(&v), other_name(&v));
 	r->min_standbys = o->count;
 	store_want_pair(r->store, o->count > 0);
