@@ -4,10 +4,11 @@
     meddler = Meddler(host, lab)
     meddler.be(b, a)                                # b calls HOST for a
     old = meddler.heard[RECORDS]                    # frames, as they were
-    meddler.say(old[3])                             # before the next one that a says
+    meddler.say(old[3])                             # before the next RECORDS or COMMIT that a says
     meddler.spoil = True                            # of the next RECORDS one bit is another
 """
 import os
+import select
 import socket
 import ssl
 import struct
@@ -36,6 +37,20 @@ def read_exactly(s, count):
     return data
 
 
+def what_came(s):
+    """Empty where nothing has come yet."""
+    s.setblocking(False)
+    try:
+        data = s.recv(1 << 16)
+        if not data:
+            raise ConnectionError("the end")
+        return data
+    except ssl.SSLWantReadError:
+        return b""
+    finally:
+        s.setblocking(True)
+
+
 class Meddler:
     def __init__(self, host, lab):
         self.host, self.lab = host, lab
@@ -43,13 +58,12 @@ class Meddler:
         self.lock = threading.Lock()
         self.words, self.spoil, self.links = [], False, 0
         self.listener = host.listen(PORT)
+        threading.Thread(target=self.listen, daemon=True).start()
 
     def be(self, standby, primary):
         """To each of them the other one."""
         self.called, self.calls = context(ssl.PROTOCOL_TLS_SERVER, self.lab, primary.name), context(ssl.PROTOCOL_TLS_CLIENT, self.lab, standby.name)
         self.address = primary.host.address
-        if not self.links:
-            threading.Thread(target=self.listen, daemon=True).start()
 
     def say(self, *frames):
         with self.lock:
@@ -61,18 +75,35 @@ class Meddler:
             threading.Thread(target=self.between, args=(near,), daemon=True).start()
 
     def between(self, near):
-        """From the primary to the standby frame by frame, the other way as it comes."""
+        """One thread for both ways, as a TLS connection is not for two at once."""
+        far = None
         try:
             far = self.calls.wrap_socket(self.host.connect(self.address, PORT))
             near = self.called.wrap_socket(near, server_side=True)
             near.sendall(read_exactly(far, len(b"mqfs 1\r\n")))
-            self.links += 1
-            threading.Thread(target=self.back, args=(near, far), daemon=True).start()
-            while True:
-                header = read_exactly(far, HEADER)
-                near.sendall(self.meddle(header + read_exactly(far, struct.unpack_from("<I", header, 8)[0])))
+            self.pump(near, far)
         except OSError:
-            self.end(near)
+            pass
+        for s in (near, far):
+            if s:
+                self.end(s)
+
+    def pump(self, near, far):
+        """From the primary to the standby frame by frame, the other way as it comes, until one of them ends."""
+        heard, follows = b"", False
+        while True:
+            if not near.pending() and not far.pending():
+                select.select([near, far], [], [])
+            far.sendall(what_came(near))
+            heard += what_came(far)
+            while len(heard) >= HEADER and len(heard) >= (length := HEADER + struct.unpack_from("<I", heard, 8)[0]):
+                frame, heard = heard[:length], heard[length:]
+                # Who merely looks at its peer hears nothing of the log, and is no link.
+                if frame[4] in (RECORDS, COMMIT):
+                    self.links += not follows
+                    follows = True
+                    frame = self.meddle(frame)
+                near.sendall(frame)
 
     def meddle(self, frame):
         kind = frame[4]
@@ -84,14 +115,6 @@ class Meddler:
                 frame = bytearray(frame)
                 frame[-1] ^= 1
         return words + bytes(frame)
-
-    def back(self, near, far):
-        try:
-            while some := near.recv(1 << 16):
-                far.sendall(some)
-        except OSError:
-            pass
-        self.end(far)
 
     @staticmethod
     def end(s):
