@@ -1,57 +1,94 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ahead.h"
 #include "handle.h"
+#include <string.h>
 
 void ahead_init(struct ahead *a)
 {
+	memset(a, 0, sizeof *a);
 	a->next = UINT64_MAX;
-	a->due = false;
-	slice_init(&a->slice);
-	pthread_cond_init(&a->done, NULL);
+	pthread_cond_init(&a->moved, NULL);
 }
 
 static void drop(struct handle *h)
 {
-	handle_mount(h)->ahead -= h->ahead.slice.copied_max;
-	slice_free(&h->ahead.slice);
+	struct ahead *a = &h->ahead;
+
+	for (unsigned i = 0; i < a->count; i++) {
+		handle_mount(h)->ahead -= a->slice[i].copied_max;
+		slice_free(&a->slice[i]);
+	}
+	a->count = 0;
 }
 
 void ahead_end(struct handle *h)
 {
+	struct ahead *a = &h->ahead;
+
 	pthread_mutex_lock(&h->reading);
-	while (h->ahead.due)
-		pthread_cond_wait(&h->ahead.done, &h->reading);
+	a->stop = true;
+	while (a->due)
+		pthread_cond_wait(&a->moved, &h->reading);
 	drop(h);
 	pthread_mutex_unlock(&h->reading);
-	pthread_cond_destroy(&h->ahead.done);
+	pthread_cond_destroy(&a->moved);
 }
 
 bool ahead_take(struct handle *h, uint64_t offset, size_t size, struct slice *to)
 {
 	struct ahead *a = &h->ahead;
-	bool fits = a->slice.bytes && offset == a->next && a->slice.bytes == size;
+	bool fits;
 
-	if (!fits) {
-		drop(h);
-		return false;
+	while (!(fits = offset == a->next && size == a->size) || !a->count) {
+		if (!fits) {
+			drop(h);
+			a->stop = a->busy;
+		}
+		if (!a->busy)
+			return false;
+		pthread_cond_wait(&a->moved, &h->reading);
 	}
-	handle_mount(h)->ahead -= a->slice.copied_max;
-	*to = a->slice;
-	slice_init(&a->slice);
+	*to = a->slice[0];
+	handle_mount(h)->ahead -= to->copied_max;
+	a->count--;
+	memmove(a->slice, a->slice + 1, a->count * sizeof *a->slice);
 	return true;
 }
 
 bool ahead_follow(struct handle *h, uint64_t offset, size_t size, const struct slice *read)
 {
 	struct ahead *a = &h->ahead;
-	bool goes_on = offset == a->next, short_records = read->copied_len == read->bytes;
+	bool goes_on = offset == a->next;
 
 	a->next = offset + read->bytes;
-	if (!goes_on || !short_records || read->bytes != size || a->due)
-		return false;
-	if (h->queue->committed < a->next + size || handle_mount(h)->ahead + size > AHEAD_MAX)
+	if (!goes_on || read->bytes != size || a->due || a->count == AHEAD_SLICES || h->queue->committed < a->next + size)
 		return false;
 	a->due = true;
+	return true;
+}
+
+/* One slice more; false: that is all. */
+static bool gather(struct handle *h)
+{
+	struct ahead *a = &h->ahead;
+	struct slice s;
+	size_t size = a->size;
+	uint64_t from = a->next + a->count * size;
+	ssize_t n;
+
+	if (a->stop || a->count == AHEAD_SLICES || h->queue->committed < from + size || handle_mount(h)->ahead + size > AHEAD_MAX)
+		return false;
+	slice_init(&s);
+	pthread_mutex_unlock(&h->reading);
+	n = reader_ahead(h->reader, from, size, &s);
+	pthread_mutex_lock(&h->reading);
+	if (n != (ssize_t)size || a->stop) {
+		slice_free(&s);
+		return false;
+	}
+	handle_mount(h)->ahead += s.copied_max;
+	a->slice[a->count++] = s;
+	pthread_cond_broadcast(&a->moved);
 	return true;
 }
 
@@ -60,15 +97,11 @@ void ahead_run(struct handle *h, size_t size)
 	struct ahead *a = &h->ahead;
 
 	pthread_mutex_lock(&h->reading);
-	/* Another read was quicker, and gathered ahead of it: then there is nothing to do. */
-	if (!a->slice.bytes) {
-		ssize_t n = reader_read(h->reader, a->next, size, &a->slice);
-
-		handle_mount(h)->ahead += a->slice.copied_max;
-		if (n != (ssize_t)size || a->slice.holds)
-			drop(h);
-	}
-	a->due = false;
-	pthread_cond_signal(&a->done);
+	a->busy = true;
+	a->size = size;
+	while (gather(h))
+		;
+	a->busy = a->stop = a->due = false;
+	pthread_cond_broadcast(&a->moved);
 	pthread_mutex_unlock(&h->reading);
 }

@@ -76,6 +76,7 @@ struct pass {
 	uint64_t offset, pos;          /* a record's beginning */
 	struct record rec;             /* the one there */
 	bool one;                      /* no more than one record */
+	bool ahead;                    /* long records are copied too */
 	bool header;                   /* only the header of one */
 	bool in_place;                 /* something refers to the mapping */
 	uint64_t damaged;              /* log position of the record being read: where the damage is when that fails */
@@ -251,11 +252,12 @@ static struct iovec *part_at(struct slice *to, const uint8_t *from)
 static bool give(struct pass *p, const uint8_t *from, size_t n, size_t length)
 {
 	struct slice *to = p->to;
-	struct iovec *part = part_at(to, length < IN_PLACE ? to->copied + to->copied_len : from);
+	bool copy = length < IN_PLACE || p->ahead;
+	struct iovec *part = part_at(to, copy ? to->copied + to->copied_len : from);
 
 	if (!part)
 		return false;
-	if (length < IN_PLACE) {
+	if (copy) {
 		memcpy(to->copied + to->copied_len, from, n);
 		to->copied_len += n;
 	} else {
@@ -402,29 +404,36 @@ static int pass_all(struct pass *p)
 	return result < 0 && p->to->bytes == p->before ? result : 0;
 }
 
-static ssize_t read_bytes(struct reader *r, uint64_t offset, size_t max, bool one, struct slice *to)
+static ssize_t read_bytes(struct pass *p, size_t max)
 {
-	struct pass p = {.r = r, .to = to, .before = to->bytes, .wanted = offset, .limit = atomic_load(&r->queue->committed), .one = one};
+	struct slice *to = p->to;
 	int err;
 
-	if (offset >= p.limit || !max)
+	p->before = to->bytes;
+	p->limit = atomic_load(&p->r->queue->committed);
+	if (p->wanted >= p->limit || !max)
 		return 0;
-	if (p.limit - offset > max)
-		p.limit = offset + max;
-	err = slice_reserve(to, p.limit - offset);
+	if (p->limit - p->wanted > max)
+		p->limit = p->wanted + max;
+	err = slice_reserve(to, p->limit - p->wanted);
 	if (!err)
-		err = pass_all(&p);
-	return err ? err : (ssize_t)(to->bytes - p.before);
+		err = pass_all(p);
+	return err ? err : (ssize_t)(to->bytes - p->before);
 }
 
 ssize_t reader_read(struct reader *r, uint64_t offset, size_t max, struct slice *to)
 {
-	return read_bytes(r, offset, max, false, to);
+	return read_bytes(&(struct pass){.r = r, .to = to, .wanted = offset}, max);
 }
 
 ssize_t reader_read_record(struct reader *r, uint64_t offset, size_t max, struct slice *to)
 {
-	return read_bytes(r, offset, max, true, to);
+	return read_bytes(&(struct pass){.r = r, .to = to, .wanted = offset, .one = true}, max);
+}
+
+ssize_t reader_ahead(struct reader *r, uint64_t offset, size_t max, struct slice *to)
+{
+	return read_bytes(&(struct pass){.r = r, .to = to, .wanted = offset, .ahead = true}, max);
 }
 
 int reader_record(struct reader *r, uint64_t offset, struct record *to)
