@@ -342,15 +342,21 @@ static int pass_read(void *ctx)
 	return 1;
 }
 
-/* Where a queue's records are far from each other, reading what lies around them would be most of the work: the kernel is asked for
- * their own pages, all at once, so that the disk works on them together. */
-static void pass_announce(const struct pass *p)
+/*
+ * How the kernel is to bring the bytes. Where a queue's records are far from each other, reading what lies around them would be most of the
+ * work: it is asked for their own pages, all at once, so that the disk works on them together. Where they are near, reading on in order
+ * comes by most pages.
+ */
+static void pass_announce(const struct pass *p, struct segment *s)
 {
 	const struct run_batch *b = &p->r->look.batch;
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
 
-	if (b->count > 1 && (b->run[b->count - 1].pos - b->run[0].pos) / b->count < FAR)
+	if (b->count > 1 && (b->run[b->count - 1].pos - b->run[0].pos) / b->count < FAR) {
+		if (p->ahead)
+			segment_read_in_order(s);
 		return;
+	}
 	for (size_t i = 0; i < b->count && b->run[i].offset < p->limit; i++) {
 		uint64_t into = b->run[i].pos - p->base, bytes = RECORD_HEADER + 2 * (run_end(b, i) - b->run[i].offset);
 		uintptr_t at = (uintptr_t)p->bytes + into;
@@ -377,8 +383,10 @@ static int pass_segment(struct pass *p)
 	err = segment_map(s, &p->bytes, &p->len);
 	p->in_place = false;
 	if (!err)
-		pass_announce(p);
+		pass_announce(p, s);
 	result = err ? -EIO : disk_guard(pass_read, p);
+	if (result == -EIO && !err && segment_read_failed(s))
+		result = disk_guard(pass_read, p);
 	if (result < 0)
 		r->look.found = false;         /* an index that is made again may know more */
 	if (result < 0 && p->to->bytes == p->before)

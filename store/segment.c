@@ -110,23 +110,9 @@ int segments_new(struct segments **all, struct disk *d, const uint8_t *secret)
 	return 0;
 }
 
-struct outgrown {
-	const uint8_t *map;
-	size_t len;
-	struct outgrown *next;
-};
-
 static void let_go(struct segment *s)
 {
-	struct outgrown *o;
-
-	while ((o = s->outgrown)) {
-		s->outgrown = o->next;
-		disk_unmap(s->all->disk, o->map, o->len);
-		free(o);
-	}
-	disk_unmap(s->all->disk, s->map, s->map_len);
-	s->map = NULL;
+	mapping_free(&s->mapping, s->all->disk);
 	index_close(s->index);
 	s->index = NULL;
 }
@@ -335,59 +321,17 @@ int segment_time(struct segment *s, int64_t *ns)
 	return err;
 }
 
-/* A file may be shorter than its segment (cut by an accident): what is there is mapped, and the rest is damage. */
-static int map_file(struct segment *s)
-{
-	struct disk *d = s->all->disk;
-	const void *at;
-	struct stat st;
-	char name[32];
-	int fd, err;
-
-	segment_name(name, s->head.base);
-	err = disk_stat(d, name, &st);
-	if (!err && st.st_size <= (off_t)SEGMENT_HEADER)
-		err = -EIO;
-	if (err)
-		return err;
-	fd = disk_open(d, name, O_RDONLY, 0);
-	if (fd < 0)
-		return fd;
-	err = disk_map(d, fd, (size_t)st.st_size, &at);
-	disk_close(d, fd);
-	if (!err) {
-		s->map = at;
-		s->map_len = (size_t)st.st_size;
-		s->map_short = false;
-	}
-	return err;
-}
-
-/* Somebody may be reading it: it stays until nobody holds the segment. */
-static int put_map_aside(struct segment *s)
-{
-	struct outgrown *o = malloc(sizeof *o);
-
-	if (!o)
-		return -ENOMEM;
-	*o = (struct outgrown){s->map, s->map_len, s->outgrown};
-	s->outgrown = o;
-	s->map = NULL;
-	return 0;
-}
-
 int segment_map(struct segment *s, const uint8_t **bytes, size_t *len)
 {
-	int err = 0;
+	char name[32];
+	int err;
 
+	segment_name(name, s->head.base);
 	pthread_mutex_lock(&s->all->lock);
-	if (s->map && s->map_short)
-		err = put_map_aside(s);
-	if (!err && !s->map)
-		err = map_file(s);
+	err = mapping_get(&s->mapping, s->all->disk, name, SEGMENT_HEADER);
 	if (!err) {
-		*bytes = s->map + SEGMENT_HEADER;
-		*len = s->map_len - SEGMENT_HEADER;
+		*bytes = s->mapping.bytes + SEGMENT_HEADER;
+		*len = s->mapping.len - SEGMENT_HEADER;
 	}
 	pthread_mutex_unlock(&s->all->lock);
 	return err;
@@ -396,8 +340,27 @@ int segment_map(struct segment *s, const uint8_t **bytes, size_t *len)
 void segment_map_again(struct segment *s)
 {
 	pthread_mutex_lock(&s->all->lock);
-	s->map_short = s->map != NULL;
+	mapping_grown(&s->mapping);
 	pthread_mutex_unlock(&s->all->lock);
+}
+
+void segment_read_in_order(struct segment *s)
+{
+	pthread_mutex_lock(&s->all->lock);
+	mapping_in_order(&s->mapping);
+	pthread_mutex_unlock(&s->all->lock);
+}
+
+bool segment_read_failed(struct segment *s)
+{
+	char name[32];
+	bool again;
+
+	segment_name(name, s->head.base);
+	pthread_mutex_lock(&s->all->lock);
+	again = mapping_failed(&s->mapping, s->all->disk, name);
+	pthread_mutex_unlock(&s->all->lock);
+	return again;
 }
 
 int segment_index(struct segment *s, struct index **index)
@@ -505,7 +468,7 @@ size_t segments_trim(struct segments *all, int64_t age_ns)
 		struct segment *s = all->at[i];
 		if (s->users == 0 && s->used <= before)
 			let_go(s);
-		left += i + 1 < all->count && (s->map || s->index);
+		left += i + 1 < all->count && (s->mapping.bytes || s->index);
 	}
 	pthread_mutex_unlock(&all->lock);
 	return left;

@@ -18,7 +18,7 @@
 #ifndef MQFS_STORE_SEGMENT_H
 #define MQFS_STORE_SEGMENT_H
 
-#include "disk.h"
+#include "mapping.h"
 #include "record.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -49,12 +49,9 @@ struct segment {
 	struct runs *runs;             /* unsealed: in memory; freed with the segment's last user after sealing */
 	/* guarded by the segments' lock */
 	int users;
-	const uint8_t *map;            /* NULL while not mapped */
-	size_t map_len;
+	struct mapping mapping;
 	struct index *index;           /* sealed: opened at first use */
 	enum segment_index_state { INDEX_GOOD, INDEX_BAD, INDEX_RENEWED } index_state;
-	bool map_short;                /* its file is longer than what is mapped */
-	struct outgrown *outgrown;     /* mappings that were too short at last, and may still be read */
 	int64_t used;                  /* CLOCK_MONOTONIC ns of its last segment_put() */
 };
 
@@ -92,6 +89,10 @@ int segment_time(struct segment *s, int64_t *ns);
 int segment_map(struct segment *s, const uint8_t **bytes, size_t *len);
 /* S's file may be longer than it was: who maps it from here on sees all of it. */
 void segment_map_again(struct segment *s);
+/* Of a mapped one: most of it is going to be read, in order. */
+void segment_read_in_order(struct segment *s);
+/* disk_guard() said -EIO of the mapping. True: the same read may do better now. */
+bool segment_read_failed(struct segment *s);
 /* The index of a sealed segment, valid while S is held. -ENODATA when it is missing or damaged: the caller reports it. */
 int segment_index(struct segment *s, struct index **index);
 /* A part of S's index is damaged, which only reading it shows: from here on it counts as missing. True: until now it did not. */

@@ -3,6 +3,7 @@
 #include "reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 static struct rig g;
 static struct reader *reader;
@@ -348,6 +349,76 @@ Test(reader, a_cut_segment_file_is_an_error_and_no_crash)
 	cr_assert_eq(truncate(name, 200000), 0);
 	cr_assert_eq(read_at(400000, 4000), -EIO);
 	cr_assert_eq(read_at(4000, 4000), 4000);
+}
+
+/* A disk that reads nothing of the file from CUT on, until what was read of it is forgotten. */
+static struct {
+	struct disk_ops ops;
+	char name[128];
+	uint8_t *whole;
+	size_t len;
+	int forgotten;
+} failing;
+
+static int mended(struct disk *d, int fd)
+{
+	int out = open(failing.name, O_WRONLY);
+
+	(void)d;
+	(void)fd;
+	failing.forgotten++;
+	cr_assert_eq(pwrite(out, failing.whole, failing.len, 0), (ssize_t)failing.len);
+	close(out);
+	return 0;
+}
+
+static void fail_from(size_t cut)
+{
+	struct stat st;
+	int in;
+
+	snprintf(failing.name, sizeof failing.name, "%s/log/0000000000000000", g.directory);
+	in = open(failing.name, O_RDONLY);
+	cr_assert_eq(fstat(in, &st), 0);
+	failing.len = (size_t)st.st_size;
+	failing.whole = malloc(failing.len);
+	cr_assert_eq(pread(in, failing.whole, failing.len, 0), st.st_size);
+	close(in);
+	failing.ops = *g.store.disk->ops;
+	failing.ops.forget = mended;
+	g.store.disk->ops = &failing.ops;
+	failing.forgotten = 0;
+	cr_assert_eq(truncate(failing.name, (off_t)cut), 0);
+}
+
+Test(reader, what_a_large_piece_could_not_be_read_for_is_read_in_small_ones)
+{
+	for (int i = 0; i < 200; i++)
+		append(0, 4000);
+	/* Its end first, so that all of it is mapped. */
+	cr_assert_eq(read_at(796000, 4000), 4000);
+	fail_from(200000);
+	read_to_end(0, 50000);
+	cr_assert_eq(g.store.damaged, 0);
+	cr_assert_eq(failing.forgotten, 1);
+	/* What the disk cannot give in small pieces either is damaged. */
+	cr_assert_eq(truncate(failing.name, 200000), 0);
+	cr_assert_eq(read_at(400000, 4000), -EIO);
+	cr_assert_eq(failing.forgotten, 1);
+	cr_assert_eq(g.store.damaged, 1);
+	free(failing.whole);
+}
+
+/* As who reads in order does, over what is at hand: nothing of it may hold a segment. */
+Test(reader, what_is_read_ahead_is_copied)
+{
+	for (int i = 0; i < 60; i++)
+		append(0, i % 3 ? 100 : 100000);
+	slice_free(&slice);
+	cr_assert_eq(reader_ahead(reader, 50, 1 << 20, &slice), 1 << 20);
+	right(50);
+	cr_assert_eq(slice.holds, 0);
+	cr_assert_eq(slice.parts, 1);
 }
 
 Test(reader, a_long_record_is_verified_once)
