@@ -205,7 +205,7 @@ enum frame_error {
 	FRAME_STOPPING = 1,        /* the node is stopped in good order */
 	FRAME_UNEXPECTED = 2,      /* a frame that has no place here */
 	FRAME_DAMAGED = 3,         /* a frame, or records in it, that did not pass their checks */
-	FRAME_BUSY = 4,            /* too many links */
+	FRAME_BUSY = 4,            /* too many links, or one of another node of that name */
 	FRAME_DEPOSED = 5,         /* the epoch is not the sender's any more */
 	FRAME_FAILED = 6,          /* its disk or memory failed */
 };

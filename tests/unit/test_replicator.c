@@ -23,7 +23,7 @@ struct node {
 	_Atomic bool again;              /* it is to be made anew */
 };
 
-static struct node a, b;
+static struct node a, b, b2;            /* b2 has b's name and certificate, and a store of its own */
 static struct store_options options;
 
 static void say(void *ctx, int priority, const char *text)
@@ -59,8 +59,11 @@ static void begin(void)
 	options.commit_timeout = 20000000000;
 	memset(&a, 0, sizeof a);
 	memset(&b, 0, sizeof b);
+	memset(&b2, 0, sizeof b2);
 	name(&a, "a", 6737, 6738);
 	name(&b, "b", 6738, 6737);
+	name(&b2, "b", 6739, 6737);
+	strcat(b2.path, "2");
 }
 
 static void open_node(struct node *n, bool joins, int min_standbys)
@@ -120,6 +123,7 @@ static void end(void)
 {
 	close_node(&a);
 	close_node(&b);
+	close_node(&b2);
 	cluster_keys_end();
 	scratch_end();
 }
@@ -474,6 +478,37 @@ Test(replicator, min_standbys_changes_while_it_runs)
 	cr_assert_eq(order(&a, ORDER_MIN_STANDBYS, "", false, 0), 0);
 	close_node(&b);
 	cr_assert_eq(put(&a, "alone\n"), 0);
+}
+
+static bool b2_is_linked(void)
+{
+	return status_of(&b2).linked;
+}
+
+static bool b2_is_refused(void)
+{
+	struct replicator_status s = status_of(&b2);
+
+	return !s.linked && strstr(s.why, "another node named b is linked");
+}
+
+Test(replicator, a_second_node_of_a_name_is_refused_and_the_pairs_own_goes_before_it)
+{
+	struct replicator_status s;
+
+	make_pair(0);
+	close_node(&b);
+	open_node(&b2, true, -1);
+	cr_assert(until(b2_is_linked));
+	open_node(&b, true, -1);
+	cr_assert(until(b_is_current));
+	cr_assert(until(b2_is_refused));
+	close_node(&b2);
+	open_node(&b2, true, -1);
+	cr_assert(until(b2_is_refused));
+	s = status_of(&a);
+	cr_assert_eq(s.senders, 1);
+	cr_assert_eq(s.sender[0].node, status_of(&b).view.node);
 }
 
 static bool both_see_strangers(void)
