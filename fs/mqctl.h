@@ -85,8 +85,6 @@ uint64_t status_number(const json_t *of, const char *path);            /* 0: the
 
 /* What status shows of a node among others, where there are any. */
 void replication_print(const json_t *status);
-/* A standby is linked, a primary takes appends. */
-bool replication_healthy(const json_t *status);
 
 /* ---- mqctl_progress.c ---- */
 

@@ -86,17 +86,8 @@ void replication_print(const json_t *status)
 	print_own(r);
 	json_array_foreach(status_member(r, "standbys"), i, standby)
 		print_standby(standby);
-	if (is(r, "refused"))
-		printf("  AWAY      appends are refused: who must acknowledge them is not linked\n");
-	if (*status_text(r, "why"))
+	if (*status_text(r, "why") && strcmp(status_text(r, "why"), status_text(status, "health.why")) != 0)
 		printf("            %s\n", status_text(r, "why"));
 	if (*status_text(r, "last_order"))
 		printf("  order     %s\n", status_text(r, "last_order"));
-}
-
-bool replication_healthy(const json_t *status)
-{
-	const json_t *r = status_member(status, "replication");
-
-	return !is(r, "refused") && (!is_standby(r) || is(r, "linked"));
 }

@@ -46,7 +46,7 @@ static const char *ago(const json_t *status, const json_t *of, const char *path,
 
 static bool healthy(const json_t *s)
 {
-	return strcmp(status_text(s, "health.state"), "fine") == 0 && !status_number(s, "damage.found") && replication_healthy(s);
+	return strcmp(status_text(s, "health.state"), "fine") == 0 && !status_number(s, "damage.found");
 }
 
 static void print_node(const json_t *s)

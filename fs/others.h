@@ -13,8 +13,12 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#define OTHERS_WHY 512
+
 struct others {
 	const char *(*role)(void *ctx);                  /* "primary" or "standby" */
+	/* What ails this node where its store is fine: one word for `health`, and a line in WHY; NULL: nothing does. */
+	const char *(*ails)(void *ctx, char why[OTHERS_WHY]);
 	int (*print_standbys)(void *ctx, FILE *to);      /* a line each */
 	int (*print_order)(void *ctx, FILE *to);         /* the last one, and what came of it */
 	int (*print_metrics)(void *ctx, FILE *to);

@@ -71,7 +71,7 @@ int peers_begin(struct peers *p, const struct node_options *o, void (*tell)(void
 	err = make(p, o, why);
 	if (err)
 		peers_end(p);
-	p->others = (struct others){.role = peers_role, .print_standbys = peers_print_standbys, .print_order = peers_print_order,
+	p->others = (struct others){.role = peers_role, .ails = peers_ails, .print_standbys = peers_print_standbys, .print_order = peers_print_order,
 		.print_metrics = peers_print_metrics, .status = peers_status, .order = peers_order, .ctx = p->replicator};
 	return err;
 }

@@ -49,6 +49,7 @@ void peers_order(void *ctx, const char *text, void (*done)(void *arg, int err), 
 /* ---- peers_status.c: for struct others; CTX is the replicator ---- */
 
 const char *peers_role(void *ctx);
+const char *peers_ails(void *ctx, char why[OTHERS_WHY]);
 int peers_print_standbys(void *ctx, FILE *to);
 int peers_print_order(void *ctx, FILE *to);
 int peers_print_metrics(void *ctx, FILE *to);

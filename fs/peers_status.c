@@ -96,6 +96,25 @@ const char *peers_role(void *ctx)
 	return role(&s);
 }
 
+/* A primary that is alone refuses nothing for longer than its start takes. */
+static bool away(const struct replicator_status *s)
+{
+	return s->view.refused && (s->view.settled || s->view.paired);
+}
+
+const char *peers_ails(void *ctx, char why[OTHERS_WHY])
+{
+	struct replicator_status s;
+
+	replicator_status(ctx, &s);
+	if (away(&s)) {
+		snprintf(why, OTHERS_WHY, "%s", *s.why ? s.why : "appends are refused: who must acknowledge them is not linked");
+		return "away";
+	}
+	snprintf(why, OTHERS_WHY, "%s", *s.why ? s.why : "not linked to a primary");
+	return s.rival ? "rival" : !is_primary(&s) && !s.linked ? "unlinked" : NULL;
+}
+
 int peers_print_standbys(void *ctx, FILE *to)
 {
 	struct replicator_status s;

@@ -18,7 +18,8 @@
  *     epoch                   reign, start, node
  *     replication             this node among others: peers_status.c
  *     started, now            times
- *     health                  state: "fine", "full", "failed" or "read-only"; why: a line for other than "fine", else ""
+ *     health                  state: "fine"; of the store "full", "failed" or "read-only"; of a node among others "away" (appends are refused, as who must
+ *                             acknowledge them is), "rival" or "unlinked" (a standby); why: a line for other than "fine", else ""
  *     log                     positions start, committed, written, end, checkpoint (of the newest one, made at checkpoint_time,
  *                             null: none); segments, segments_unsealed, segments_prepared, segment_size; pinned: bytes
  *                             that only topics without limits keep; recovered: bytes replayed at start
@@ -105,12 +106,17 @@ static json_t *past(int64_t ns)
 	return ns ? time_text(ns) : json_null();
 }
 
-static json_t *health(const struct store_status *s)
+static json_t *health(struct mount *m, const struct store_status *s)
 {
 	static const char *const states[] = {
 		[STORE_FINE] = "fine", [STORE_FULL] = "full", [STORE_FAILED] = "failed", [STORE_READ_ONLY] = "read-only"};
+	const char *state = states[s->health];
+	char why[OTHERS_WHY];
 
-	return json_pack("{s:s, s:s}", "state", states[s->health], "why", s->health == STORE_FINE ? "" : s->why);
+	if (s->health != STORE_FINE)
+		return json_pack("{s:s, s:s}", "state", state, "why", s->why);
+	state = m->others->ails(m->others->ctx, why);
+	return json_pack("{s:s, s:s}", "state", state ? state : "fine", "why", state ? why : "");
 }
 
 static json_t *log_status(const struct store_status *s)
@@ -216,7 +222,7 @@ static json_t *status(struct mount *m)
 		"replication", m->others->status(m->others->ctx),
 		"started", time_text(m->started),
 		"now", now(),
-		"health", health(&s),
+		"health", health(m, &s),
 		"log", log_status(&s),
 		"disk", "store", number(s.bytes_on_disk), "total", number(s.disk_total), "free", number(s.disk_free),
 		"appended", "records", number(s.records), "messages", number(s.messages), "bytes", number(s.bytes),

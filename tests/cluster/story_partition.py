@@ -39,7 +39,7 @@ def both_ways(lab):
     lab.wait_outcome("EHOSTDOWN")
     gone(writer)
     gone(follower)
-    if a.ctl("status", "-m", a.mnt)[0] != 1 or "AWAY" not in a.ctl("status", "-m", a.mnt)[1]:
+    if a.ctl("status", "-m", a.mnt)[0] != 1 or "away" not in a.ctl("status", "-m", a.mnt)[1]:
         broken("mqctl status does not say that the other node is away")
     if load.acknowledged["a"] + load.acknowledged["b"] != before:
         broken("something was acknowledged by half a pair")

@@ -14,6 +14,12 @@ static const char *role(void *ctx)
 	return "primary";
 }
 
+static const char *nothing_ails(void *ctx, char why[OTHERS_WHY])
+{
+	(void)ctx, (void)why;
+	return NULL;
+}
+
 static int print_nothing(void *ctx, FILE *to)
 {
 	(void)ctx, (void)to;
@@ -26,7 +32,7 @@ static json_t *no_status(void *ctx)
 	return json_object();
 }
 
-static const struct others nobody = {.role = role, .print_standbys = print_nothing, .print_order = print_nothing, .print_metrics = print_nothing,
+static const struct others nobody = {.role = role, .ails = nothing_ails, .print_standbys = print_nothing, .print_order = print_nothing, .print_metrics = print_nothing,
 	.status = no_status};
 
 static void done(struct command *c, int err)

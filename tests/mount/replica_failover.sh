@@ -43,8 +43,10 @@ END
 succeeds 'what the primary refuses' python3 "$DIR/refused.py" "$a"
 equal 'reads go on' 20 "$(wc -l < "$a/t/0")"
 status 'mqctl status says that no appends are taken' 1 "$MQCTL" status -m "$a"
-match 'and why' 'AWAY' "$("$MQCTL" status -m "$a" || true)"
+match 'and why' 'health +away: b is not linked' "$("$MQCTL" status -m "$a" || true)"
 equal 'so do metrics' 1 "$(awk '$1 == "mqfs_refused_away" { print $2 }' "$a/.mqfs/metrics.prom")"
+
+equal 'and that it is not healthy' 0 "$(awk '$1 == "mqfs_healthy" { print $2 }' "$a/.mqfs/metrics.prom")"
 
 # --- alone, on the operator's word
 status 'alone without a name' 2 "$MQCTL" alone -m "$a"

@@ -63,7 +63,7 @@ DAEMONS+=("$!")
 node_live a
 refused 'an append' 'Host is down' bash -c "echo x >> $a/t/0"
 equal 'reads go on' 10 "$(wc -l < "$a/t/0")"
-match 'status says why' 'AWAY' "$("$MQCTL" status -m "$a" || true)"
+match 'status says why' 'health +away: b is not linked' "$("$MQCTL" status -m "$a" || true)"
 status 'it may not be current' 1 "$MQCTL" alone -m "$a" --stopped=b
 succeeds 'alone' "$MQCTL" alone -m "$a" --stopped=b --accept-loss
 succeeds 'an append' bash -c "echo x >> $a/t/0"
