@@ -122,21 +122,26 @@ struct topic *topic_with_name(struct topics *t, const char *name, size_t len);
 /* Queue by id, without holding its topic: for replay, which is alone. */
 struct queue *queue_by_id(struct store *s, uint64_t id);
 
-/* ---- member.c, for store.c ---- */
+/* ---- member.c, for store.c and reign.c ---- */
+bool member_is_standby(struct store *s);
+/* What appends are told from now on. Under the member's lock. */
+void member_refresh(struct store *s);
 /* All before it is committed, as far as it is known here: no further than the log. */
 uint64_t member_proved(struct store *s);
 /* The commit point that may be, with SYNCED on this disk. */
 uint64_t member_allowed(struct store *s, uint64_t synced);
 void member_synced(struct store *s);           /* this node's disk got further */
 void member_committed(struct store *s);        /* the commit point moved: appends may be taken now */
-/* Of the own reign that is promised: returns when the epoch's first record is durable. */
-int member_begin_epoch(struct store *s, uint8_t flags, bool current);
 /* A commit needs another node than this one. */
 bool member_needs_others(struct store *s);
 /* The commit point does not move without another node, which so is there to repair from. */
 bool member_waits_for_others(struct store *s);
 /* No segment from this position on may go; UINT64_MAX: all may. */
 uint64_t member_needed(struct store *s);
+
+/* ---- reign.c, for store.c ---- */
+/* Of the own reign that is promised: returns when the epoch's first record is durable. */
+int member_begin_epoch(struct store *s, uint8_t flags, bool current);
 
 /* ---- watch.c ---- */
 int watch_start(struct watch **w, struct store *s);
