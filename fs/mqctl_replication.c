@@ -72,7 +72,7 @@ static void print_standby(const json_t *s)
 	printf("  standby   %s, %s", status_text(s, "name"), is(s, "member") ? "of the pair" : is(s, "mirror") ? "a mirror" : "not of the pair yet");
 	if (!is_null(s, "blank_end"))
 		printf(", begins with an empty store up to %s", print_size(status_number(s, "blank_end"), a));
-	printf(", %s, ", is(s, "current") ? "current" : "not current");
+	printf(", %s%s, ", is(s, "current") ? "current" : "not current", is(s, "full") ? ", its DISK IS FULL" : "");
 	print_lag(status_member(s, "lag"));
 	putchar('\n');
 }

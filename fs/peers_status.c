@@ -3,7 +3,7 @@
  * What is shown of this node among others.
  *
  *   standbys     one line for each node that is linked to this primary: name, node id, hello, checkpoint, log or handed-over (what it is being
- *                sent), member or mirror, lag in bytes, messages and seconds, current or behind
+ *                sent), member or mirror, lag in bytes, messages and seconds; current, behind, or full (its disk)
  *
  *   status.json's object "replication":
  *
@@ -18,7 +18,7 @@
  *     lag                     what this node has not got, as far as it has heard: bytes, messages, seconds
  *     pair                    null: there is none; nodes (of each: name, node), min_standbys, stopped (the node that was left out, or null),
  *                             committed
- *     standbys                of each that is linked: name, node, state, member, mirror, linked, current, sent, acknowledged, lag (as above),
+ *     standbys                of each that is linked: name, node, state, member, mirror, linked, current, full, sent, acknowledged, lag (as above),
  *                             round_trip_ns, silent_ns (since it last said something), blank_end (while it starts blank)
  *     promise                 reign, node
  *     last_order              and what came of it
@@ -102,6 +102,15 @@ static bool away(const struct replicator_status *s)
 	return s->view.refused && (s->view.settled || s->view.paired);
 }
 
+/* The primary waits for a standby that takes nothing more. */
+static bool waits_for_room(const struct replicator_status *s)
+{
+	for (size_t i = 0; i < s->senders; i++)
+		if (s->sender[i].full && s->sender[i].member && s->view.pair.min_standbys)
+			return true;
+	return false;
+}
+
 const char *peers_ails(void *ctx, char why[OTHERS_WHY])
 {
 	struct replicator_status s;
@@ -110,6 +119,10 @@ const char *peers_ails(void *ctx, char why[OTHERS_WHY])
 	if (away(&s)) {
 		snprintf(why, OTHERS_WHY, "%s", *s.why ? s.why : "appends are refused: who must acknowledge them is not linked");
 		return "away";
+	}
+	if (waits_for_room(&s)) {
+		snprintf(why, OTHERS_WHY, "the disk of the standby is full: nothing more is committed until it has room");
+		return "standby-full";
 	}
 	snprintf(why, OTHERS_WHY, "%s", *s.why ? s.why : "not linked to a primary");
 	return s.rival ? "rival" : !is_primary(&s) && !s.linked ? "unlinked" : NULL;
@@ -125,7 +138,7 @@ int peers_print_standbys(void *ctx, FILE *to)
 		struct lacks lacks = standby_lacks(one);
 
 		fprintf(to, "%s %016" PRIx64 " %s %s %" PRIu64 " %" PRIu64 " %.3f %s\n", one->name, one->node, state_names[one->state],
-			one->member ? "member" : "mirror", lacks.bytes, lacks.messages, seconds(lacks.ns), one->current ? "current" : "behind");
+			one->member ? "member" : "mirror", lacks.bytes, lacks.messages, seconds(lacks.ns), one->full ? "full" : one->current ? "current" : "behind");
 	}
 	return 0;
 }
@@ -182,7 +195,7 @@ static json_t *pair_json(const struct member_view *v)
 
 static json_t *standby_json(const struct sender_status *s)
 {
-	return json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"name", s->name,
 		"node", id(s->node),
 		"state", state_names[s->state],
@@ -190,6 +203,7 @@ static json_t *standby_json(const struct sender_status *s)
 		"mirror", s->mirror ? 1 : 0,
 		"linked", s->linked ? 1 : 0,
 		"current", s->current ? 1 : 0,
+		"full", s->full ? 1 : 0,
 		"sent", number(s->sent),
 		"acknowledged", number(s->acknowledged),
 		"lag", lag_json(standby_lacks(s)),
@@ -286,6 +300,11 @@ static void linked_of(const struct sender_status *s, FILE *to)
 	fprintf(to, "%d", s->linked);
 }
 
+static void full_of(const struct sender_status *s, FILE *to)
+{
+	fprintf(to, "%d", s->full);
+}
+
 static void bytes_of(const struct sender_status *s, FILE *to)
 {
 	fprintf(to, "%" PRIu64, standby_lacks(s).bytes);
@@ -316,6 +335,7 @@ int peers_print_metrics(void *ctx, FILE *to)
 	print_standbys(&s, to, "mqfs_standby_member", "1 for the other node of the pair.", member_of);
 	print_standbys(&s, to, "mqfs_standby_linked", "1 while what it acknowledges counts.", linked_of);
 	print_standbys(&s, to, "mqfs_standby_current", "1 while it is known to have had all that was committed.", current_of);
+	print_standbys(&s, to, "mqfs_standby_full", "1 while its disk is full, so that it takes nothing more.", full_of);
 	print_standbys(&s, to, "mqfs_standby_lag_bytes", "Bytes of log that it has not acknowledged.", bytes_of);
 	print_standbys(&s, to, "mqfs_standby_lag_messages", "Messages that it has not acknowledged, at most.", messages_of);
 	print_standbys(&s, to, "mqfs_standby_lag_seconds", "For how long it has lacked something.", seconds_of);

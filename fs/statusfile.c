@@ -19,7 +19,7 @@
  *     replication             this node among others: peers_status.c
  *     started, now            times
  *     health                  state: "fine"; of the store "full", "failed" or "read-only"; of a node among others "away" (appends are refused, as who must
- *                             acknowledge them is), "rival" or "unlinked" (a standby); why: a line for other than "fine", else ""
+ *                             acknowledge them is), "standby-full" (a commit waits for it), "rival" or "unlinked" (a standby); why: a line for other than "fine", else ""
  *     log                     positions start, committed, written, end, checkpoint (of the newest one, made at checkpoint_time,
  *                             null: none); segments, segments_unsealed, segments_prepared, segment_size; pinned: bytes
  *                             that only topics without limits keep; recovered: bytes replayed at start

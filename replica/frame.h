@@ -26,7 +26,7 @@
  *                                               segment
  *    4 RECORDS      primary      its own        of the first byte                   bytes of the log
  *    5 COMMIT       primary      its own        end of its log     member           time i64, messages u64
- *    6 ACK          standby      of the link    durable up to      current          received u64, time i64, messages u64
+ *    6 ACK          standby      of the link    durable up to      current, full    received u64, time i64, messages u64
  *    7 CHECKPOINT   primary      its own        that it stands for                  size u64, offset u64, bytes of the file
  *    8 FETCH        either       of the link    of the first byte                   length u32
  *    9 FETCHED      either       of the link    of the first byte  absent           bytes of the log
@@ -90,6 +90,7 @@ enum frame_flag {
 	FRAME_GRANTED = 16,        /* PROMISED */
 	FRAME_ABSENT = 32,         /* FETCHED: the other node has no valid bytes there */
 	FRAME_SETTLED = 64,        /* HELLO_ACK, a refusal too: the sender rules, and has committed the first record of its reign */
+	FRAME_FULL = 128,          /* ACK: it takes nothing more, as its disk is full */
 };
 
 struct frame {

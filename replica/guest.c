@@ -26,6 +26,7 @@ struct guest {
 	uint64_t node;                   /* of a standby; 0: it is blank, and known by its link's name */
 	bool standby;
 	struct sender *sender;
+	bool full;                       /* as it said last: its thread's own */
 	bool gone;                       /* the thread is at its end */
 };
 
@@ -167,10 +168,20 @@ static int64_t voice_rest(void *of, const struct frame *sent)
 	return sender_rest(of, sent);
 }
 
+static void say_full(struct guest *g, bool full)
+{
+	g->full = full;
+	replicator_say(g->r, full ? LOG_WARNING : LOG_NOTICE,
+		full ? "%s: its disk is full, so it takes nothing more" : "%s: its disk has room again", g->link->peer);
+	minder_poke(g->r);
+}
+
 static void told(struct guest *g, const struct frame *f, int heard)
 {
 	struct replicator *r = g->r;
 
+	if (f->type == FRAME_ACK && g->full != !!(f->flags & FRAME_FULL))
+		say_full(g, !g->full);
 	if (heard == 1) {
 		lock(r);
 		r->asked_over = g->node;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LAST_WORD_NS 1000000000LL        /* for the primary to hear why a copy ends */
+
 struct join {
 	struct link *link;
 	const char *name, *path;
@@ -224,6 +226,19 @@ static void explain(struct join *j, int err)
 	refuse(j, err, of_link[0] ? of_link : strerror(-err));
 }
 
+/* The primary's operator is told as well: a disk that is full is for him to see to. */
+static void say_full(struct join *j, int err)
+{
+	struct frame_error_text text = {.error = FRAME_FAILED};
+	struct frame f = {.type = FRAME_ERROR, .epoch = j->epoch};
+	int64_t until = link_in(LAST_WORD_NS);
+
+	snprintf(text.reason, sizeof text.reason, "%s", strerror(-err));
+	if (send(j, &f, frame_put_error(&text, j->talk, sizeof j->talk)) == 0)
+		while (link_receive(j->link, &f, j->body, sizeof j->body, until) == 0)
+			;              /* it closes: so it has read what was said */
+}
+
 int join(struct link *l, const char *name, const char *path, bool again, uint64_t aside, uint64_t segment_size,
 	void (*told)(void *ctx, const struct join_progress *p), void *ctx, char why[STORE_WHY])
 {
@@ -245,6 +260,8 @@ int join(struct link *l, const char *name, const char *path, bool again, uint64_
 	err = run(j, told, ctx);
 	if (err)
 		explain(j, err);
+	if (err == -ENOSPC || err == -EDQUOT)
+		say_full(j, err);
 	install_free(j->install);
 	pieces_free(&j->pieces);
 	free(j);

@@ -211,16 +211,36 @@ static void refused(struct replicator *r, const char *why)
 		order_end(r, -EPERM, why);
 }
 
-static int hear(struct replicator *r, struct receiver *rc, const struct frame *f)
+/* *FULL: it was, at the last look. */
+static void say_full(struct replicator *r, struct receiver *rc, bool *full)
+{
+	static const char text[] = "the disk is full: nothing more is received";
+	struct receiver_status s;
+
+	receiver_status(rc, &s);
+	if (s.full == *full)
+		return;
+	*full = s.full;
+	replicator_why(r, "%s", s.full ? text : "");
+	replicator_say(r, s.full ? LOG_WARNING : LOG_NOTICE, "%s", s.full ? text : "the disk has room again: what the primary has is received");
+}
+
+static int hear(struct replicator *r, struct receiver *rc, struct talker *t, const struct frame *f)
 {
 	char why[FRAME_REASON];
+	bool full = false;
 	int heard;
 
 	while ((heard = receiver_hear(rc, link_in(0), f, r->body)) == 1) {
+		say_full(r, rc, &full);
 		minder_wait(r, FULL_NS);
 		if (minder_wanted(r))
 			return -ECANCELED;
+		if (talker_ended(t))           /* who does not receive hears by what it says that the link is gone */
+			return -ECONNRESET;
 	}
+	if (full)
+		say_full(r, rc, &full);
 	if (heard != RECEIVER_REFUSED)
 		return heard;
 	receiver_why(rc, why);
@@ -243,7 +263,7 @@ static void say_accepted(struct replicator *r, struct receiver *rc, const struct
 }
 
 /* Until the link ends: an error, or RECEIVER_TAKE_OVER. */
-static int receive(struct replicator *r, struct receiver *rc, struct link *l, bool *said)
+static int receive(struct replicator *r, struct receiver *rc, struct link *l, struct talker *t, bool *said)
 {
 	int64_t until;
 	struct frame f;
@@ -252,7 +272,7 @@ static int receive(struct replicator *r, struct receiver *rc, struct link *l, bo
 	do {
 		err = link_receive(l, &f, r->body, FRAME_BODY, link_in(LINK_SILENCE));
 		if (!err)
-			err = hear(r, rc, &f);
+			err = hear(r, rc, t, &f);
 		else if (err == -EBADMSG || err == -EMSGSIZE)
 			receiver_spoilt(rc, err);
 		say_accepted(r, rc, l, said);
@@ -273,7 +293,7 @@ static int run_link(struct replicator *r, struct receiver *rc, struct link *l, b
 	if (err)
 		return err;
 	enter(r, l, rc);
-	err = receive(r, rc, l, accepted);
+	err = receive(r, rc, l, t, accepted);
 	leave(r, rc);
 	talker_stop(t);
 	return err;

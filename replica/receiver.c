@@ -32,6 +32,7 @@ struct receiver {
 	struct epoch epoch;            /* of the link */
 	uint64_t acknowledged;         /* as last said */
 	bool current;                  /* the same */
+	bool full, said_full;          /* the disk, for what is to be received; and as last said */
 	bool owed;                     /* an ACK, to a COMMIT */
 	bool asking;                   /* for a hand-over, not said yet */
 	char refusal[FRAME_REASON];    /* of that */
@@ -138,7 +139,8 @@ static int say_hello(struct receiver *r, struct frame *f, struct iovec *iov, int
 /* Under the lock. */
 static bool ack_due(const struct receiver *r, const struct member_view *v, int64_t now)
 {
-	return r->state == RECEIVER_LOG && (r->owed || v->synced != r->acknowledged || v->current != r->current || now >= r->due);
+	return r->state == RECEIVER_LOG && (r->owed || v->synced != r->acknowledged || v->current != r->current ||
+		r->full != r->said_full || now >= r->due);
 }
 
 /* Under the lock: what an ACK says is what was looked at, and nothing is acknowledged to a primary whose reign is not the one promised. */
@@ -155,10 +157,11 @@ static int put_ack(struct receiver *r, const struct member_view *v, int64_t now,
 	a.messages = r->messages;
 	r->acknowledged = v->synced;
 	r->current = v->current;
+	r->said_full = r->full;
 	r->owed = false;
 	r->due = now + LINK_HEARTBEAT;
 	f->type = FRAME_ACK;
-	f->flags = v->current ? FRAME_CURRENT : 0;
+	f->flags = (v->current ? FRAME_CURRENT : 0) | (r->full ? FRAME_FULL : 0);
 	f->pos = v->synced;
 	f->committed = v->committed;
 	len = frame_put_ack(&a, r->talk, FRAME_TALK);
@@ -332,6 +335,18 @@ static int hear_segment(struct receiver *r, const struct frame *f, const void *b
 	return segment.chain == v.chain ? pieces_segment(&r->pieces, f->pos) : -EPROTO;
 }
 
+/* What has come is known to be there, also while it cannot be taken. */
+static void note_records(struct receiver *r, uint64_t end, bool full)
+{
+	pthread_mutex_lock(&r->lock);
+	r->full = full;
+	if (end > r->primary_end) {
+		r->primary_end = end;
+		lag_mark(&r->lag, r->heard, end);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
 static int hear_records(struct receiver *r, const struct frame *f, const void *body)
 {
 	struct member_view v;
@@ -339,8 +354,10 @@ static int hear_records(struct receiver *r, const struct frame *f, const void *b
 
 	store_view(r->store, &v);
 	err = check_obedience(r, &v);
-	if (!err)
+	if (!err) {
 		err = pieces_add(&r->pieces, f, body);
+		note_records(r, f->pos + f->length, err == -ENOSPC || err == -EDQUOT);
+	}
 	return pieces_heals(err) ? 1 : err;
 }
 
@@ -487,6 +504,7 @@ void receiver_status(struct receiver *r, struct receiver_status *to)
 	to->accepted = r->state == RECEIVER_LOG;
 	to->epoch = r->epoch;
 	to->primary_end = r->primary_end;
+	to->full = r->full;
 	to->heard = r->heard;
 	lag_reach(&r->lag, v.synced);
 	to->behind_since = lag_since(&r->lag);

@@ -22,7 +22,8 @@
  *	any       frames of another epoch than HELLO_ACK's, or out of order: -EPROTO
  *
  * It sends ACK when view.synced has moved, and as an answer to each COMMIT. Position: what is synced; never what is merely written.
- * A disk or memory that is full stops the receiving, not the link: the ACKs go on as heartbeats, and the frame goes on where it stopped.
+ * A disk or memory that is full stops the receiving, not the link: the ACKs go on as heartbeats, which say that the disk is full, and the frame
+ * goes on where it stopped.
  *
  * Memory   the longest record; fetch.h's.
  * Errors   negative errno: the link must end; receiver_why() says it for people. -EPERM: refused by the cut guard, so not tried again but after a
@@ -43,6 +44,7 @@ struct receiver_status {
 	uint64_t node;                   /* the primary */
 	char name[FRAME_NAME];
 	bool accepted;
+	bool full;                       /* this node's disk: nothing more is received until there is room */
 	struct epoch epoch;
 	uint64_t received, synced, committed, primary_end;
 	uint64_t messages;               /* that this node lacks, at most; 0 while it is not known */

@@ -212,6 +212,15 @@ int rule_set_pair(struct replicator *r, const struct pair *p, int64_t ns)
 
 /* ---- one look ---- */
 
+/* It is linked, and takes nothing more. */
+static bool other_is_full(struct replicator *r, const struct member_view *v)
+{
+	struct sender_status s;
+	uint64_t other = v->paired ? pair_other(&v->pair, v->node) : 0;
+
+	return other && guest_status(r, other, &s) && s.full;
+}
+
 static void say_why(struct replicator *r, const struct member_view *v, bool linked)
 {
 	const char *name = "the other node";
@@ -224,6 +233,9 @@ static void say_why(struct replicator *r, const struct member_view *v, bool link
 			"%s is not linked, and this primary has not heard from it since its start: appends are refused", name);
 	else if (v->refused && v->settled && !v->paired)
 		replicator_why(r, "no standby has joined yet, and min_standbys is 1: appends are refused");
+	else if (other_is_full(r, v))
+		replicator_why(r, v->pair.min_standbys ? "the disk of %s is full, and min_standbys is 1: nothing more is committed until it has room" :
+			"the disk of %s is full", name);
 	else if (*r->rival)
 		replicator_why(r, "%s", r->rival);
 	else if (!linked && v->paired && v->pair.nodes > 1)

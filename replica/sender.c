@@ -257,6 +257,7 @@ static void note(struct sender *s, int64_t now, const struct frame *f, const str
 	lag_reach(&s->lag, f->pos);
 	s->acked_messages = a->messages;
 	s->current = f->flags & FRAME_CURRENT;
+	s->full = f->flags & FRAME_FULL;
 	if (a->time && a->time == s->time_said) {
 		s->round_trip = now - a->time;
 		s->time_said = 0;
@@ -390,6 +391,7 @@ void sender_status(struct sender *s, struct sender_status *to)
 	to->member = s->status_member;
 	to->linked = s->status_linked;
 	to->current = s->current;
+	to->full = s->full;
 	to->mirror = s->mirror;
 	to->blank = s->blank;
 	to->sent = s->sent;

@@ -57,7 +57,7 @@ struct sender {
 	uint64_t sent, acknowledged;
 	uint64_t blank_end;
 	uint64_t acked_messages;
-	bool current;
+	bool current, full;            /* as its last ACK says */
 	bool status_member, status_linked;
 	char *refusal;                 /* of an order to hand over, not said yet */
 	bool paused;

@@ -3,6 +3,7 @@
  * A store's reign: what it promises, the roles it takes, and the records of its own that say so. member.c has who counts and what a standby receives.
  */
 #include "member.h"
+#include "checkpoint.h"
 #include "commit.h"
 #include "log.h"
 #include "parts.h"
@@ -85,6 +86,16 @@ static int append_held(struct store *s, struct append *a)
 
 /* ---- roles ---- */
 
+/* On a full disk out of the reserve: a promise that cannot be kept would leave a pair without a primary. */
+static int save_promise(struct store *s, const struct promise *p)
+{
+	int err = promise_save(s->disk, &s->id, p);
+
+	while ((err == -ENOSPC || err == -EDQUOT) && reserve_release(s) == 0)
+		err = promise_save(s->disk, &s->id, p);
+	return err;
+}
+
 int store_promise(struct store *s, struct reign r)
 {
 	struct member *m = &s->member;
@@ -104,7 +115,7 @@ int store_promise(struct store *s, struct reign r)
 	p.reign = r;
 	if (than > 0)
 		p.own = 0;
-	err = promise_save(s->disk, &s->id, &p);
+	err = save_promise(s, &p);
 	pthread_mutex_lock(&m->lock);
 	m->promised = !err;
 	if (!err)
@@ -203,7 +214,7 @@ int store_begin_reign(struct store *s, struct reign r, uint8_t flags, bool curre
 	if (r.node != s->id.node || reign_compare(r, p.reign) != 0)
 		return -EPERM;
 	p.own = r.number;
-	err = promise_save(s->disk, &s->id, &p);
+	err = save_promise(s, &p);
 	if (err)
 		return err;
 	pthread_mutex_lock(&m->lock);
