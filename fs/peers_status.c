@@ -3,7 +3,8 @@
  * What is shown of this node among others.
  *
  *   standbys     one line for each node that is linked to this primary: name, node id, hello, checkpoint, log or handed-over (what it is being
- *                sent), member or mirror, lag in bytes, messages and seconds; current, behind, or full (its disk)
+ *                sent), member or mirror, lag in bytes, messages and seconds; current, behind, full (its disk) or unheld
+ *                (what it lacks is not kept for it any more)
  *
  *   status.json's object "replication":
  *
@@ -12,6 +13,7 @@
  *     current                 see mqfs-replication(7)
  *     refused                 appends are refused because who must acknowledge them is away
  *     why                     why there is no link, or appends are refused; "": all is well
+ *     unheld                  primary: what the pair's other node, or the one left out, lacks is more than `hold`, and not kept any more
  *     rival                   primary: another node commits alone as this one does, both on an operator's word
  *     primary                 of a standby, of its last link: name, node, address; null: there was none
  *     received, synced, committed     positions in this node's log
@@ -138,7 +140,7 @@ int peers_print_standbys(void *ctx, FILE *to)
 		struct lacks lacks = standby_lacks(one);
 
 		fprintf(to, "%s %016" PRIx64 " %s %s %" PRIu64 " %" PRIu64 " %.3f %s\n", one->name, one->node, state_names[one->state],
-			one->member ? "member" : "mirror", lacks.bytes, lacks.messages, seconds(lacks.ns), one->full ? "full" : one->current ? "current" : "behind");
+			one->member ? "member" : "mirror", lacks.bytes, lacks.messages, seconds(lacks.ns), one->full ? "full" : one->unheld ? "unheld" : one->current ? "current" : "behind");
 	}
 	return 0;
 }
@@ -226,13 +228,14 @@ json_t *peers_status(void *ctx)
 	struct replicator_status s;
 
 	replicator_status(ctx, &s);
-	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:s}",
+	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:s}",
 		"role", role(&s),
 		"name", s.name,
 		"linked", linked(&s) ? 1 : 0,
 		"current", s.view.current ? 1 : 0,
 		"refused", s.view.refused ? 1 : 0,
 		"why", s.why,
+		"unheld", s.view.unheld ? 1 : 0,
 		"rival", s.rival ? 1 : 0,
 		"primary", primary_json(&s),
 		"received", number(s.view.written),

@@ -238,6 +238,9 @@ static void say_why(struct replicator *r, const struct member_view *v, bool link
 			"the disk of %s is full", name);
 	else if (*r->rival)
 		replicator_why(r, "%s", r->rival);
+	else if (v->unheld)
+		replicator_why(r, "%s%s lacks more than hold: the log is not kept for it any more", v->pair.nodes > 1 ? name : "the node that was left out",
+			linked ? "" : " is not linked, and");
 	else if (!linked && v->paired && v->pair.nodes > 1)
 		replicator_why(r, "%s is not linked", name);
 	else if (v->refused && !v->settled)

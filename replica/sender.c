@@ -392,6 +392,7 @@ void sender_status(struct sender *s, struct sender_status *to)
 	to->linked = s->status_linked;
 	to->current = s->current;
 	to->full = s->full;
+	to->unheld = s->status_member && v.unheld;
 	to->mirror = s->mirror;
 	to->blank = s->blank;
 	to->sent = s->sent;

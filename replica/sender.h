@@ -54,6 +54,7 @@ struct sender_status {
 	enum sender_state { SENDER_ANSWER, SENDER_CHECKPOINT, SENDER_LOG, SENDER_HANDED_OVER } state;
 	bool member, linked, current, mirror, blank;
 	bool full;                       /* its disk: it takes nothing more until there is room */
+	bool unheld;                     /* what it lacks is not kept for it any more */
 	uint64_t sent, acknowledged;     /* positions */
 	uint64_t end;                    /* of the log now: lag is end - acknowledged */
 	uint64_t messages;               /* that it lacks, at most; not known before its first ACK that tells */

@@ -9,6 +9,15 @@
 
 /* ---- what it is ---- */
 
+/* Under the lock: has the pair's other node less than what is kept for it? Of whom nothing was heard it is known that it has nothing of this reign. */
+static bool is_unheld(const struct store *s, uint64_t end)
+{
+	const struct member *m = &s->member;
+	uint64_t has = m->hold ? m->hold : m->quorum.first_end, bound = s->options.hold_bytes;
+
+	return m->role == ROLE_PRIMARY && m->hold != UINT64_MAX && end > bound && has < end - bound;
+}
+
 void store_view(struct store *s, struct member_view *to)
 {
 	struct member *m = &s->member;
@@ -23,6 +32,7 @@ void store_view(struct store *s, struct member_view *to)
 	to->settled = m->role == ROLE_PRIMARY && s->applied >= m->quorum.first_end;
 	to->known = m->known > s->applied ? m->known : s->applied;
 	to->current = m->role == ROLE_PRIMARY ? m->quorum.current : m->current;
+	to->unheld = is_unheld(s, tail.pos);
 	pthread_mutex_unlock(&m->lock);
 	to->cluster = s->id.cluster;
 	to->node = s->id.node;
@@ -321,9 +331,15 @@ void store_hold(struct store *s, uint64_t pos)
 uint64_t member_needed(struct store *s)
 {
 	uint64_t hold, end = log_end(s->log), bound = s->options.hold_bytes;
+	struct member *m = &s->member;
+	bool unheld, said;
 
-	pthread_mutex_lock(&s->member.lock);
-	hold = s->member.hold;
-	pthread_mutex_unlock(&s->member.lock);
+	pthread_mutex_lock(&m->lock);
+	hold = m->hold;
+	said = m->unheld;
+	m->unheld = unheld = is_unheld(s, end);
+	pthread_mutex_unlock(&m->lock);
+	if (unheld && !said)
+		store_say(s, LOG_WARNING, "the pair's other node lacks more of the log than `hold`: what it lacks is not kept for it any more");
 	return end > bound && hold < end - bound ? end - bound : hold;
 }

@@ -58,6 +58,7 @@ struct member_view {
 	struct pair pair;              /* the last one in the log, committed or not */
 	bool pair_committed;
 	bool refused;                  /* primary: appends get EHOSTDOWN */
+	bool unheld;                   /* primary: the pair's other node, or the one left out, lacks more than is kept for it: see store_hold() */
 	uint64_t messages;             /* appended or received since start */
 };
 

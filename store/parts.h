@@ -49,7 +49,8 @@ struct member {
 	uint64_t known;                /* the greatest commit point known of, before the last HELLO clipped it */
 	uint64_t current_at;           /* current once this is synced; 0: never said */
 	bool current;
-	uint64_t hold;                 /* see store_hold() */
+	uint64_t hold;                 /* see store_hold(); 0: that node has not been heard of since this one rules */
+	bool unheld;                   /* and it was said */
 	bool wants_pair;               /* see store_want_pair() */
 	bool handing_over;             /* see store_hand_over() */
 };

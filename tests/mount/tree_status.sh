@@ -54,7 +54,7 @@ python3 - "$DIR/status.json" << 'END' || fail 'keys of status.json'
 import json, sys
 s = json.load(open(sys.argv[1]))
 keys = {
-    "epoch": "reign start node", "replication": "role name linked current refused why rival primary received synced committed lag pair standbys promise last_order",
+    "epoch": "reign start node", "replication": "role name linked current refused why unheld rival primary received synced committed lag pair standbys promise last_order",
     "health": "state why",
     "log": "start committed written end checkpoint checkpoint_time segments segments_unsealed segments_prepared segment_size pinned recovered",
     "disk": "store total free", "appended": "records messages bytes refused_full", "commit": "mode timeout_ns syncs sync_ns",

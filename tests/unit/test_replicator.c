@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@ struct node {
 	struct replicator *replicator;
 	struct store *store;
 	_Atomic bool again;              /* it is to be made anew */
+	_Atomic bool warned;             /* that its log is not kept any more */
 };
 
 static struct node a, b, b2;            /* b2 has b's name and certificate, and a store of its own */
@@ -30,7 +32,8 @@ static void say(void *ctx, int priority, const char *text)
 {
 	struct node *n = ctx;
 
-	(void)priority;
+	if (priority == LOG_WARNING && strstr(text, "is not kept for it any more"))
+		n->warned = true;
 	fprintf(stderr, "%s: %s\n", n->name, text);
 }
 
@@ -73,6 +76,8 @@ static void open_node(struct node *n, bool joins, int min_standbys)
 	struct store_options o = options;
 	int stop = eventfd(0, 0);
 
+	o.say = say;
+	o.say_ctx = n;
 	snprintf(ca, sizeof ca, "%s", key_file("us", "ca.crt"));
 	snprintf(cert, sizeof cert, "%s/us/%s.crt", keys_path, n->name);
 	snprintf(key, sizeof key, "%s/us/%s.key", keys_path, n->name);
@@ -466,6 +471,39 @@ Test(replicator, two_that_go_on_alone_know_of_each_other_until_one_is_made_anew)
 	open_node(&b, true, -1);
 	cr_assert(until(a_rules_a_pair));
 	cr_assert(until(no_rival_is_seen));
+}
+
+static bool a_holds_no_more(void)
+{
+	struct replicator_status s = status_of(&a);
+
+	return s.view.unheld && strcmp(s.why, "b is not linked, and lacks more than hold: the log is not kept for it any more") == 0 && a.warned;
+}
+
+static bool a_holds_all(void)
+{
+	struct replicator_status s = status_of(&a);
+
+	return !s.view.unheld && !*s.why;
+}
+
+Test(replicator, past_hold_the_primary_says_that_it_keeps_the_log_no_more)
+{
+	static char line[100001];
+
+	options.hold_bytes = 1 << 20;
+	make_pair(0);
+	close_node(&b);
+	memset(line, 'x', sizeof line - 1);
+	for (int n = 0; n < 5; n++)
+		cr_assert_eq(put(&a, line), 0);
+	cr_assert_not(status_of(&a).view.unheld);
+	for (int n = 0; n < 7; n++)
+		cr_assert_eq(put(&a, line), 0);
+	cr_assert(until(a_holds_no_more));
+	open_node(&b, false, -1);
+	cr_assert(until(b_is_current));
+	cr_assert(until(a_holds_all));
 }
 
 Test(replicator, min_standbys_changes_while_it_runs)
