@@ -352,7 +352,9 @@ static void pass_announce(const struct pass *p, struct segment *s)
 	const struct run_batch *b = &p->r->look.batch;
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
 
-	if (b->count > 1 && (b->run[b->count - 1].pos - b->run[0].pos) / b->count < FAR) {
+	if (b->count < 2)
+		return;
+	if ((b->run[b->count - 1].pos - b->run[0].pos) / b->count < FAR) {
 		if (p->ahead)
 			segment_read_in_order(s);
 		return;
