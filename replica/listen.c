@@ -34,13 +34,14 @@ struct refusals {                        /* not reported yet */
 	char why[TLS_WHY];
 };
 
-/* All but `stop` is the thread's own. */
+/* All but `stop` and `running` is the thread's own. */
 struct listener {
 	struct tls *tls;
 	struct listen_handlers handlers;
 	int64_t handshake;               /* ns that one may take */
 	int stop;                        /* eventfd */
 	pthread_t thread;
+	bool running;                    /* the thread */
 	int sockets;
 	int fd[SOCKETS];
 	int calls;
@@ -263,7 +264,7 @@ static int open_one(struct listener *n, const struct addrinfo *to)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
 	    (to->ai_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) ||
-	    bind(fd, to->ai_addr, to->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
+	    bind(fd, to->ai_addr, to->ai_addrlen) < 0)
 		err = -errno;
 	if (err)
 		close(fd);
@@ -325,7 +326,7 @@ static void listener_free(struct listener *n)
 	free(n);
 }
 
-int listen_start(struct listener **to, struct tls *t, const char *addresses, const struct listen_handlers *h, char why[TLS_WHY])
+int listen_claim(struct listener **to, const char *addresses, char why[TLS_WHY])
 {
 	struct listener *n = calloc(1, sizeof *n);
 	int err;
@@ -334,18 +335,46 @@ int listen_start(struct listener **to, struct tls *t, const char *addresses, con
 		snprintf(why, TLS_WHY, "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	n->tls = t;
-	n->handlers = *h;
-	n->handshake = h->handshake ? h->handshake : TLS_HANDSHAKE;
 	n->stop = eventfd(0, EFD_CLOEXEC);
 	err = n->stop < 0 ? -errno : open_list(n, addresses, why);
 	if (n->stop < 0)
 		snprintf(why, TLS_WHY, "%s", strerror(-err));
-	if (!err) {
-		err = -pthread_create(&n->thread, NULL, listen_loop, n);
-		if (err)
-			snprintf(why, TLS_WHY, "no thread to listen with: %s", strerror(-err));
+	if (err)
+		listener_free(n);
+	else
+		*to = n;
+	return err;
+}
+
+int listen_begin(struct listener *n, struct tls *t, const struct listen_handlers *h, char why[TLS_WHY])
+{
+	int err;
+
+	n->tls = t;
+	n->handlers = *h;
+	n->handshake = h->handshake ? h->handshake : TLS_HANDSHAKE;
+	for (int i = 0; i < n->sockets; i++) {
+		if (listen(n->fd[i], SOMAXCONN) < 0) {
+			err = -errno;
+			snprintf(why, TLS_WHY, "listening: %s", strerror(-err));
+			return err;
+		}
 	}
+	err = -pthread_create(&n->thread, NULL, listen_loop, n);
+	if (err)
+		snprintf(why, TLS_WHY, "no thread to listen with: %s", strerror(-err));
+	n->running = !err;
+	return err;
+}
+
+int listen_start(struct listener **to, struct tls *t, const char *addresses, const struct listen_handlers *h, char why[TLS_WHY])
+{
+	struct listener *n;
+	int err = listen_claim(&n, addresses, why);
+
+	if (err)
+		return err;
+	err = listen_begin(n, t, h, why);
 	if (err)
 		listener_free(n);
 	else
@@ -357,9 +386,10 @@ void listen_stop(struct listener *n)
 {
 	uint64_t one = 1;
 
-	while (write(n->stop, &one, sizeof one) < 0 && errno == EINTR)
+	while (n->running && write(n->stop, &one, sizeof one) < 0 && errno == EINTR)
 		;
-	pthread_join(n->thread, NULL);
+	if (n->running)
+		pthread_join(n->thread, NULL);
 	listener_free(n);
 }
 

@@ -7,7 +7,8 @@
  * before one that has. So thousands of half-open connections cost a bounded number of descriptors and bytes, and a good node
  * gets in among them.
  *
- * Calling  listen_start(); ...; listen_stop(), after which nothing is handed on any more.
+ * Calling  listen_start(); ...; listen_stop(), after which nothing is handed on any more. In two steps: listen_claim() takes the addresses, where
+ *          callers are turned away by the kernel until listen_begin(); listen_stop() behind either.
  * Errors   negative errno with one line in WHY.
  * Threads  accepted() and refused() run on the listener's thread, and must not wait.
  */
@@ -30,6 +31,8 @@ struct listen_handlers {
 
 /* ADDRESSES is a list as in address.h; each of them is listened on. -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL. */
 int listen_start(struct listener **n, struct tls *t, const char *addresses, const struct listen_handlers *h, char why[TLS_WHY]);
+int listen_claim(struct listener **n, const char *addresses, char why[TLS_WHY]);
+int listen_begin(struct listener *n, struct tls *t, const struct listen_handlers *h, char why[TLS_WHY]);
 void listen_stop(struct listener *n);
 /* The port of the first address: where that said 0, the one that the kernel chose. */
 uint16_t listen_port(const struct listener *n);

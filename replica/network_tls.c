@@ -24,11 +24,17 @@ static int connect_tls(const struct network *n, const char *address, int stop, i
 	return tls_connect(of(n)->tls, address, NULL, stop, deadline, l, why);
 }
 
+static int claim_tls(const struct network *n, char why[LINK_WHY])
+{
+	return listen_claim(&of(n)->listener, of(n)->addresses, why);
+}
+
 static int listen_tls(const struct network *n, const struct network_handlers *h, char why[LINK_WHY])
 {
 	const struct listen_handlers handlers = {.accepted = h->accepted, .refused = h->refused, .ctx = h->ctx};
+	int err = of(n)->listener ? 0 : claim_tls(n, why);
 
-	return listen_start(&of(n)->listener, of(n)->tls, of(n)->addresses, &handlers, why);
+	return err ? err : listen_begin(of(n)->listener, of(n)->tls, &handlers, why);
 }
 
 static void unlisten_tls(const struct network *n)
@@ -52,7 +58,7 @@ int network_tls(struct network_tls **to, const char *listen, const char *cert, c
 		network_tls_free(t);
 		return err;
 	}
-	t->network = (struct network){connect_tls, t->addresses ? listen_tls : NULL, unlisten_tls};
+	t->network = (struct network){connect_tls, t->addresses ? listen_tls : NULL, unlisten_tls, t->addresses ? claim_tls : NULL};
 	*to = t;
 	return 0;
 }
@@ -61,6 +67,8 @@ void network_tls_free(struct network_tls *t)
 {
 	if (!t)
 		return;
+	if (t->listener)                   /* addresses that nobody has come to listen on */
+		listen_stop(t->listener);
 	if (t->tls)
 		tls_free(t->tls);
 	free(t->addresses);

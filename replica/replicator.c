@@ -208,12 +208,16 @@ static bool is_readable(int fd, int64_t ns)
 
 int replicator_join(struct replicator *r, const char *path, const struct store_options *o, bool again, int stop, char why[REPLICATOR_WHY])
 {
-	int err = -EAGAIN;
+	int err;
 
 	if (!r->o.network || !r->others) {
 		snprintf(why, REPLICATOR_WHY, "no address of a primary is known");
 		return -EINVAL;
 	}
+	err = r->o.network->claim ? r->o.network->claim(r->o.network, why) : 0;
+	if (err)
+		return err;
+	err = -EAGAIN;
 	do {
 		for (const char *address = r->others; address && err == -EAGAIN; address = address_behind(address)) {
 			err = join_at(r, address, path, o, again, stop, why);

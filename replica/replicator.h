@@ -54,7 +54,8 @@ enum replicator_start { REPLICATOR_PRIMARY, REPLICATOR_STANDBY, REPLICATOR_JOIN 
 int replicator_new(struct replicator **r, const struct replicator_options *o, char why[REPLICATOR_WHY]);
 void replicator_free(struct replicator *r);
 int replicator_look(struct replicator *r, const char *path, enum replicator_start *to, char why[REPLICATOR_WHY]);
-/* AGAIN: PATH has a store, which is given up. -ECANCELED: STOP, a descriptor, has become readable. */
+/* AGAIN: PATH has a store, which is given up. -ECANCELED: STOP, a descriptor, has become readable. The addresses to
+ * listen on are taken first. */
 int replicator_join(struct replicator *r, const char *path, const struct store_options *o, bool again, int stop, char why[REPLICATOR_WHY]);
 int replicator_start(struct replicator *r, struct store *s, char why[REPLICATOR_WHY]);
 void replicator_stop(struct replicator *r);

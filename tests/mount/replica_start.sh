@@ -41,6 +41,13 @@ mkdir "$a/t"
 lines early 1 10 >> "$a/t/0"
 refused 'an address in use' "$(address a)" "$MQFS" -f -o "listen=$(address a),$keys" "$STORE" "$MNT"
 
+# Before hours of copying: no store is made.
+rm -rf "$STORE"
+"$MQFS" -f -o "listen=$(address a),standby_of=$(address a),${keys//\/a.//c.}" "$STORE" "$MNT" > "$DIR/in_use" 2>&1 || true
+match 'the same, of a standby that has no store yet' "$(address a): Address already in use" "$(cat "$DIR/in_use")"
+equal 'nothing else is said' 1 "$(wc -l < "$DIR/in_use")"
+[ ! -e "$STORE" ] || fail 'a store was copied to a node that cannot listen'
+
 # --- a mirror follows, is read, and is never of the pair
 node_start c standby_of=a mirror
 shows() { cmp -s "$a/t/0" "$1/t/0"; }
