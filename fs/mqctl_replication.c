@@ -52,16 +52,47 @@ static void print_pair(const json_t *r)
 		is_null(r, "pair.stopped") ? "" : ", the other one left out", is(r, "pair.committed") ? "" : ", not committed yet");
 }
 
-static void print_own(const json_t *r)
+static bool is_of_pair(const json_t *r, const char *id)
 {
+	const json_t *node;
+	size_t i;
+
+	json_array_foreach(status_member(r, "pair.nodes"), i, node)
+		if (strcmp(status_text(node, "node"), id) == 0)
+			return true;
+	return false;
+}
+
+/* Without a link nobody says what there is to lack. */
+static void print_last_heard(const json_t *lag)
+{
+	double seconds = json_number_value(status_member(lag, "seconds"));
+	char a[32];
+
+	if (status_number(lag, "bytes")) {
+		print_lag(lag);
+		printf(", and what has come since");
+	} else {
+		printf("had all when it last heard from it, %s ago", print_span((uint64_t)(seconds * 1e9), a));
+	}
+}
+
+static void print_own(const json_t *r, const char *id)
+{
+	const char *state = !is_of_pair(r, id) ? "not of the pair" : is(r, "current") ? "current" : "not current";
+
 	if (!is_standby(r))
 		return;
-	if (is_null(r, "primary"))
-		printf("  primary   not linked yet");
+	if (is_null(r, "primary")) {
+		printf("  primary   not linked yet; this node is %s\n", state);
+		return;
+	}
+	printf("  primary   %s (%s), %s; this node is %s, ", status_text(r, "primary.name"), status_text(r, "primary.address"),
+		is(r, "linked") ? "linked" : "NOT LINKED", state);
+	if (is(r, "linked"))
+		print_lag(status_member(r, "lag"));
 	else
-		printf("  primary   %s (%s), %s", status_text(r, "primary.name"), status_text(r, "primary.address"), is(r, "linked") ? "linked" : "NOT LINKED");
-	printf("; this node is %s, ", is(r, "current") ? "current" : "not current");
-	print_lag(status_member(r, "lag"));
+		print_last_heard(status_member(r, "lag"));
 	putchar('\n');
 }
 
@@ -69,10 +100,11 @@ static void print_standby(const json_t *s)
 {
 	char a[24];
 
-	printf("  standby   %s, %s", status_text(s, "name"), is(s, "member") ? "of the pair" : is(s, "mirror") ? "a mirror" : "not of the pair yet");
+	printf("  standby   %s, %s", status_text(s, "name"), is(s, "member") ? "of the pair" : is(s, "mirror") ? "a mirror" :
+		is(s, "joining") ? "not of the pair yet" : "not of the pair");
 	if (!is_null(s, "blank_end"))
 		printf(", begins with an empty store up to %s", print_size(status_number(s, "blank_end"), a));
-	printf(", %s%s, ", is(s, "current") ? "current" : "not current", is(s, "full") ? ", its DISK IS FULL" : "");
+	printf("%s%s, ", !is(s, "member") ? "" : is(s, "current") ? ", current" : ", not current", is(s, "full") ? ", its DISK IS FULL" : "");
 	print_lag(status_member(s, "lag"));
 	putchar('\n');
 }
@@ -83,7 +115,7 @@ void replication_print(const json_t *status)
 	size_t i;
 
 	print_pair(r);
-	print_own(r);
+	print_own(r, status_text(status, "node"));
 	json_array_foreach(status_member(r, "standbys"), i, standby)
 		print_standby(standby);
 	if (*status_text(r, "why") && strcmp(status_text(r, "why"), status_text(status, "health.why")) != 0)

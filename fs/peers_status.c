@@ -3,8 +3,8 @@
  * What is shown of this node among others.
  *
  *   standbys     one line for each node that is linked to this primary: name, node id, hello, checkpoint, log or handed-over (what it is being
- *                sent), member or mirror, lag in bytes, messages and seconds; current, behind, full (its disk) or unheld
- *                (what it lacks is not kept for it any more)
+ *                sent), member, joining or mirror, lag in bytes, messages and seconds; of a member current or behind, of others level or
+ *                behind; full (its disk) or unheld (what it lacks is not kept for it any more)
  *
  *   status.json's object "replication":
  *
@@ -20,7 +20,7 @@
  *     lag                     what this node has not got, as far as it has heard: bytes, messages, seconds
  *     pair                    null: there is none; nodes (of each: name, node), min_standbys, stopped (the node that was left out, or null),
  *                             committed
- *     standbys                of each that is linked: name, node, state, member, mirror, linked, current, full, sent, acknowledged, lag (as above),
+ *     standbys                of each that is linked: name, node, state, member, mirror, joining, linked, current, full, sent, acknowledged, lag (as above),
  *                             round_trip_ns, silent_ns (since it last said something), blank_end (while it starts blank)
  *     promise                 reign, node
  *     last_order              and what came of it
@@ -130,6 +130,28 @@ const char *peers_ails(void *ctx, char why[OTHERS_WHY])
 	return s.rival ? "rival" : !is_primary(&s) && !s.linked ? "unlinked" : NULL;
 }
 
+static bool is_joining(const struct replicator_status *s, const struct sender_status *one)
+{
+	return !one->mirror && (!s->view.paired || s->view.pair.nodes < PAIR_NODES || pair_has(&s->view.pair, one->node));
+}
+
+static const char *place(const struct replicator_status *s, const struct sender_status *one)
+{
+	return one->member ? "member" : is_joining(s, one) ? "joining" : "mirror";
+}
+
+/* Only who is of the pair is told that it is, and so may call itself current. */
+static const char *condition(const struct sender_status *one)
+{
+	if (one->full)
+		return "full";
+	if (one->unheld)
+		return "unheld";
+	if (one->member)
+		return one->current ? "current" : "behind";
+	return one->acknowledged < one->end ? "behind" : "level";
+}
+
 int peers_print_standbys(void *ctx, FILE *to)
 {
 	struct replicator_status s;
@@ -140,7 +162,7 @@ int peers_print_standbys(void *ctx, FILE *to)
 		struct lacks lacks = standby_lacks(one);
 
 		fprintf(to, "%s %016" PRIx64 " %s %s %" PRIu64 " %" PRIu64 " %.3f %s\n", one->name, one->node, state_names[one->state],
-			one->member ? "member" : "mirror", lacks.bytes, lacks.messages, seconds(lacks.ns), one->full ? "full" : one->unheld ? "unheld" : one->current ? "current" : "behind");
+			place(&s, one), lacks.bytes, lacks.messages, seconds(lacks.ns), condition(one));
 	}
 	return 0;
 }
@@ -195,14 +217,15 @@ static json_t *pair_json(const struct member_view *v)
 		"stopped", v->pair.stopped ? id(v->pair.stopped) : json_null(), "committed", v->pair_committed ? 1 : 0);
 }
 
-static json_t *standby_json(const struct sender_status *s)
+static json_t *standby_json(const struct replicator_status *of, const struct sender_status *s)
 {
-	return json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"name", s->name,
 		"node", id(s->node),
 		"state", state_names[s->state],
 		"member", s->member ? 1 : 0,
 		"mirror", s->mirror ? 1 : 0,
+		"joining", !s->member && is_joining(of, s) ? 1 : 0,
 		"linked", s->linked ? 1 : 0,
 		"current", s->current ? 1 : 0,
 		"full", s->full ? 1 : 0,
@@ -219,7 +242,7 @@ static json_t *standbys_json(const struct replicator_status *s)
 	json_t *all = json_array();
 
 	for (size_t i = 0; i < s->senders; i++)
-		json_array_append_new(all, standby_json(&s->sender[i]));
+		json_array_append_new(all, standby_json(s, &s->sender[i]));
 	return all;
 }
 

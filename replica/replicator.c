@@ -310,19 +310,27 @@ void replicator_stop(struct replicator *r)
 
 /* ---- orders ---- */
 
-/* A standby need not leave its primary for an order that only a primary takes. */
-static bool is_of_primaries(struct replicator *r, const struct order *o)
+/* A standby need not leave its primary for an order that it cannot carry out whatever others say. *WHY is for people; 0: it may. */
+static int judge_order(struct replicator *r, const struct order *o, const char **why)
 {
 	struct member_view v;
 
-	if (o->kind != ORDER_ALONE && o->kind != ORDER_MIN_STANDBYS)
-		return false;
 	store_view(r->store, &v);
-	return v.role == ROLE_STANDBY;
+	if (v.role != ROLE_STANDBY)
+		return 0;
+	*why = "this node is a standby";
+	if (o->kind == ORDER_ALONE || o->kind == ORDER_MIN_STANDBYS)
+		return -EROFS;
+	if (v.paired ? pair_has(&v.pair, v.node) : !r->o.mirror)
+		return 0;
+	*why = r->o.mirror ? "this node is a mirror, which is never of the pair, and cannot become the primary" :
+		"this node is not of the pair, and cannot become the primary";
+	return -EPERM;
 }
 
 void replicator_order(struct replicator *r, struct order *o)
 {
+	const char *why;
 	int err = 0;
 
 	pthread_mutex_lock(&r->lock);
@@ -330,8 +338,8 @@ void replicator_order(struct replicator *r, struct order *o)
 		err = -ENOTCONN;
 	else if (r->order)
 		err = -EBUSY;
-	else if (is_of_primaries(r, o))
-		err = -EROFS;
+	else
+		err = judge_order(r, o, &why);
 	if (!err) {
 		r->order = o;
 		r->order_until = link_in(ORDER_NS);
@@ -342,8 +350,8 @@ void replicator_order(struct replicator *r, struct order *o)
 			minder_want(r);
 	}
 	pthread_mutex_unlock(&r->lock);
-	if (err == -EROFS)
-		order_outcome(r, o, err, "this node is a standby");
+	if (err == -EROFS || err == -EPERM)
+		order_outcome(r, o, err, why);
 	else if (err)
 		o->done(o, err, err == -EBUSY ? "another order is under way" : "this node is stopping");
 }

@@ -52,7 +52,14 @@ equal 'nothing else is said' 1 "$(wc -l < "$DIR/in_use")"
 node_start c standby_of=a mirror
 shows() { cmp -s "$a/t/0" "$1/t/0"; }
 wait_for 'the mirror to show all' shows "$c"
-match 'standbys' '^c [0-9a-f]+ log mirror ' "$(grep '^c ' "$a/.mqfs/standbys")"
+level() { grep -Eq '^c [0-9a-f]+ log mirror 0 0 0.000 level$' "$a/.mqfs/standbys"; }
+wait_for 'standbys to show that the mirror has all' level
+match 'mqctl status of the primary' 'standby   c, a mirror, has all' "$("$MQCTL" status -m "$a")"
+match 'mqctl status of a mirror' "primary   a \($(address a)\), linked; this node is not of the pair, has all" "$("$MQCTL" status -m "$c")"
+for verb in switchover promote 'promote --stopped a --accept-loss'; do
+	refused "$verb of a mirror" 'this node is a mirror, which is never of the pair' "$MQCTL" $verb -m "$c"
+done
+equal 'which has not left its primary for that' 1 "$(grep -c follows "$DIR/c.log")"
 equal 'the pair' 'a b' "$(what c pair.nodes.0.name) $(what c pair.nodes.1.name)"
 node_stop c
 
@@ -79,7 +86,9 @@ node_start a peer=b
 
 # --- what only the dead primary had committed is given up, on the operator's word: it comes back, gives its store up and makes it anew from
 # the other's, and its mount is there again by itself
-node_start b standby_of=a min_standbys=0
+node_start b standby_of=a min_standbys=0 sync_delay=500ms
+joins() { grep -Eq '^b [0-9a-f]+ log joining ' "$a/.mqfs/standbys"; }
+wait_for 'standbys to show that b is to be of the pair' joins
 wait_pair a b
 succeeds 'nobody waits for the standby' "$MQCTL" min-standbys 0 -m "$a"
 node_stop b
