@@ -4,7 +4,7 @@
  * candidate that asks for a promise. A node has one sender at a time: whoever comes as the same node again ends the older link, and
  * waits until that is gone. Another node of a name that is linked is refused.
  */
-#include "replicator_part.h"
+#include "guest_part.h"
 #include "talker.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -14,21 +14,6 @@
 #include <syslog.h>
 
 #define GUESTS (REPLICATOR_LINKS + 16u)  /* at once, those who have not said yet what they are included */
-#define LEAVE_NS 1000000000LL            /* that they get to leave by themselves */
-
-struct guest {
-	struct replicator *r;
-	struct link *link;
-	pthread_t thread;
-	uint8_t *body;                   /* FRAME_BODY bytes */
-	/* under the replicator's lock */
-	struct guest *next;
-	uint64_t node;                   /* of a standby; 0: it is blank, and known by its link's name */
-	bool standby;
-	struct sender *sender;
-	bool full;                       /* as it said last: its thread's own */
-	bool gone;                       /* the thread is at its end */
-};
 
 static void lock(struct replicator *r)
 {
@@ -60,98 +45,6 @@ static void say_error(struct guest *g, uint32_t code, const char *reason)
 }
 
 /* ---- standbys ---- */
-
-static bool same(const struct guest *a, const struct guest *b)
-{
-	return a->node == b->node && (a->node || strcmp(a->link->peer, b->link->peer) == 0);
-}
-
-static bool namesakes(const struct guest *a, const struct guest *b)
-{
-	return !same(a, b) && strcmp(a->link->peer, b->link->peer) == 0;
-}
-
-/* Of those who came before G: who came behind it waits for it, so no two wait for each other. */
-static struct guest *find_before(const struct guest *g, bool (*is)(const struct guest *a, const struct guest *b))
-{
-	struct guest *other = g->next;
-
-	while (other && !(other->standby && is(other, g)))
-		other = other->next;
-	return other;
-}
-
-/* One that was blank may be the very node that has its store now, and the pair's own node goes before who has taken its name. */
-static bool gives_way(const struct guest *other, const struct guest *to, const struct member_view *v)
-{
-	return !other->node || (v->paired && pair_has(&v->pair, to->node));
-}
-
-/* Under the lock. Names tell nodes apart in status, metrics and orders. A link that has broken needs a moment to be gone. */
-static bool is_only_one_of_name(struct guest *g)
-{
-	int64_t until = link_in(LEAVE_NS);
-	struct timespec at = {until / 1000000000, until % 1000000000};
-	struct member_view v;
-	struct guest *other;
-	int err = 0;
-
-	store_view(g->r->store, &v);
-	if (g->node != v.node && strcmp(g->link->peer, g->r->name) == 0)
-		return false;
-	while ((other = find_before(g, namesakes)) && err != ETIMEDOUT) {
-		if (gives_way(other, g, &v)) {
-			link_shutdown(other->link);
-			pthread_cond_wait(&g->r->left, &g->r->lock);
-		} else {
-			err = pthread_cond_timedwait(&g->r->left, &g->r->lock, &at);
-		}
-	}
-	return !other;
-}
-
-static size_t count_standbys(const struct replicator *r)
-{
-	size_t count = 0;
-
-	for (const struct guest *g = r->guests; g; g = g->next)
-		count += g->standby;
-	return count;
-}
-
-/* As NODE, which no other guest is any more when this returns. False: it may not, for the reason WHY. */
-static bool enter(struct guest *g, uint64_t node, char why[FRAME_REASON])
-{
-	struct replicator *r = g->r;
-	struct guest *other;
-	bool only, room;
-
-	lock(r);
-	g->node = node;
-	g->standby = true;
-	while ((other = find_before(g, same))) {
-		link_shutdown(other->link);
-		pthread_cond_wait(&r->left, &r->lock);
-	}
-	only = is_only_one_of_name(g);
-	room = count_standbys(r) <= REPLICATOR_LINKS;
-	g->standby = only && room;
-	unlock(r);
-	if (!only)
-		snprintf(why, FRAME_REASON, "another node named %s is linked: each node needs a certificate with a name of its own", g->link->peer);
-	else if (!room)
-		snprintf(why, FRAME_REASON, "there are too many standbys");
-	return only && room;
-}
-
-static void leave(struct guest *g)
-{
-	lock(g->r);
-	g->standby = false;
-	g->sender = NULL;
-	pthread_cond_broadcast(&g->r->left);
-	unlock(g->r);
-}
 
 static int voice_next(void *of, int64_t now, struct frame *f, struct iovec *iov, int *n)
 {
@@ -261,7 +154,7 @@ static void host(struct guest *g, const struct frame *f)
 
 	if (err)
 		say_error(g, FRAME_UNEXPECTED, err == -EPROTONOSUPPORT ? "this node speaks another version of the protocol" : strerror(-err));
-	else if (!enter(g, h->node, why))
+	else if (!guest_enter(g, h->node, why))
 		say_error(g, FRAME_BUSY, why);
 	else if ((err = sender_new(&s, g->r->store, g->r->name, g->link->peer, h, f->flags, f->pos)))
 		say_error(g, FRAME_FAILED, strerror(-err));
@@ -269,7 +162,7 @@ static void host(struct guest *g, const struct frame *f)
 		serve(g, s, h->promise);
 	sender_free(s);
 	free(h);
-	leave(g);
+	guest_leave(g);
 	minder_poke(g->r);
 }
 

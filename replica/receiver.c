@@ -1,50 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "receiver.h"
-#include "ending.h"
-#include "fetch.h"
-#include "lag.h"
-#include "member.h"
-#include "pieces.h"
+#include "receiver_part.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum receiver_state { RECEIVER_HELLO, RECEIVER_LOG };
-
-struct receiver {
-	struct store *store;
-	char name[FRAME_NAME], peer[FRAME_NAME];
-	struct ending ending;
-	struct fetch *fetch;
-	/* the sending thread's */
-	_Atomic bool greeted;
-	bool mirror;
-	uint8_t *talk;                 /* FRAME_TALK bytes: a body */
-	/* the receiving thread's */
-	struct pieces pieces;
-	uint64_t committed;            /* as last heard */
-	uint64_t aside;                /* of a log that is given up */
-	pthread_mutex_t lock;          /* all below */
-	enum receiver_state state;
-	uint64_t node;                 /* the primary */
-	struct epoch epoch;            /* of the link */
-	uint64_t acknowledged;         /* as last said */
-	bool current;                  /* the same */
-	bool full, said_full;          /* the disk, for what is to be received; and as last said */
-	bool owed;                     /* an ACK, to a COMMIT */
-	bool asking;                   /* for a hand-over, not said yet */
-	char refusal[FRAME_REASON];    /* of that */
-	int64_t due;
-	int64_t time;                  /* of the last COMMIT */
-	uint64_t said_end, said_messages;        /* of the first COMMIT whose end is not synced here yet; 0: there is none */
-	uint64_t messages;             /* of the last one whose end is */
-	uint64_t primary_messages;     /* of the last one */
-	struct lag lag;
-	uint64_t primary_end;          /* written by the receiving thread alone */
-	int64_t heard;
-};
 
 int receiver_new(struct receiver **to, struct store *store, const char *name, const char *peer)
 {
@@ -79,8 +39,7 @@ void receiver_free(struct receiver *r)
 	free(r);
 }
 
-/* This node, and as many of its epochs as are said; ROWS is to be freed. */
-static int look_at_self(struct receiver *r, struct hello_self *self, struct epoch_row **rows)
+int receiver_look_at_self(struct receiver *r, struct hello_self *self, struct epoch_row **rows)
 {
 	size_t count;
 	uint64_t end;
@@ -92,153 +51,6 @@ static int look_at_self(struct receiver *r, struct hello_self *self, struct epoc
 	self->count = count < FRAME_EPOCHS ? count : FRAME_EPOCHS;
 	self->epochs = *rows + (count - self->count);
 	return 0;
-}
-
-/* ---- the sending thread ---- */
-
-static int put_hello(struct receiver *r, const struct hello_self *self, struct frame *f, struct iovec *iov, int *n)
-{
-	struct frame_hello *h = calloc(1, sizeof *h);
-	int len;
-
-	if (!h)
-		return -ENOMEM;
-	h->version = FRAME_VERSION;
-	h->cluster = self->view.cluster;
-	h->node = self->view.node;
-	h->promise = self->view.promise.reign;
-	snprintf(h->name, sizeof h->name, "%s", r->name);
-	h->epochs.count = (uint32_t)self->count;
-	if (self->count)
-		memcpy(h->epochs.of, self->epochs, self->count * sizeof *self->epochs);
-	len = frame_put_hello(h, r->talk, FRAME_TALK);
-	free(h);
-	f->type = FRAME_HELLO;
-	f->flags = r->mirror ? FRAME_MIRROR : 0;
-	f->epoch = self->view.last;
-	f->pos = self->view.end;
-	f->committed = self->view.committed;
-	iov[0] = (struct iovec){r->talk, (size_t)len};
-	*n = 1;
-	return len < 0 ? len : 1;
-}
-
-static int say_hello(struct receiver *r, struct frame *f, struct iovec *iov, int *n)
-{
-	struct epoch_row *rows = NULL;
-	struct hello_self self;
-	int err = look_at_self(r, &self, &rows);
-
-	if (!err)
-		err = put_hello(r, &self, f, iov, n);
-	free(rows);
-	r->greeted = true;
-	return err;
-}
-
-/* Under the lock. */
-static bool ack_due(const struct receiver *r, const struct member_view *v, int64_t now)
-{
-	return r->state == RECEIVER_LOG && (r->owed || v->synced != r->acknowledged || v->current != r->current ||
-		r->full != r->said_full || now >= r->due);
-}
-
-/* Under the lock: what an ACK says is what was looked at, and nothing is acknowledged to a primary whose reign is not the one promised. */
-static int put_ack(struct receiver *r, const struct member_view *v, int64_t now, struct frame *f, struct iovec *iov, int *n)
-{
-	struct frame_ack a = {.received = v->written > v->synced ? v->written : v->synced, .time = r->time};
-	int len;
-
-	if (r->said_end && v->synced >= r->said_end) {
-		r->messages = r->said_messages;
-		r->said_end = 0;
-	}
-	lag_reach(&r->lag, v->synced);
-	a.messages = r->messages;
-	r->acknowledged = v->synced;
-	r->current = v->current;
-	r->said_full = r->full;
-	r->owed = false;
-	r->due = now + LINK_HEARTBEAT;
-	f->type = FRAME_ACK;
-	f->flags = (v->current ? FRAME_CURRENT : 0) | (r->full ? FRAME_FULL : 0);
-	f->pos = v->synced;
-	f->committed = v->committed;
-	len = frame_put_ack(&a, r->talk, FRAME_TALK);
-	iov[0] = (struct iovec){r->talk, (size_t)len};
-	*n = 1;
-	return len < 0 ? len : 1;
-}
-
-/* Is this node still the standby of the link's primary? */
-static int check_obedience(struct receiver *r, const struct member_view *v)
-{
-	if (v->role == ROLE_STANDBY && !reign_compare(v->promise.reign, epoch_reign(&r->epoch)))
-		return 0;
-	return ending_set(&r->ending, -ESTALE, FRAME_DEPOSED, "this node has promised another reign");
-}
-
-/* Under the lock. */
-static int put_ask(struct receiver *r, const struct member_view *v, struct frame *f, struct iovec *iov, int *n)
-{
-	struct frame_switchover body = {.order = FRAME_HAND_OVER};
-	int len = frame_put_switchover(&body, r->talk, FRAME_TALK);
-
-	r->asking = false;
-	f->type = FRAME_SWITCHOVER;
-	f->epoch = r->epoch;
-	f->pos = v->end;
-	f->committed = v->committed;
-	iov[0] = (struct iovec){r->talk, (size_t)len};
-	*n = 1;
-	return len < 0 ? len : 1;
-}
-
-/* An ACK comes first: each is owed once. */
-static int say_log(struct receiver *r, int64_t now, struct frame *f, struct iovec *iov, int *n)
-{
-	struct member_view v;
-	bool log;
-	int err = 0;
-
-	store_view(r->store, &v);
-	pthread_mutex_lock(&r->lock);
-	if (r->state == RECEIVER_LOG)
-		err = check_obedience(r, &v);
-	if (!err && r->asking && r->state == RECEIVER_LOG)
-		err = put_ask(r, &v, f, iov, n);
-	else if (!err && ack_due(r, &v, now))
-		err = put_ack(r, &v, now, f, iov, n);
-	log = r->state == RECEIVER_LOG;
-	f->epoch = r->epoch;
-	pthread_mutex_unlock(&r->lock);
-	return err || !log ? err : fetch_next(r->fetch, now, v.known, f, iov, n);
-}
-
-int receiver_next(struct receiver *r, int64_t now, struct frame *f, struct iovec *iov, int *n)
-{
-	int err;
-
-	memset(f, 0, sizeof *f);
-	*n = 0;
-	err = ending_say(&r->ending, f, iov, n);
-	if (!err)
-		err = r->greeted ? say_log(r, now, f, iov, n) : say_hello(r, f, iov, n);
-	if (err >= 0)
-		return err;
-	ending_set(&r->ending, err, FRAME_FAILED, "%s", strerror(-err));
-	memset(f, 0, sizeof *f);
-	return ending_say(&r->ending, f, iov, n);
-}
-
-int64_t receiver_due(struct receiver *r)
-{
-	int64_t due;
-
-	pthread_mutex_lock(&r->lock);
-	due = r->state == RECEIVER_LOG ? r->due : INT64_MAX;
-	pthread_mutex_unlock(&r->lock);
-	return due;
 }
 
 /* ---- the receiving thread: HELLO_ACK ---- */
@@ -275,7 +87,7 @@ static int obey(struct receiver *r, const struct frame *f, const struct frame_he
 	struct epoch_row *rows = NULL;
 	struct hello_self self;
 	char reason[FRAME_REASON];
-	int err = look_at_self(r, &self, &rows);
+	int err = receiver_look_at_self(r, &self, &rows);
 
 	if (!err && a->answer == FRAME_BLANK_START) {
 		err = give_up(r, &self, f, a);
@@ -353,7 +165,7 @@ static int hear_records(struct receiver *r, const struct frame *f, const void *b
 	int err;
 
 	store_view(r->store, &v);
-	err = check_obedience(r, &v);
+	err = receiver_check_obedience(r, &v);
 	if (!err) {
 		err = pieces_add(&r->pieces, f, body);
 		note_records(r, f->pos + f->length, err == -ENOSPC || err == -EDQUOT);

@@ -7,6 +7,7 @@
  *	rule.c          what a primary minds: the pair, a higher reign
  *	orders.c        the operator's orders
  *	guest.c         links that came: standbys, and who asks for a promise
+ *	guest_enter.c   which of them may be standbys
  *	meet.c          one question and its answer over a link of its own
  *
  * Locks    `lock`, outside of all of the store's and of a talker's. No order's done() is called under it.

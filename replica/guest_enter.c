@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which guests may be standbys: one of a node, one of a name, and no more than there is place for. */
+#include "guest_part.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool same(const struct guest *a, const struct guest *b)
+{
+	return a->node == b->node && (a->node || strcmp(a->link->peer, b->link->peer) == 0);
+}
+
+static bool namesakes(const struct guest *a, const struct guest *b)
+{
+	return !same(a, b) && strcmp(a->link->peer, b->link->peer) == 0;
+}
+
+/* Of those who came before G: who came behind it waits for it, so no two wait for each other. */
+static struct guest *find_before(const struct guest *g, bool (*is)(const struct guest *a, const struct guest *b))
+{
+	struct guest *other = g->next;
+
+	while (other && !(other->standby && is(other, g)))
+		other = other->next;
+	return other;
+}
+
+/* One that was blank may be the very node that has its store now, and the pair's own node goes before who has taken its name. */
+static bool gives_way(const struct guest *other, const struct guest *to, const struct member_view *v)
+{
+	return !other->node || (v->paired && pair_has(&v->pair, to->node));
+}
+
+/* Under the lock. Names tell nodes apart in status, metrics and orders. A link that has broken needs a moment to be gone. */
+static bool is_only_one_of_name(struct guest *g)
+{
+	int64_t until = link_in(LEAVE_NS);
+	struct timespec at = {until / 1000000000, until % 1000000000};
+	struct member_view v;
+	struct guest *other;
+	int err = 0;
+
+	store_view(g->r->store, &v);
+	if (g->node != v.node && strcmp(g->link->peer, g->r->name) == 0)
+		return false;
+	while ((other = find_before(g, namesakes)) && err != ETIMEDOUT) {
+		if (gives_way(other, g, &v)) {
+			link_shutdown(other->link);
+			pthread_cond_wait(&g->r->left, &g->r->lock);
+		} else {
+			err = pthread_cond_timedwait(&g->r->left, &g->r->lock, &at);
+		}
+	}
+	return !other;
+}
+
+static size_t count_standbys(const struct replicator *r)
+{
+	size_t count = 0;
+
+	for (const struct guest *g = r->guests; g; g = g->next)
+		count += g->standby;
+	return count;
+}
+
+bool guest_enter(struct guest *g, uint64_t node, char why[FRAME_REASON])
+{
+	struct replicator *r = g->r;
+	struct guest *other;
+	bool only, room;
+
+	pthread_mutex_lock(&r->lock);
+	g->node = node;
+	g->standby = true;
+	while ((other = find_before(g, same))) {
+		link_shutdown(other->link);
+		pthread_cond_wait(&r->left, &r->lock);
+	}
+	only = is_only_one_of_name(g);
+	room = count_standbys(r) <= REPLICATOR_LINKS;
+	g->standby = only && room;
+	pthread_mutex_unlock(&r->lock);
+	if (!only)
+		snprintf(why, FRAME_REASON, "another node named %s is linked: each node needs a certificate with a name of its own", g->link->peer);
+	else if (!room)
+		snprintf(why, FRAME_REASON, "there are too many standbys");
+	return only && room;
+}
+
+void guest_leave(struct guest *g)
+{
+	pthread_mutex_lock(&g->r->lock);
+	g->standby = false;
+	g->sender = NULL;
+	pthread_cond_broadcast(&g->r->left);
+	pthread_mutex_unlock(&g->r->lock);
+}
