@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a standby has said, and what it shows, is on its disk: seen by holding its syncs, and by cutting its power. */
 #include "member_rig.h"
+#include "checkpoint.h"
+#include "keeper.h"
 #include "powercut.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -212,6 +214,36 @@ Test(standby, fence_durable_a_promise_outlives_a_power_cut)
 	b = after_a_power_cut(b);
 	cr_assert_eq(view(b).promise.reign.number, 7);
 	cr_assert_eq(store_promise(b, (struct reign){6, node}), -EPERM);
+	close_both(a, b);
+}
+
+static off_t reserved(void)
+{
+	struct stat st;
+
+	return disk_stat(scratch.under, "reserve", &st) == 0 ? st.st_size : 0;
+}
+
+/* The disk is full: of each of these the first write fails. */
+Test(standby, on_a_full_disk_a_promise_and_a_reign_are_kept_out_of_the_reserve)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	off_t before;
+
+	make_pair(a, b, 1);
+	b = open_held(b);
+	keeper_stop(b->keeper);
+	cr_assert_eq(reserve_keep(b, 1 << 20), 0);
+	before = reserved();
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_PWRITEV] = 1;
+	cr_assert_eq(store_promise(b, (struct reign){2, view(b).node}), 0);
+	cr_assert_lt(reserved(), before);
+	before = reserved();
+	scratch.fail[CALL_PWRITEV] = 1;
+	cr_assert_eq(store_begin_reign(b, (struct reign){2, view(b).node}, 0, true), 0);
+	cr_assert_lt(reserved(), before);
+	cr_assert_eq(view(b).promise.own, 2);
 	close_both(a, b);
 }
 
