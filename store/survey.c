@@ -152,14 +152,14 @@ static void note_unknown(struct survey *v, uint64_t begin, uint64_t end)
 		v->unknown = pos;
 }
 
-static int add_invalid(struct survey *v, enum damage_kind kind, uint64_t begin, const char *what, bool unreadable)
+static int add_invalid(struct survey *v, enum damage_kind kind, uint64_t begin, uint64_t end, const char *what, bool unreadable)
 {
 	struct invalid *grown = realloc(v->invalid, (v->invalids + 1) * sizeof *grown);
 
 	if (!grown)
 		return -ENOMEM;
 	v->invalid = grown;
-	v->invalid[v->invalids++] = (struct invalid){begin, kind, what, unreadable};
+	v->invalid[v->invalids++] = (struct invalid){begin, end, kind, what, unreadable};
 	return 0;
 }
 
@@ -216,9 +216,9 @@ static int survey_record(struct survey *v, struct scan *scan, const struct recor
 	if (err)
 		return err;
 	if (!scan_chained(scan))
-		err = add_invalid(v, DAMAGE_RECORD, r->pos, "a record that does not follow the one before it", false);
+		err = add_invalid(v, DAMAGE_RECORD, r->pos, scan_pos(scan), "a record that does not follow the one before it", false);
 	else if (found == SCAN_BODY)
-		err = add_invalid(v, DAMAGE_RECORD, r->pos, "a record's body", false);
+		err = add_invalid(v, DAMAGE_RECORD, r->pos, scan_pos(scan), "a record's body", false);
 	if (found == SCAN_BODY && r->type != RECORD_MESSAGES)
 		note_unknown(v, r->pos, scan_pos(scan));
 	if (r->committed > v->committed)
@@ -240,7 +240,7 @@ static int survey_segment(struct survey *v, size_t n)
 	if (err)
 		return err;
 	if (!f->head_valid)
-		err = add_invalid(v, DAMAGE_HEADER, f->head.base, "a segment's header", false);
+		err = add_invalid(v, DAMAGE_HEADER, f->head.base, f->head.base, "a segment's header", false);
 	if (f->sealed && f->sealed_end > v->committed)
 		v->committed = f->sealed_end;
 	if (f->sealed && f->sealed_end > v->durable)
@@ -251,36 +251,39 @@ static int survey_segment(struct survey *v, size_t n)
 		err = scan_next(scan, &r, &body, &found);
 		if (err == -EIO) {
 			note_unknown(v, at, at + UNREADABLE);
-			err = add_invalid(v, DAMAGE_RECORD, at, "a place that the disk does not read", true);
 			scan_seek(scan, (at + UNREADABLE) & ~(uint64_t)(UNREADABLE - 1));
+			err = add_invalid(v, DAMAGE_RECORD, at, scan_pos(scan), "a place that the disk does not read", true);
 			continue;
 		}
 		if (err || found == SCAN_END)
 			break;
 		if (found == SCAN_DAMAGED) {
 			note_unknown(v, at, scan_pos(scan));
-			err = add_invalid(v, DAMAGE_RECORD, at, "a record", false);
+			err = add_invalid(v, DAMAGE_RECORD, at, scan_pos(scan), "a record", false);
 		} else {
 			err = survey_record(v, scan, &r, body, found);
 		}
 	}
 	if (!err && n + 1 < v->count && scan_pos(scan) < survey_next_base(v, n) && !(f->sealed && scan_pos(scan) == f->sealed_end)) {
 		note_unknown(v, scan_pos(scan), survey_next_base(v, n));
-		err = add_invalid(v, DAMAGE_RECORD, scan_pos(scan), "the end of a segment", false);
+		err = add_invalid(v, DAMAGE_RECORD, scan_pos(scan), survey_next_base(v, n), "the end of a segment", false);
 	}
 	v->reached = f->sealed && f->sealed_end < scan_pos(scan) ? f->sealed_end : scan_pos(scan);
 	scan_close(scan);
 	return err;
 }
 
-/* The first invalid place at or behind D, or the end. */
+/* The first invalid place at or behind D, or the end. What has rotted just before D and what was torn behind it look like one place. */
 static void find_tail(struct survey *v)
 {
 	v->tail = v->end > v->durable ? v->end : v->durable;
 	for (size_t i = 0; i < v->invalids; i++) {
-		if (v->invalid[i].begin >= v->durable && v->invalid[i].begin < v->tail) {
-			v->tail = v->invalid[i].begin;
-			v->unreadable_tail = v->invalid[i].unreadable;
+		const struct invalid *at = &v->invalid[i];
+		uint64_t begin = at->begin < v->durable && at->end > v->durable ? v->durable : at->begin;
+
+		if (begin >= v->durable && begin < v->tail) {
+			v->tail = begin;
+			v->unreadable_tail = at->unreadable;
 		}
 	}
 }

@@ -22,7 +22,7 @@ struct found_segment {
 };
 
 struct invalid {
-	uint64_t begin;
+	uint64_t begin, end;           /* no valid record begins in between */
 	enum damage_kind kind;
 	const char *what;
 	bool unreadable;

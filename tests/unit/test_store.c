@@ -336,6 +336,57 @@ Test(store, a_rotten_header_does_not_cut_what_stands_behind_it)
 	topic_put(t);
 }
 
+/* As an append leaves it whose predecessor did not reach the disk: the record of line 9 once more, a hole behind END. */
+static void write_behind_a_hole(int fd, uint64_t end, const uint8_t *secret)
+{
+	uint8_t bytes[RECORD_HEADER + 8];
+	struct record r;
+	off_t at = find_line(fd, 9) - (off_t)RECORD_HEADER;
+
+	cr_assert_eq(pread(fd, bytes, sizeof bytes, at), (ssize_t)sizeof bytes);
+	cr_assert_eq(record_decode(&r, secret, bytes, (uint64_t)at - SEGMENT_HEADER), 0);
+	r.pos = end + 256;
+	r.offset += 100;
+	r.committed = end;
+	r.prev++;
+	record_encode(&r, secret, bytes);
+	cr_assert_eq(pwrite(fd, bytes, sizeof bytes, (off_t)(SEGMENT_HEADER + r.pos)), (ssize_t)sizeof bytes);
+}
+
+Test(store, rot_just_before_the_torn_tail_does_not_hide_where_that_begins)
+{
+	uint8_t secret[RECORD_SECRET];
+	struct reader *r;
+	struct topic *t;
+	struct slice s;
+	uint64_t end;
+	int fd;
+
+	many_lines();
+	end = store->applied;
+	memcpy(secret, store->id.secret, sizeof secret);
+	close_store();
+	fd = open_segment(0);
+	write_behind_a_hole(fd, end, secret);
+	cr_assert_eq(pwrite(fd, "X", 1, find_line(fd, 9) - 50), 1);
+	close(fd);
+	for (int i = 0; i < 2; i++) {
+		open_store();
+		cr_assert_eq(count_lost(), 1);
+		t = topic_find(store, "orders");
+		if (i == 0)
+			cr_assert_eq(append(t, "line 10\n", 8, true), 0);
+		slice_init(&s);
+		cr_assert_eq(reader_new(&r, store, topic_queue(t, 0)), 0);
+		cr_assert_eq(reader_read(r, 63, 100, &s), -EIO);
+		cr_assert_eq(reader_read(r, 70, 100, &s), 8);
+		slice_free(&s);
+		reader_free(r);
+		topic_put(t);
+		close_store();
+	}
+}
+
 #define BIG 100000
 
 static void big_lines(void)
