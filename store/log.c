@@ -185,6 +185,7 @@ int log_new(struct log **to, struct disk *d, const uint8_t *secret, uint64_t clu
 	l->settings = *settings;
 	l->end = start->pos;
 	l->written = start->pos;
+	l->synced = start->pos;
 	l->chain = start->chain;
 	l->epoch = l->last_epoch = start->epoch;
 	l->time = start->time;

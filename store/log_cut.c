@@ -111,8 +111,8 @@ static void give_up_entries(struct log *l, uint64_t pos, const struct log_losses
 	l->marked = l->next;
 }
 
-/* The segment that the log goes on in: the one it went on in before, or the one before that, where it is still open as it was not synced, or
- * none: then the next record begins a new one. */
+/* The segment that the log goes on in: the one it went on in before, or the one before that, where its end is not synced, for then nobody seals
+ * it; or none: then the next record begins a new one. */
 static void find_active(struct log *l)
 {
 	struct open_segment *last = l->files;
@@ -123,7 +123,7 @@ static void find_active(struct log *l)
 		return;
 	l->file = last;
 	l->active = last ? segments_last(l->segments) : NULL;
-	if (l->active && (l->active->head.base != last->base || l->active->sealed)) {
+	if (l->active && (l->active->head.base != last->base || l->end <= l->synced)) {
 		segment_put(l->active);
 		l->active = NULL;
 	}

@@ -52,6 +52,7 @@ struct log {
 	size_t ring_size;              /* a power of two */
 	uint64_t first, marked, next;  /* counts: entries taken out, behind the written prefix, and given */
 	_Atomic uint64_t written;      /* changed under the lock */
+	uint64_t synced;               /* `written` as of the last sync */
 	pthread_cond_t prefix;         /* `written` has moved, or the log has failed; told while somebody waits */
 	unsigned waiting;
 	_Atomic int refuse;            /* what appends get, 0: they are taken */

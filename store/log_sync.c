@@ -20,6 +20,7 @@ static int sync_file(struct log *l, struct open_segment *file)
 static void close_synced(struct log *l, uint64_t to)
 {
 	pthread_mutex_lock(&l->lock);
+	l->synced = to;
 	while (l->files && l->files->next && l->files->next->base <= to) {
 		struct open_segment *file = l->files;
 		l->files = file->next;

@@ -169,6 +169,22 @@ static int replay(struct survey *v, struct recovered *to)
 	return err;
 }
 
+/*
+ * A last segment that has an index is a finished one (survey.c). Where the name of the segment behind it was lost and a later one's was not,
+ * this one has an index and goes on: then that goes for good before anything is appended, or the next start would not see it.
+ */
+static int drop_index(struct store *s, uint64_t base)
+{
+	char name[40];
+	int err;
+
+	segment_index_name(name, base);
+	err = disk_unlink(s->disk, name);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	return disk_sync_directory(s->disk, "log");
+}
+
 /* The last segment goes on where it is unsealed, sound, and has its room on the disk. */
 static int adopt(struct survey *v, struct recovered *to)
 {
@@ -184,6 +200,8 @@ static int adopt(struct survey *v, struct recovered *to)
 	err = disk_stat(v->store->disk, name, &st);
 	if (err)
 		return err;
+	if (drop_index(v->store, f->head.base))
+		return 0;
 	to->active_fd = disk_open(v->store->disk, name, O_RDWR, 0);
 	if (to->active_fd < 0)
 		return to->active_fd;

@@ -241,9 +241,9 @@ static int survey_segment(struct survey *v, size_t n)
 		return err;
 	if (!f->head_valid)
 		err = add_invalid(v, DAMAGE_HEADER, f->head.base, f->head.base, "a segment's header", false);
-	if (f->sealed && f->sealed_end > v->committed)
+	if (f->sealed_end > v->committed)
 		v->committed = f->sealed_end;
-	if (f->sealed && f->sealed_end > v->durable)
+	if (f->sealed_end > v->durable)
 		v->durable = f->sealed_end;
 	while (!err) {
 		enum scan_found found;

@@ -18,7 +18,7 @@ struct found_segment {
 	struct segment_head head;
 	bool head_valid;
 	bool sealed;
-	uint64_t sealed_end;
+	uint64_t sealed_end;           /* as its index says: what is before was committed; 0: none is there */
 };
 
 struct invalid {

@@ -3,8 +3,10 @@
 #include "bytes.h"
 #include "committed.h"
 #include "identity.h"
+#include "index.h"
 #include "keeper.h"
 #include "parts.h"
+#include "runs.h"
 #include "scan.h"
 #include "scratch.h"
 #include "seal.h"
@@ -385,6 +387,44 @@ Test(store, rot_just_before_the_torn_tail_does_not_hide_where_that_begins)
 		topic_put(t);
 		close_store();
 	}
+}
+
+static void a_line_more(void)
+{
+	struct topic *t;
+
+	open_store();
+	t = topic_find(store, "orders");
+	cr_assert_eq(append(t, "line 10\n", 8, true), 0);
+	topic_put(t);
+}
+
+/* As a power cut leaves it that takes a segment's name and not those of its neighbours: the one before it has its index already. */
+Test(store, a_segment_that_goes_on_has_no_index)
+{
+	static char got[4096];
+	struct segment_head h = {.base = 3 * MiB};
+	uint8_t secret[RECORD_SECRET];
+	struct runs *runs;
+	int64_t time;
+	uint64_t end;
+	int fd;
+
+	many_lines();
+	end = store->applied;
+	h.cluster = store->id.cluster;
+	memcpy(secret, store->id.secret, sizeof secret);
+	close_store();
+	cr_assert_eq(runs_scan(&scratch.disk, secret, 0, end, &runs, &time), 0);
+	cr_assert_eq(index_write(&scratch.disk, secret, 0, end, time, runs), 0);
+	runs_free(runs);
+	fd = disk_open(&scratch.disk, "log/0000000000300000", O_RDWR | O_CREAT, 0600);
+	cr_assert_eq(segment_head_write(&scratch.disk, fd, &h, secret), 0);
+	disk_close(&scratch.disk, fd);
+	killed_after(a_line_more);
+	open_store();
+	cr_assert_eq(read_all("orders", got, sizeof got), 78);
+	cr_assert_eq(memcmp(got + 70, "line 10\n", 8), 0);
 }
 
 #define BIG 100000
