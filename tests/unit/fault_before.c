@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stores as a crash leaves them. */
 #include "fault_story.h"
+#include "index.h"
 #include "log.h"
+#include "runs.h"
 #include "scratch.h"
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -156,6 +158,28 @@ void make_rolled(const char *to)
 	uint64_t end, active;
 
 	live_until(to, one_roll, &end, &active);
+}
+
+/* The last segment has its index already. */
+static void one_sealed(uint64_t *pos)
+{
+	uint64_t base = log_active(store->log);
+	struct runs *runs;
+	int64_t time;
+
+	one_odd(pos);
+	*pos = log_end(store->log);
+	cr_assert_eq(runs_scan(store->disk, store->id.secret, base, *pos, &runs, &time), 0);
+	cr_assert_eq(index_write(store->disk, store->id.secret, base, *pos, time, runs), 0);
+	runs_free(runs);
+}
+
+void make_unnamed(const char *to)
+{
+	uint64_t end, active;
+
+	live_until(to, one_sealed, &end, &active);
+	leave_segments(to, active);
 }
 
 void make_foreign(const char *to)

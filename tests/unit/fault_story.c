@@ -5,6 +5,7 @@
 #include "supply.h"
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -111,6 +112,31 @@ static void run_scrub(void)
 	work_finish();
 }
 
+/* A mapped file that cannot be read for a while. */
+static void run_unreadable(void)
+{
+	static uint8_t bytes[SEGMENT_HEADER + WORK_SEGMENT];
+	char path[120];
+	ssize_t len;
+	int fd;
+
+	if (!work_begin())
+		return;
+	work_topics();
+	work_append_wait(KEEP);
+	work_read(KEEP);
+	snprintf(path, sizeof path, "%s/log/0000000000000000", scratch_path);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd >= 0) {
+		len = pread(fd, bytes, sizeof bytes, 0);
+		cr_assert_eq(ftruncate(fd, SEGMENT_HEADER), 0);
+		work_read(KEEP);
+		cr_assert_eq(pwrite(fd, bytes, (size_t)len, 0), len);
+		close(fd);
+	}
+	work_finish();
+}
+
 /* On the system's own file system, without a disk of ours between: what is there afterwards is all that can be looked at. */
 static void run_real(void)
 {
@@ -124,6 +150,7 @@ const struct story stories[] = {
 	{"torn tail", make_torn, work_restart, work_check},
 	{"short file", make_short, work_restart, work_check},
 	{"new segment", make_rolled, work_restart, work_check},
+	{"name lost", make_unnamed, work_restart, work_check},
 	{"foreign header", make_foreign, work_restart, work_check},
 	{"retention", NULL, run_trim, work_check},
 	{"full disk", NULL, run_full, work_check},
@@ -133,6 +160,7 @@ const struct story stories[] = {
 	{"large record", NULL, work_large, work_check},
 	{"many", NULL, work_many, work_check},
 	{"scrub", NULL, run_scrub, work_check},
+	{"unreadable", NULL, run_unreadable, work_check},
 	{"system", NULL, run_real, work_check_start},
 	{"standby", make_standby, standby_run, standby_check},
 	{"repair", make_rotten, rotten_run, rotten_check},

@@ -29,6 +29,7 @@ void story_unmake(const struct story *s);
 void make_torn(const char *to);        /* a torn tail, valid records and segments behind it, an index gone, litter */
 void make_short(const char *to);       /* the last segment's file ends within the padding of its last record */
 void make_rolled(const char *to);      /* nothing of the last segment is committed */
+void make_unnamed(const char *to);     /* the name of the segment behind one that is sealed was lost, and those of later ones not */
 void make_foreign(const char *to);     /* the last segment's header names another cluster */
 void make_derived_damaged(const char *to);
 void make_damaged(const char *to);     /* torn, and damaged in its middle */

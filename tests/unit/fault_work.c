@@ -177,7 +177,7 @@ void work_keep(void)
 		keeper_checkpoint(store->keeper);
 }
 
-static void read_queue(int topic)
+void work_read(int topic)
 {
 	struct topic *t = topic_find(store, work_names[topic]);
 	struct reader *r;
@@ -215,8 +215,8 @@ static void look_around(void)
 	struct pin pins[2];
 	uint64_t offset;
 
-	read_queue(KEEP);
-	read_queue(TRIM);
+	work_read(KEEP);
+	work_read(TRIM);
 	read_topic(KEEP);
 	if (t) {
 		queue_offset_at_time(store, topic_queue(t, 0), 1, &offset);

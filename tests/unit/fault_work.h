@@ -69,6 +69,7 @@ void work_close(void);
 void work_topics(void);
 int work_append(int topic, int count, uint64_t *end);          /* END: log position to wait for, 0: nothing was appended */
 int work_append_wait(int topic);
+void work_read(int topic);             /* the first of what is there */
 void work_keep(void);                  /* what the keeper would do */
 #define WORK_DO(call) __extension__({ struct command *c = command_new_waited(); int work_err = c ? command_wait(c, call) : -ENOMEM; \
 	did.late |= work_err == -ETIMEDOUT; work_err; })
