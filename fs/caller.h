@@ -2,10 +2,10 @@
 /*
  * caller.h - threads whose requests are parked, and whether they still live.
  *
- * The kernel sends one INTERRUPT a request, at the first signal, and does not say which it was. A write that is in the log is not ended by
- * a signal that its program goes on after, but nobody hears the answer of one that was killed, and it cannot go before it has it.
- * So who was interrupted is looked at then, and after it every CALLER_LOOK, as kill -9 may come later and is not told any more. While
- * nobody is watched, the thread that looks sleeps.
+ * The kernel sends one INTERRUPT a request, at the first signal, and does not say which it was. A write or a change that is in the
+ * log is not ended by a signal that its program goes on after, but nobody hears the answer of one that was killed, and it cannot go
+ * before it has it. So who was interrupted is looked at then, and after it every CALLER_LOOK, as kill -9 may come later and is not
+ * told any more. While nobody is watched, the thread that looks sleeps.
  *
  * Threads  any. Lock: callers, before those of the store that take() needs.
  * Owns     nothing: a struct caller is part of what is parked, which forgets it before it is freed.

@@ -3,9 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static void change_done(struct command *c, int err)
+static void answer_change(struct parked *p, int err)
 {
-	struct change *change = c->ctx;
+	struct command *c = p->command;
+	struct change *change = change_of(c);
 
 	if (err)
 		fuse_reply_err(change->req, -err);
@@ -13,6 +14,11 @@ static void change_done(struct command *c, int err)
 		change->answer(change);
 	free(change);
 	command_free(c);
+}
+
+static void change_done(struct command *c, int err)
+{
+	park_command_done(&change_of(c)->parked, err);
 }
 
 struct command *change_new(fuse_req_t req, struct node *n, void (*answer)(struct change *c))
@@ -31,11 +37,15 @@ struct command *change_new(fuse_req_t req, struct node *n, void (*answer)(struct
 	change->answer = answer;
 	c->uid = who->uid;
 	c->pid = (uint32_t)who->pid;
+	park_command(&change->parked, req, c, answer_change);
 	return c;
 }
 
 void change_logged(struct command *c, int err)
 {
+	struct parked *p = &change_of(c)->parked;
+
+	err = park_command_given(p, err);
 	if (err)
-		change_done(c, err);
+		answer_change(p, err > 0 ? 0 : err);
 }

@@ -9,15 +9,18 @@
  *
  * Errors   change_new() answers REQ itself when it returns NULL; an error given to change_logged(), or that comes of the command,
  *          answers it too. answer() is called for success only.
- * Threads  any; answer() runs on the committer and does not block. No worker waits.
+ *          Whoever is killed while it waits is answered EINTR; what comes of the command is as if nobody had heard of it.
+ * Threads  any; answer() runs on the committer, or on the thread that logs, and does not block. No worker waits.
  * Owns     the request, from change_new() on. Its node stays, since the kernel holds it during the request.
  */
 #ifndef MQFS_FS_CHANGE_H
 #define MQFS_FS_CHANGE_H
 
 #include "node.h"
+#include "park.h"
 
 struct change {
+	struct parked parked;
 	fuse_req_t req;
 	struct node *node;
 	void (*answer)(struct change *c);

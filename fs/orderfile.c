@@ -59,6 +59,7 @@ int order_set(struct mount *m, struct node *n, const char *text, struct command 
 		return -ENOMEM;
 	g->command = c;
 	g->req = change_of(c)->req;
+	change_of(c)->parked.elsewhere = true;
 	fuse_req_interrupt_func(g->req, interrupted, g);
 	if (!claim(g, ORDER_NEW, ORDER_GIVEN)) {
 		fuse_req_interrupt_func(g->req, NULL, NULL);

@@ -53,7 +53,8 @@ void park_free(struct parked *p)
 /* For who has the request: nobody else looks at it, or will. */
 static void alone(struct parked *p)
 {
-	fuse_req_interrupt_func(p->req, NULL, NULL);
+	if (!p->elsewhere)
+		fuse_req_interrupt_func(p->req, NULL, NULL);
 	if (p->caller.watched)
 		callers_forget(p->mount->callers, &p->caller);
 }
@@ -96,7 +97,9 @@ static bool take_back(struct parked *p)
 {
 	struct store *s = p->mount->store;
 
-	return p->kind == PARK_FOLLOWS ? store_unfollow(s, &p->follower) : unwatch(s, &p->watcher);
+	if (p->kind == PARK_WATCHES)
+		return unwatch(s, &p->watcher);
+	return store_unfollow(s, p->kind == PARK_COMMANDS ? &p->command->follow : &p->follower);
 }
 
 static void by_interrupt(fuse_req_t req, void *data)
@@ -145,7 +148,8 @@ static int end(struct parked *p, int err)
 		p->mount->parked--;
 		return err;
 	}
-	fuse_req_interrupt_func(p->req, by_interrupt, p);
+	if (!p->elsewhere)
+		fuse_req_interrupt_func(p->req, by_interrupt, p);
 	if (atomic_compare_exchange_strong(&p->phase, &begun, PARK_DONE))
 		return 0;
 	alone(p);
@@ -186,5 +190,21 @@ int park_watch_topic(struct parked *p, struct topic *t, uint64_t seen)
 	p->watcher = (struct watcher){.ready = watcher_ready, .deadline = p->deadline};
 	begin(p, PARK_INTERRUPTIBLE);
 	err = watch_topic(t, seen, &p->watcher);
+	return end(p, err);
+}
+
+void park_command(struct parked *p, fuse_req_t req, struct command *c, void (*woken)(struct parked *p, int err))
+{
+	*p = (struct parked){.req = req, .woken = woken, .mount = mount_of(req), .kind = PARK_COMMANDS, .command = c};
+	begin(p, PARK_FIRM);
+}
+
+void park_command_done(struct parked *p, int err)
+{
+	by_store(p, err);
+}
+
+int park_command_given(struct parked *p, int err)
+{
 	return end(p, err);
 }

@@ -20,6 +20,7 @@
 
 #include "caller.h"
 #include "mount.h"
+#include "state.h"
 #include <sys/types.h>
 
 struct handle;
@@ -39,8 +40,10 @@ struct parked {
 	union {
 		struct follower follower;
 		struct watcher watcher;
+		struct command *command;
 	};
-	enum { PARK_FOLLOWS, PARK_WATCHES } kind;
+	enum { PARK_FOLLOWS, PARK_WATCHES, PARK_COMMANDS } kind;
+	bool elsewhere;                 /* who completes the command minds INTERRUPT: the caller's */
 	bool firm;
 	struct caller caller;           /* if it is firm */
 	_Atomic int phase;
@@ -61,5 +64,15 @@ int park_follow(struct parked *p, uint64_t pos, enum park_manner manner);
 int park_watch_queue(struct parked *p, struct queue *q, uint64_t offset, enum park_manner manner);
 /* Until T has more commits than SEEN, or is removed. Interruptible. */
 int park_watch_topic(struct parked *p, struct topic *t, uint64_t seen);
+
+/*
+ * Until C is completed; firm, as its record is in the log. P is the caller's own here, and so is C.
+ *	park_command(p, req, c, woken)           before C is given to who completes it
+ *	park_command_done(p, err)                by whom: C's done()
+ *	err = park_command_given(p, err)         ERR is what became of giving it; returns as the functions above
+ */
+void park_command(struct parked *p, fuse_req_t req, struct command *c, void (*woken)(struct parked *p, int err));
+void park_command_done(struct parked *p, int err);
+int park_command_given(struct parked *p, int err);
 
 #endif

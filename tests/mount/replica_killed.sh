@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Who waits for a standby that says nothing can be killed at once, also when a signal that ends nothing came first; what one such signal
-# meets is written whole, and once.
+# meets is written whole, and once. What changes the tree can be killed like what writes, and is done all the same.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
 need python3
@@ -9,7 +9,8 @@ node_keys a b
 node_start a peer=b min_standbys=1 commit_timeout=10s
 node_start b standby_of=a min_standbys=1
 wait_pair a b
-mkdir "$DIR/a/t" "$DIR/a/close"
+mkdir "$DIR/a/t" "$DIR/a/close" "$DIR/a/old"
+echo 1 > "$DIR/a/old/.config/retired"
 echo close > "$DIR/a/close/.config/commit"
 
 cat > "$DIR/killed.py" << 'END'
@@ -57,6 +58,24 @@ def start(what, queue, text):
         os._exit(1)
 
 
+def start_change(change, *args):
+    """A process that changes the tree, and waits: its pid."""
+    pid = os.fork()
+    if pid:
+        wait_for(parked, 1)
+        return pid
+    signal.signal(signal.SIGUSR1, lambda n, frame: None)
+    try:
+        change(*args)
+    finally:
+        os._exit(1)
+
+
+def set_config(name, text):
+    f = os.open(mnt + name, os.O_WRONLY)
+    os.write(f, text)
+
+
 def gone(pid, why):
     """It was killed, and ends while what it has written cannot be committed yet."""
     began = time.monotonic()
@@ -67,6 +86,20 @@ def gone(pid, why):
 
 
 os.kill(b, signal.SIGSTOP)
+# One after the other: the kernel lets nobody else into a directory that is being changed.
+for change in ((os.mkdir, mnt + '/made'), (os.rmdir, mnt + '/old'), (os.chmod, mnt + '/t', 0o710), (os.chown, mnt + '/t/0', 12, 34),
+        (set_config, '/t/.config/commit', b'write')):
+    pid = start_change(*change)
+    os.kill(pid, signal.SIGKILL)
+    gone(pid, change)
+for signals in (signal.SIGTERM,), (signal.SIGUSR1, signal.SIGKILL):
+    pid = start_change(os.chmod, mnt + '/close', 0o700 + len(signals))
+    for s in signals:
+        os.kill(pid, s)
+        if s == signal.SIGUSR1:
+            wait_for(interrupted, pid)
+    gone(pid, signals)
+wait_for(parked, 0)
 writers = {}
 for name, what, queue in ('write', 'write', '/t/0'), ('fsync', 'fsync', '/close/0'):
     for first in '', ' after another signal', ' by another signal':
@@ -90,6 +123,9 @@ assert status == 0, status
 END
 succeeds 'who is killed ends' python3 "$DIR/killed.py" "$DIR/a" "${PIDS[b]}"
 wait_pair a b
+[ -d "$DIR/a/made" ] && [ ! -e "$DIR/a/old" ] || fail 'what was killed has not made or removed a topic'
+equal 'what was killed is done' 'drwx--x--- 12:34 drwx----w-' \
+	"$(stat -c %A "$DIR/a/t") $(stat -c %u:%g "$DIR/a/t/0") $(stat -c %A "$DIR/a/close")"
 wait_lines "$DIR/a/t/0" 4
 equal 'what was written, once each' $'one signal\nwrite\nwrite after another signal\nwrite by another signal' "$(sort "$DIR/a/t/0")"
 wait_lines "$DIR/a/close/0" 3
