@@ -354,13 +354,14 @@ static void lie(struct duo *p)
 		promote(n, true, once_in(p->world, 2));
 }
 
-/* A standby's machine is lost: a blank one takes its place, and the operator tells the primary that the old one is stopped, for good. */
+/* A standby's machine is lost: a blank one takes its place, and the operator tells the primary that the old one is stopped, for good. Not where
+ * the one that is lost may be a primary by an accepted loss, of which the other one has not heard. */
 static void replace(struct duo *p)
 {
 	struct node *n = primary(p), *lost = other(n);
 	struct member_view v;
 
-	if (!node_view(n, &v) || v.role != ROLE_PRIMARY || !v.settled || !v.current)
+	if (p->ledger.loss || !node_view(n, &v) || v.role != ROLE_PRIMARY || !v.settled || !v.current)
 		return;
 	bring_down(lost, true);
 	duo_say(p, "%s is lost, and a blank node takes its place", name(lost));
