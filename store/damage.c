@@ -23,8 +23,7 @@ static struct damage *add(struct store *s, enum damage_kind kind, uint64_t pos, 
 	if (s->damages == DAMAGES)
 		return NULL;
 	d = &s->damage[s->damages++];
-	*d = (struct damage){.pos = pos, .kind = kind};
-	s->damaged++;
+	*d = (struct damage){.pos = pos, .kind = kind, .told = s->damaged++};
 	*last = s->damages == DAMAGES;
 	return d;
 }
@@ -95,13 +94,23 @@ void damage_found(struct store *s, const struct damage *found, const char *what)
 		say_damaged(s, found->pos, what, last);
 }
 
-void damage_looked(struct store *s, uint64_t base, uint64_t limit)
+uint64_t damage_told(struct store *s)
+{
+	uint64_t told;
+
+	pthread_mutex_lock(&s->damage_lock);
+	told = s->damaged;
+	pthread_mutex_unlock(&s->damage_lock);
+	return told;
+}
+
+void damage_looked(struct store *s, uint64_t base, uint64_t limit, uint64_t told)
 {
 	pthread_mutex_lock(&s->damage_lock);
 	for (size_t i = 0; i < s->damages; i++) {
 		struct damage *d = &s->damage[i];
 
-		if (d->kind == DAMAGE_RECORD && d->state == DAMAGE_NEW && d->pos >= base && d->pos < limit)
+		if (d->kind == DAMAGE_RECORD && d->state == DAMAGE_NEW && d->pos >= base && d->pos < limit && d->told < told)
 			d->state = DAMAGE_TOLD;
 	}
 	pthread_mutex_unlock(&s->damage_lock);

@@ -40,6 +40,7 @@ struct damage {
 	/* of a span, which begins at pos */
 	uint64_t end;
 	uint64_t chain, next;  /* header checksums of the record before it, and of its last one, as the record behind it says */
+	uint64_t told;         /* how many places were told before it */
 	bool chain_known;      /* false: nothing before it can tell, as the log begins with it */
 	bool absent;           /* another node has it not either */
 	bool header;           /* a record's header is, so that an index made since may not know of the record */
@@ -51,8 +52,11 @@ bool damage_new(struct store *s, uint64_t pos, uint64_t limit, uint64_t *at);
 bool damage_any_new(struct store *s);
 /* D is a span, or damage that stays. Told, where it is not known yet. */
 void damage_found(struct store *s, const struct damage *d, const char *what);
-/* All from BASE up to LIMIT was looked at: what is new there was no more than what damage_found() was told of. */
-void damage_looked(struct store *s, uint64_t base, uint64_t limit);
+/* Places told so far: asked for before a look begins. */
+uint64_t damage_told(struct store *s);
+/* All from BASE up to LIMIT was looked at: what is new there, and was among the first TOLD places, is no more than what damage_found() was
+ * told of. What was told since may have rotted when the look was past it. */
+void damage_looked(struct store *s, uint64_t base, uint64_t limit, uint64_t told);
 /* The first span at or behind POS. */
 bool damage_span(struct store *s, uint64_t pos, struct damage *to);
 /* The span at FROM is sound again; or cannot be repaired; or another node has it not either. */

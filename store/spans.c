@@ -187,8 +187,8 @@ static int chain_before(struct store *s, uint64_t base, uint64_t *chain)
 static int find_in(struct store *s, const struct segment *seg, uint64_t limit)
 {
 	struct walk w = {.store = s, .limit = seg->end < limit ? seg->end : limit};
+	uint64_t told = damage_told(s), looked;
 	int err = read_chain(s, seg->head.base, seg->head.base, &w.chain);
-	uint64_t looked;
 
 	if (err && !for_now(err))
 		err = chain_before(s, seg->head.base, &w.chain);
@@ -211,7 +211,7 @@ static int find_in(struct store *s, const struct segment *seg, uint64_t limit)
 	if (!err)
 		err = end_at_limit(&w, w.limit < seg->end, &looked);
 	if (!err)
-		damage_looked(s, seg->head.base, looked);
+		damage_looked(s, seg->head.base, looked, told);
 	return err;
 }
 
