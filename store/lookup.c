@@ -63,8 +63,6 @@ static int ask(struct lookup *l, struct segment *s, const struct key *key)
 		err = segment_index(s, &x);
 		if (!err)
 			err = key->by_pos ? index_from_pos(x, l->queue, key->at, &l->batch) : index_from_offset(x, l->queue, key->at, &l->batch);
-		if (err == -EBADMSG || err == -EIO)
-			segment_index_bad(s);
 		if (err == -ENODATA || err == -EBADMSG || err == -EIO)
 			err = ask_records(l, s, key);
 	}

@@ -59,27 +59,36 @@ int seal_committed(struct store *s)
 	return err;
 }
 
-/* That it is not there is no damage, nothing was lost by it: somebody removed it, or the disk was full when the segment was to be sealed. */
+int seal_check_index(struct store *s, struct segment *seg)
+{
+	struct index *index;
+	int err = index_open(s->disk, s->id.secret, seg->head.base, &index);
+
+	if (err)
+		return err;
+	err = index_end(index) == seg->end ? index_check(index) : -EBADMSG;
+	index_close(index);
+	return err;
+}
+
+/* That it is not there is no damage, nothing was lost by it: somebody removed it, or the disk was full when the segment was to be sealed. Whoever
+ * missed it may be late, too: the keeper has made it meanwhile. */
 static bool tell_if_damaged(struct store *s, struct segment *seg)
 {
-	char name[40];
-	struct stat st;
+	int err = seal_check_index(s, seg);
 
-	segment_index_name(name, seg->head.base);
-	if (disk_stat(s->disk, name, &st) == -ENOENT)
+	if (err != -EBADMSG && err != -EIO)
 		return false;
 	store_damaged(s, DAMAGE_INDEX, seg->head.base, "a segment's index");
 	return true;
 }
 
-bool seal_index_bad(struct store *s, struct segment *seg)
+void seal_index_bad(struct store *s, struct segment *seg)
 {
-	bool was_good = segment_index_bad(seg);  /* before the keeper hears of it */
-	bool damaged = tell_if_damaged(s, seg);
-
-	if (was_good && !damaged && s->keeper)
+	if (!segment_index_bad(seg))             /* before the keeper hears of it */
+		return;
+	if (!tell_if_damaged(s, seg) && s->keeper)
 		keeper_renew(s->keeper, DAMAGE_INDEX);
-	return damaged;
 }
 
 static int rebuild(struct store *s, struct segment *seg)

@@ -15,8 +15,10 @@ int seal_committed(struct store *s);
 /* Makes the index of sealed segments again where it is missing or damaged, by walking their records: one segment a call, from *FROM
  * on, which moves behind it. -ENOENT: none left. */
 int seal_rebuild(struct store *s, uint64_t *from);
-/* The index of SEG cannot be used: the keeper makes it again. True: it is damaged, not only missing. */
-bool seal_index_bad(struct store *s, struct segment *seg);
+/* The index of SEG cannot be used: the keeper makes it again, and where it is damaged, not only missing, that is told. */
+void seal_index_bad(struct store *s, struct segment *seg);
+/* All of SEG's index file: -ENOENT, -EBADMSG or -EIO where it is of no use. */
+int seal_check_index(struct store *s, struct segment *seg);
 /* The index of SEG, which is sealed, from RUNS. */
 int seal_renew(struct store *s, struct segment *seg, int64_t last_time, struct runs *runs);
 

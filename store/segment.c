@@ -377,26 +377,23 @@ int segment_index(struct segment *s, struct index **index)
 	return err == -EBADMSG || err == -ENOENT ? -ENODATA : err;
 }
 
-/* Returns what it was. */
-static enum segment_index_state set_index_state(struct segment *s, enum segment_index_state state)
-{
-	enum segment_index_state was;
-
-	pthread_mutex_lock(&s->all->lock);
-	was = s->index_state;
-	s->index_state = state;
-	pthread_mutex_unlock(&s->all->lock);
-	return was;
-}
-
 bool segment_index_bad(struct segment *s)
 {
-	return set_index_state(s, INDEX_BAD) == INDEX_GOOD;
+	bool was_good;
+
+	pthread_mutex_lock(&s->all->lock);
+	was_good = s->index_state == INDEX_GOOD;
+	if (was_good)
+		s->index_state = INDEX_BAD;
+	pthread_mutex_unlock(&s->all->lock);
+	return was_good;
 }
 
 void segment_index_renewed(struct segment *s)
 {
-	set_index_state(s, INDEX_RENEWED);
+	pthread_mutex_lock(&s->all->lock);
+	s->index_state = INDEX_RENEWED;
+	pthread_mutex_unlock(&s->all->lock);
 }
 
 bool segment_wants_index(struct segment *s)

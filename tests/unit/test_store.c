@@ -619,6 +619,24 @@ Test(store, a_missing_index_is_made_again)
 }
 
 /* It would be taken for sealed, and cut where it ends now. */
+/* As when the keeper has made it just after somebody missed it. */
+Test(store, an_index_that_is_there_again_is_no_damage)
+{
+	static struct store_status status;
+	struct segment *first;
+
+	killed_after(big_lines);
+	open_store();
+	close_store();
+	open_store();
+	first = segments_first(store->segments);
+	cr_assert(first->sealed);
+	seal_index_bad(store, first);
+	segment_put(first);
+	store_status(store, &status);
+	cr_assert_eq(status.damaged, 0);
+}
+
 Test(store, the_segment_that_is_appended_to_gets_no_index)
 {
 	uint64_t from = 8;
