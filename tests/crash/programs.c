@@ -173,7 +173,8 @@ static void read_some(struct run *r, struct topic *t, uint32_t n)
 	struct slice s;
 	int reads = 1 + (int)chance_of(r->world, 6);
 
-	model_head(&r->model, t->id, n, q->head);
+	if (!r->disk->was_full)                /* heads may have moved that come back with the next start */
+		model_head(&r->model, t->id, n, q->head);
 	if (!model_cursor(&r->model, t->id, n, q->head, &at) || reader_new(&reader, r->store, q))
 		return;
 	if (once_in(r->world, 2) && q->committed > at.offset) {

@@ -204,6 +204,7 @@ struct store *run_start_store(struct run *r, struct simdisk *d)
 	options(r, &o);
 	r->phase = RECOVERY;
 	r->starting = d;
+	d->was_full = false;
 	r->read_path[0] = 0;
 	r->counts->starts++;
 	if (r->tell)

@@ -192,8 +192,10 @@ static ssize_t d_pread(struct disk *disk, int fd, void *to, size_t len, uint64_t
 static bool has_room(struct simdisk *d, struct sim_file *f, uint64_t end_of)
 {
 	uint64_t blocks = (end_of + PAGE - 1) / PAGE * PAGE;
+	bool has = blocks <= f->cache.blocks || d->used + (blocks - f->cache.blocks) <= d->budget;
 
-	return blocks <= f->cache.blocks || d->used + (blocks - f->cache.blocks) <= d->budget;
+	d->was_full |= !has;
+	return has;
 }
 
 static ssize_t d_pwritev(struct disk *disk, int fd, const struct iovec *iov, int n, uint64_t at)

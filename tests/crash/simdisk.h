@@ -87,6 +87,7 @@ struct simdisk {
 	uint64_t crash_at;             /* the call that crashes; 0: none */
 	unsigned crash_near;           /* once in so many changes of names, and slow writes, one of the next calls crashes; 0: never */
 	bool stopped;
+	bool was_full;                 /* something was refused for want of room; the user's to take back */
 	uint64_t failed;               /* syncs that were made to fail */
 	/* Told of each call that works, before it does: for the story, and to count. */
 	void (*saw)(void *ctx, enum sim_call call, const char *path, uint64_t at, uint64_t len);
