@@ -46,7 +46,7 @@ static const char *ago(const json_t *status, const json_t *of, const char *path,
 
 static bool healthy(const json_t *s)
 {
-	return strcmp(status_text(s, "health.state"), "fine") == 0 && !status_number(s, "damage.found");
+	return strcmp(status_text(s, "health.state"), "fine") == 0 && !status_number(s, "damage.open");
 }
 
 static void print_node(const json_t *s)
@@ -129,12 +129,14 @@ static void print_lost(const json_t *s)
 
 static void print_damage(const json_t *s)
 {
-	uint64_t found = status_number(s, "damage.found"), repaired = status_number(s, "damage.repaired");
+	uint64_t found = status_number(s, "damage.found"), open = status_number(s, "damage.open"), repaired = status_number(s, "damage.repaired");
 
+	if (open)
+		printf("  DAMAGE    %" PRIu64 " places of the log are damaged: the log says which, mqctl check finds all\n", open);
 	if (found)
-		printf("  DAMAGE    %" PRIu64 " places found since start: the log says which, mqctl check finds all\n", found);
+		printf("  damage    %" PRIu64 " places found since start, of records, indexes and checkpoints\n", found);
 	if (repaired)
-		printf("  repaired  %" PRIu64 " records, from another node; %" PRIu64 " places of the log are still damaged\n", repaired, status_number(s, "damage.open"));
+		printf("  repaired  %" PRIu64 " records, from another node\n", repaired);
 	print_lost(s);
 }
 

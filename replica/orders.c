@@ -429,8 +429,9 @@ static int take_back(struct replicator *r, char why[REPLICATOR_WHY])
 	char reason[REPLICATOR_WHY];
 
 	if (promote(r, &p, reason))
-		return tell(why, -ETIMEDOUT, "the other node has not taken over, and this one is not the primary any more: %.300s", reason);
-	return tell(why, -ETIMEDOUT, "the other node has not taken over: this one is the primary again");
+		return tell(why, -ETIMEDOUT, "handed over, and nothing was heard of the other node since: look at its status; where it rules at an address that "
+			"is not this node's peer or standby_of, give it that (to rule again: %.200s)", reason);
+	return tell(why, -ETIMEDOUT, "the other node has not taken over, or could not be called to tell of it: this one is the primary again");
 }
 
 int order_hand_over(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY])

@@ -49,6 +49,7 @@ for node in b a b; do
 	wait_for "$node to count it" repaired "$(mnt $node)" $([ $node = b ] && echo $before || echo 0)
 	[ $node = a ] || before=$(damaged "$b" repaired)
 done
+status 'nothing is wrong any more' 0 "$MQCTL" -m "$b" status
 equal 'the metrics say so, too' "$before" "$(awk '$1 == "mqfs_repaired_total" { print $2 }' "$b/.mqfs/metrics.prom")"
 kill $load
 wait $load 2> /dev/null || true
