@@ -284,6 +284,47 @@ static void check_intent(struct check *c, uint32_t number)
 		c->first_absent = i->end;
 }
 
+/* ---- what retention took before anybody read it ---- */
+
+/* Places appends of queue ID/N of which no answer came so that they fill FROM to TO exactly. */
+static bool fill_gap(struct model *m, uint64_t id, uint32_t n, uint64_t from, uint64_t to)
+{
+	if (from == to)
+		return true;
+	for (uint32_t number = m->life; number < m->count; number++) {
+		struct intent *i = &m->intents[number];
+		if (i->topic != id || i->queue != n || i->placed || i->outcome == REFUSED || i->len > to - from)
+			continue;
+		i->placed = true;
+		i->offset = from;
+		if (fill_gap(m, id, n, from + i->len, to))
+			return true;
+		i->placed = false;
+	}
+	return false;
+}
+
+/* Of this life, in order of their places: what is missing below the head was there, or nothing would stand behind it. */
+static void place_taken(struct check *c, uint64_t id, uint32_t n)
+{
+	struct model *m = c->m;
+	const struct found *f = &c->queues[id][n];
+	uint64_t at = m->queues[id][n].end;
+
+	while (f->there && at < f->head) {
+		const struct intent *next = NULL;
+		for (uint32_t number = m->life; number < m->count; number++) {
+			const struct intent *i = &m->intents[number];
+			if (i->topic == id && i->queue == n && i->placed && i->offset >= at && (!next || i->offset < next->offset))
+				next = i;
+		}
+		uint64_t to = next ? next->offset : f->end;
+		if (!fill_gap(m, id, n, at, to))
+			return;
+		at = next ? to + next->len : to;
+	}
+}
+
 static void check_totals(struct check *c, uint64_t id, uint32_t n)
 {
 	struct model *m = c->m;
@@ -387,6 +428,9 @@ void model_check(struct model *m, struct store *s, bool read_only)
 			check_size(c, &seen);
 		topic_put(t);
 	}
+	for (int id = 0; !read_only && id < IDS; id++)
+		for (uint32_t n = 0; n < QUEUES; n++)
+			place_taken(c, (uint64_t)id, n);
 	for (uint32_t number = m->life; !read_only && number < m->count; number++)
 		check_intent(c, number);
 	if (c->last_present > c->first_absent)
