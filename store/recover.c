@@ -11,7 +11,7 @@
  * 3. The first invalid place at or behind C is where the last process was interrupted: the torn tail, P. Pages reach the disk in any
  *    order, so valid records may stand behind it. None of them was acknowledged, because none was committed: whoever follows P
  *    cannot have been told before P was synced. They are cut too, for a queue with a hole in it would be worse.
- *    The tail is copied to lost/, then zeroed, then synced, before anything is appended: no record of the old end can
+ *    The tail is copied to lost/, then zeroed, then synced, behind 4 and before anything is appended: no record of the old end can
  *    be taken for the new end's.
  * 4. What stands between C and P may be in the page cache only, and may have failed to reach the disk without anybody knowing: the error
  *    went to a process that is gone. So it is written again, the same bytes, and synced, before it is shown; not to the same pages, for
@@ -224,6 +224,16 @@ static void explain(struct store *s, int err, char *why)
 		snprintf(why, STORE_WHY, "recovery failed: %s", strerror(-err));
 }
 
+/* On a full disk out of the reserve, which the keeper makes again once there is room. */
+static int with_reserve(struct survey *v, int (*step)(struct survey *v))
+{
+	int err = step(v);
+
+	while ((err == -ENOSPC || err == -EDQUOT) && reserve_release(v->store) == 0)
+		err = step(v);
+	return err;
+}
+
 int recover(struct store *s, struct recovered *r, char why[STORE_WHY])
 {
 	struct survey v = {.store = s};
@@ -236,11 +246,11 @@ int recover(struct store *s, struct recovered *r, char why[STORE_WHY])
 		goto done;
 	r->committed = v.committed;
 	if (!r->read_only) {
-		tail = v.unreadable_tail ? -EIO : tail_cut(&v);
-		while ((tail == -ENOSPC || tail == -EDQUOT) && reserve_release(s) == 0)
-			tail = tail_cut(&v);     /* the keeper makes the reserve again, once there is room */
+		tail = v.unreadable_tail ? -EIO : with_reserve(&v, tail_move);
 		if (!tail)
 			tail = tail_make_durable(&v);
+		if (!tail)
+			tail = with_reserve(&v, tail_cut);
 		if (tail) {
 			store_say(s, LOG_ERR, "the log's tail could not be made durable (%s): the store is read-only, up to what is committed", strerror(-tail));
 			r->read_only = true;

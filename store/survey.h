@@ -43,6 +43,7 @@ struct survey {
 	uint64_t tail;                 /* P */
 	uint64_t unknown;              /* the first damage before D that leaves state unknown: a header's, a command's; UINT64_MAX: none does */
 	bool unreadable_tail;
+	uint64_t lost;                 /* bytes of segments behind P that were moved to lost/ */
 };
 
 /* Finds the files, loads the newest checkpoint, walks the log behind it, and reports what is damaged before C. */

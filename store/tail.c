@@ -7,25 +7,35 @@
 #include <stdlib.h>
 #include <syslog.h>
 
-int tail_cut(struct survey *v)
+int tail_move(struct survey *v)
 {
-	uint64_t bytes = 0, all = 0;
+	uint64_t bytes;
 	int err = 0;
 
 	while (!err && v->count && (v->segments[v->count - 1].head.base > v->tail ||
 			(v->segments[v->count - 1].head.base == v->tail && !v->segments[v->count - 1].head_valid))) {
 		err = lost_move(v->store->disk, v->segments[v->count - 1].head.base, &bytes);
-		all += bytes;
-		if (!err)
+		if (!err) {
+			v->lost += bytes;
 			v->count--;
+		}
 	}
-	/* Where the header is not right the log does not go on, so nothing need go; and the file may be another's, in the wrong place. */
-	if (!err && v->count && !v->segments[v->count - 1].sealed && v->segments[v->count - 1].head_valid) {
-		err = lost_cut(v->store->disk, v->segments[v->count - 1].head.base, v->tail, &bytes);
-		all += bytes;
-	}
-	if (!err && all)
-		store_say(v->store, LOG_NOTICE, "the last run was interrupted: %" PRIu64 " bytes that were never committed are in lost/", all);
+	return err;
+}
+
+/*
+ * After the pages of the file have gone: a start whose sync of these zeros failed has left them in memory only, and what they were to replace
+ * would come back behind the log's new end. Where the header is not right the log does not go on, so nothing need go; and the file may be
+ * another's, in the wrong place.
+ */
+int tail_cut(struct survey *v)
+{
+	const struct found_segment *f = v->count ? &v->segments[v->count - 1] : NULL;
+	uint64_t bytes = 0;
+	int err = f && !f->sealed && f->head_valid ? lost_cut(v->store->disk, f->head.base, v->tail, &bytes) : 0;
+
+	if (!err && v->lost + bytes)
+		store_say(v->store, LOG_NOTICE, "the last run was interrupted: %" PRIu64 " bytes that were never committed are in lost/", v->lost + bytes);
 	return err;
 }
 

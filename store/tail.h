@@ -9,9 +9,11 @@
 
 #include "survey.h"
 
-/* All from P on, durably; its segments leave the survey. */
-int tail_cut(struct survey *v);
+/* In this order. Segments behind P go to lost/, and leave the survey. */
+int tail_move(struct survey *v);
 /* What stands between D and P is written again and synced, and the names of all files are. */
 int tail_make_durable(struct survey *v);
+/* The rest of P's segment goes to lost/, and is zeros. */
+int tail_cut(struct survey *v);
 
 #endif
