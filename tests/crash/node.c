@@ -459,6 +459,8 @@ bool node_is_outside(struct node *n)
 		return false;
 	if (store_epochs(n->store, &rows, &count, &end))
 		return true;
+	/* Rows go with the segments that they are of. */
+	knows = count && rows[0].epoch.reign > n->duo->reign;
 	for (size_t i = 0; i < count; i++)
 		knows |= rows[i].accepted_loss && rows[i].epoch.reign > n->duo->reign;
 	free(rows);
