@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ahead.h"
 #include "handle.h"
+#include "serve.h"
 #include <string.h>
 
 void ahead_init(struct ahead *a)
@@ -96,6 +97,7 @@ void ahead_run(struct handle *h, size_t size)
 {
 	struct ahead *a = &h->ahead;
 
+	serve_answered();
 	pthread_mutex_lock(&h->reading);
 	a->busy = true;
 	a->size = size;

@@ -38,6 +38,7 @@ struct worker {
 	_Atomic uint64_t turn;   /* odd while it runs a request */
 	atomic_bool asleep;      /* until there is a request */
 	unsigned found;          /* requests in a row that it found without waiting */
+	uint64_t answered;       /* when the request was, where it says so; 0: it does not */
 	struct together together;
 };
 
@@ -62,6 +63,8 @@ struct serve {
 	_Atomic uint32_t average[KINDS]; /* ns that a request of the kind takes, recent ones weighing more */
 	struct worker worker[];
 };
+
+static _Thread_local struct worker *self;
 
 static uint64_t now_ns(void)
 {
@@ -242,12 +245,21 @@ static void run(struct worker *w)
 		set_timer(s, STUCK_NS);
 	}
 	together_set(together ? &w->together : NULL);
+	w->answered = 0;
 	fuse_session_process_buf(s->session, &w->request);
 	w->turn++;
-	took = now_ns() - began;
+	took = (w->answered ? w->answered : now_ns()) - began;
 	if (took > 64 * SLOW_NS)
 		took = 64 * SLOW_NS;
 	*average = *average - *average / 8 + (uint32_t)took / 8;
+}
+
+void serve_answered(void)
+{
+	if (!self)
+		return;
+	self->answered = now_ns();
+	give_lead(self);
 }
 
 /* What there is to do now. */
@@ -305,7 +317,7 @@ static void assist(struct worker *w)
 
 static void *work(void *ctx)
 {
-	struct worker *w = ctx;
+	struct worker *w = self = ctx;
 
 	while (leave_bench(w)) {
 		while (w->serve->leader == w && !w->serve->stopping)
