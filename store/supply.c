@@ -116,22 +116,23 @@ int supply_take(struct supply *p, const char *path, int *fd)
 
 /*
  * The old name must be gone for good before the file is written to under another: after a crash a segment's name that
- * came back with another's content would be damage. So the directory is synced here.
+ * came back with another's content would be damage. So the directory is synced first; where that fails nobody writes to the file any more.
  */
 int supply_recycle(struct supply *p, const char *path)
 {
-	int err;
+	bool keep = p->filling < 0 && p->ready < PREPARED_MAX && fits(p, path);
+	int err = keep ? disk_rename(p->disk, path, FILLING) : disk_unlink(p->disk, path);
 
-	if (p->filling < 0 && p->ready < PREPARED_MAX && fits(p, path)) {
-		err = disk_rename(p->disk, path, FILLING);
-		if (!err) {
-			p->filling = disk_open(p->disk, FILLING, O_RDWR, 0);
-			p->recycled = true;
-		}
-	} else {
-		err = disk_unlink(p->disk, path);
+	if (err)
+		return err;
+	err = disk_sync_directory(p->disk, "log");
+	if (err && keep)
+		disk_unlink(p->disk, FILLING);
+	if (!err && keep) {
+		p->filling = disk_open(p->disk, FILLING, O_RDWR, 0);
+		p->recycled = true;
 	}
-	return err ? err : disk_sync_directory(p->disk, "log");
+	return err;
 }
 
 /*

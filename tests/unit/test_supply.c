@@ -121,6 +121,23 @@ Test(supply, a_recycled_file_is_kept_when_there_is_no_room_for_another)
 	cr_assert_geq(scratch.calls[CALL_PWRITEV], 1);
 }
 
+/* A power cut would bring it back under the old one. */
+Test(supply, a_file_whose_new_name_may_not_last_is_not_written_to)
+{
+	char byte = 'x';
+	int fd;
+
+	cr_assert_eq(supply_take(supply, "log/a", &fd), 0);
+	cr_assert_eq(disk_write(&scratch.disk, fd, &byte, 1, 100000), 0);
+	scratch.fail[CALL_SYNC_DIRECTORY] = 1;
+	cr_assert_eq(supply_recycle(supply, "log/a"), -EIO);
+	supply_prepare(supply, 1, always, NULL);
+	byte = 0;
+	cr_assert_eq(disk_read(&scratch.disk, fd, &byte, 1, 100000), 0);
+	cr_assert_eq(byte, 'x');
+	disk_close(&scratch.disk, fd);
+}
+
 /* After a power cut a prepared file may be one that was taken, with records in it. */
 Test(supply, a_new_process_trusts_no_file_that_was_prepared)
 {
