@@ -56,13 +56,19 @@ bool ahead_take(struct handle *h, uint64_t offset, size_t size, struct slice *to
 	return true;
 }
 
+/* The bytes from FROM on may be gathered, and kept. */
+static bool has_room(const struct handle *h, uint64_t from, size_t size)
+{
+	return h->ahead.count < AHEAD_SLICES && h->queue->committed >= from + size && handle_mount(h)->ahead + size <= AHEAD_MAX;
+}
+
 bool ahead_follow(struct handle *h, uint64_t offset, size_t size, const struct slice *read)
 {
 	struct ahead *a = &h->ahead;
 	bool goes_on = offset == a->next;
 
 	a->next = offset + read->bytes;
-	if (!goes_on || read->bytes != size || a->due || a->count == AHEAD_SLICES || h->queue->committed < a->next + size)
+	if (!goes_on || read->bytes != size || a->due || !has_room(h, a->next + a->count * size, size))
 		return false;
 	a->due = true;
 	return true;
@@ -77,7 +83,7 @@ static bool gather(struct handle *h)
 	uint64_t from = a->next + a->count * size;
 	ssize_t n;
 
-	if (a->stop || a->count == AHEAD_SLICES || h->queue->committed < from + size || handle_mount(h)->ahead + size > AHEAD_MAX)
+	if (a->stop || !has_room(h, from, size))
 		return false;
 	slice_init(&s);
 	pthread_mutex_unlock(&h->reading);

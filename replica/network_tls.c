@@ -32,9 +32,10 @@ static int claim_tls(const struct network *n, char why[LINK_WHY])
 static int listen_tls(const struct network *n, const struct network_handlers *h, char why[LINK_WHY])
 {
 	const struct listen_handlers handlers = {.accepted = h->accepted, .refused = h->refused, .ctx = h->ctx};
-	int err = of(n)->listener ? 0 : claim_tls(n, why);
 
-	return err ? err : listen_begin(of(n)->listener, of(n)->tls, &handlers, why);
+	if (of(n)->listener)
+		return listen_begin(of(n)->listener, of(n)->tls, &handlers, why);
+	return listen_start(&of(n)->listener, of(n)->tls, of(n)->addresses, &handlers, why);
 }
 
 static void unlisten_tls(const struct network *n)

@@ -7,20 +7,26 @@
 #include <stdlib.h>
 #include <syslog.h>
 
+/* NULL: there is none. */
+static const struct found_segment *last(const struct survey *v)
+{
+	return v->count ? &v->segments[v->count - 1] : NULL;
+}
+
 int tail_move(struct survey *v)
 {
+	const struct found_segment *f;
 	uint64_t bytes;
-	int err = 0;
+	int err;
 
-	while (!err && v->count && (v->segments[v->count - 1].head.base > v->tail ||
-			(v->segments[v->count - 1].head.base == v->tail && !v->segments[v->count - 1].head_valid))) {
-		err = lost_move(v->store->disk, v->segments[v->count - 1].head.base, &bytes);
-		if (!err) {
-			v->lost += bytes;
-			v->count--;
-		}
+	while ((f = last(v)) && (f->head.base > v->tail || (f->head.base == v->tail && !f->head_valid))) {
+		err = lost_move(v->store->disk, f->head.base, &bytes);
+		if (err)
+			return err;
+		v->lost += bytes;
+		v->count--;
 	}
-	return err;
+	return 0;
 }
 
 /*
@@ -30,7 +36,7 @@ int tail_move(struct survey *v)
  */
 int tail_cut(struct survey *v)
 {
-	const struct found_segment *f = v->count ? &v->segments[v->count - 1] : NULL;
+	const struct found_segment *f = last(v);
 	uint64_t bytes = 0;
 	int err = f && !f->sealed && f->head_valid ? lost_cut(v->store->disk, f->head.base, v->tail, &bytes) : 0;
 

@@ -142,6 +142,23 @@ static ssize_t read_all(const char *name, char *to, size_t max)
 	return n < 0 ? n : (ssize_t)got;
 }
 
+/* What a read of the topic "orders" from OFFSET on returns. */
+static ssize_t read_from(uint64_t offset)
+{
+	struct topic *t = topic_find(store, "orders");
+	struct reader *r;
+	struct slice s;
+	ssize_t n;
+
+	slice_init(&s);
+	cr_assert_eq(reader_new(&r, store, topic_queue(t, 0)), 0);
+	n = reader_read(r, offset, 100, &s);
+	slice_free(&s);
+	reader_free(r);
+	topic_put(t);
+	return n;
+}
+
 static void expect(const char *name, const char *text)
 {
 	static char got[65536];
@@ -291,9 +308,6 @@ static off_t find_line(int fd, int n)
 Test(store, a_rotten_body_costs_only_its_own_bytes)
 {
 	static char got[4096];
-	struct reader *r;
-	struct topic *t;
-	struct slice s;
 	int fd;
 
 	killed_after(many_lines);
@@ -302,24 +316,14 @@ Test(store, a_rotten_body_costs_only_its_own_bytes)
 	close(fd);
 	open_store();
 	cr_assert(strstr(said, "damage"));
-	t = topic_find(store, "orders");
-	slice_init(&s);
-	cr_assert_eq(reader_new(&r, store, topic_queue(t, 0)), 0);
-	cr_assert_eq(reader_read(r, 0, 100, &s), 21);
-	slice_free(&s);
-	cr_assert_eq(reader_read(r, 21, 100, &s), -EIO);
-	cr_assert_eq(reader_read(r, 28, 100, &s), 42);
-	slice_free(&s);
-	reader_free(r);
-	topic_put(t);
+	cr_assert_eq(read_from(0), 21);
+	cr_assert_eq(read_from(21), -EIO);
+	cr_assert_eq(read_from(28), 42);
 	cr_assert_eq(read_all("orders", got, sizeof got), -EIO);
 }
 
 Test(store, a_rotten_header_does_not_cut_what_stands_behind_it)
 {
-	struct reader *r;
-	struct topic *t;
-	struct slice s;
 	int fd;
 
 	killed_after(many_lines);
@@ -328,14 +332,8 @@ Test(store, a_rotten_header_does_not_cut_what_stands_behind_it)
 	close(fd);
 	open_store();
 	cr_assert_eq(count_lost(), 0);
-	t = topic_find(store, "orders");
-	slice_init(&s);
-	cr_assert_eq(reader_new(&r, store, topic_queue(t, 0)), 0);
-	cr_assert_eq(reader_read(r, 21, 100, &s), -EIO);
-	cr_assert_eq(reader_read(r, 28, 100, &s), 42);
-	slice_free(&s);
-	reader_free(r);
-	topic_put(t);
+	cr_assert_eq(read_from(21), -EIO);
+	cr_assert_eq(read_from(28), 42);
 }
 
 /* As an append leaves it whose predecessor did not reach the disk: the record of line 9 once more, a hole behind END. */
@@ -355,12 +353,19 @@ static void write_behind_a_hole(int fd, uint64_t end, const uint8_t *secret)
 	cr_assert_eq(pwrite(fd, bytes, sizeof bytes, (off_t)(SEGMENT_HEADER + r.pos)), (ssize_t)sizeof bytes);
 }
 
+static void a_line_more(void)
+{
+	struct topic *t;
+
+	open_store();
+	t = topic_find(store, "orders");
+	cr_assert_eq(append(t, "line 10\n", 8, true), 0);
+	topic_put(t);
+}
+
 Test(store, rot_just_before_the_torn_tail_does_not_hide_where_that_begins)
 {
 	uint8_t secret[RECORD_SECRET];
-	struct reader *r;
-	struct topic *t;
-	struct slice s;
 	uint64_t end;
 	int fd;
 
@@ -372,31 +377,14 @@ Test(store, rot_just_before_the_torn_tail_does_not_hide_where_that_begins)
 	write_behind_a_hole(fd, end, secret);
 	cr_assert_eq(pwrite(fd, "X", 1, find_line(fd, 9) - 50), 1);
 	close(fd);
+	a_line_more();
 	for (int i = 0; i < 2; i++) {
-		open_store();
 		cr_assert_eq(count_lost(), 1);
-		t = topic_find(store, "orders");
-		if (i == 0)
-			cr_assert_eq(append(t, "line 10\n", 8, true), 0);
-		slice_init(&s);
-		cr_assert_eq(reader_new(&r, store, topic_queue(t, 0)), 0);
-		cr_assert_eq(reader_read(r, 63, 100, &s), -EIO);
-		cr_assert_eq(reader_read(r, 70, 100, &s), 8);
-		slice_free(&s);
-		reader_free(r);
-		topic_put(t);
+		cr_assert_eq(read_from(63), -EIO);
+		cr_assert_eq(read_from(70), 8);
 		close_store();
+		open_store();
 	}
-}
-
-static void a_line_more(void)
-{
-	struct topic *t;
-
-	open_store();
-	t = topic_find(store, "orders");
-	cr_assert_eq(append(t, "line 10\n", 8, true), 0);
-	topic_put(t);
 }
 
 /* As a power cut leaves it that takes a segment's name and not those of its neighbours: the one before it has its index already. */
