@@ -65,13 +65,11 @@ void quorum_acknowledge(struct quorum *q, uint64_t node, uint64_t pos, bool curr
 	at->current |= current;
 }
 
-/* A restarted primary whose pair may have gone on without it: nobody of it that was current has answered, and not all have. */
-static bool in_doubt(const struct quorum *q, const struct pair *p)
+/* May pair P have gone on without this node, which was restarted? Nobody of it that was current has answered, and not all have. */
+static bool unheard(const struct quorum *q, const struct pair *p)
 {
 	bool all = true;
 
-	if (q->current || !p->min_standbys)
-		return false;
 	for (unsigned n = 0; n < p->nodes; n++) {
 		const struct quorum_node *at = quorum_node(q, p->node[n]);
 
@@ -80,6 +78,23 @@ static bool in_doubt(const struct quorum *q, const struct pair *p)
 		all &= p->node[n] == q->self || (at && at->answered);
 	}
 	return !all;
+}
+
+static bool in_doubt(const struct quorum *q, const struct pair *p)
+{
+	return !q->current && p->min_standbys && unheard(q, p);
+}
+
+/* Have others than this node confirmed what was committed before POS? With min_standbys=0 it commits without asking them, and does not know
+ * by that whether the other one was promoted meanwhile. */
+static bool confirmed(const struct quorum *q, const struct pair_row *pairs, size_t count, uint64_t pos)
+{
+	if (pos < q->first_end)
+		return false;
+	for (size_t i = 0; i < count && (i == 0 || pairs[i].pos < pos); i++)
+		if (unheard(q, &pairs[i].pair))
+			return false;
+	return true;
 }
 
 /* Whether NODE is said to be stopped by any of PAIRS from FROM on that stand before POS. */
@@ -128,8 +143,7 @@ uint64_t quorum_commit(struct quorum *q, const struct pair_row *pairs, size_t co
 	for (size_t i = 0; i < n; i++)
 		if (tried[i] > best && tried[i] <= synced && tried[i] >= q->first_end && may_commit(q, pairs, count, tried[i]))
 			best = tried[i];
-	if (best > committed)
-		q->current = true;
+	q->current = q->current || confirmed(q, pairs, count, best);
 	return best;
 }
 

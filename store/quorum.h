@@ -44,7 +44,8 @@ void quorum_linked(struct quorum *q, uint64_t node, bool linked);
 void quorum_acknowledge(struct quorum *q, uint64_t node, uint64_t pos, bool current);
 const struct quorum_node *quorum_node(const struct quorum *q, uint64_t node);    /* NULL: not known */
 
-/* The commit point, at least COMMITTED; PAIRS are those in force at it (annals_pairs()). Becomes current when it reaches its first record. */
+/* The commit point, at least COMMITTED; PAIRS are those in force at it (annals_pairs()). This node becomes current once its first record is
+ * committed and the other one has answered, which with min_standbys=0 nothing waits for. */
 uint64_t quorum_commit(struct quorum *q, const struct pair_row *pairs, size_t count, uint64_t synced, uint64_t committed);
 /* Whether those who are linked are enough to commit what is appended now. */
 bool quorum_reachable(const struct quorum *q, const struct pair_row *pairs, size_t count);

@@ -92,7 +92,10 @@ wait_for 'standbys to show that b is to be of the pair' joins
 wait_pair a b
 succeeds 'nobody waits for the standby' "$MQCTL" min-standbys 0 -m "$a"
 node_stop b
+node_stop a
+node_start a peer=b
 lines given-up 1 5 >> "$a/t/0"
+status 'a primary that was restarted does not know whether b was promoted' 1 "$MQCTL" alone -m "$a" --stopped=b
 node_kill a
 node_start b standby_of=a
 status 'promote of one that is not current' 1 "$MQCTL" promote -m "$b" --stopped=a

@@ -73,11 +73,25 @@ Test(quorum, current_a_restarted_primary_needs_an_answer_of_the_other_node)
 {
 	struct quorum q = primary(false);
 
-	cr_assert_eq(commit(&q, &async, 300, 60), 300, "no other one is asked for");
+	cr_assert_eq(commit(&q, &lone, 300, 60), 300);
+	cr_assert(q.current, "there is no other one");
 	q = primary(false);
 	cr_assert_eq(commit(&q, &both, 300, 60), 60);
 	quorum_acknowledge(&q, OTHER, 300, false);
 	cr_assert_eq(commit(&q, &both, 300, 60), 300);
+	cr_assert(q.current);
+}
+
+/* The other one may have been promoted, at the price of what it had not got. */
+Test(quorum, current_with_min_standbys_0_it_commits_and_is_not_current_before_that_answer)
+{
+	struct quorum q = primary(false);
+
+	cr_assert_eq(commit(&q, &async, 300, 60), 300);
+	cr_assert_eq(commit(&q, &async, 400, 300), 400);
+	cr_assert_not(q.current);
+	quorum_acknowledge(&q, OTHER, 0, false);
+	cr_assert_eq(commit(&q, &async, 400, 400), 400);
 	cr_assert(q.current);
 }
 
