@@ -72,6 +72,8 @@ bool find_is_store(const char *path);
 bool find_lost(const char *path, char store[PATH_MAX], char file[PATH_MAX]);
 /* A mount of STORE is there, and alive. */
 bool find_served(const char *store);
+/* The store that MOUNTPOINT shows, and up to where its log is committed. */
+int find_store_of(const char *mountpoint, char store[PATH_MAX], uint64_t *committed, char why[WHY]);
 /* MOUNTPOINT/.mqfs/status.json; NULL with WHY. */
 json_t *find_status(const char *mountpoint, char why[WHY]);
 

@@ -238,20 +238,8 @@ static int take_queue(struct dumping *k, const char *name)
 static int take_mount(struct dumping *k, const char *mountpoint)
 {
 	char why[WHY];
-	const char *store;
-	json_int_t committed;
-	json_t *status = find_status(mountpoint, why);
 
-	if (!status)
-		return call_fail(k->call, "%s", why);
-	if (json_unpack(status, "{s:s, s:{s:I}}", "store", &store, "log", "committed", &committed)) {
-		json_decref(status);
-		return call_fail(k->call, "%s/.mqfs/status.json does not say where the store is", mountpoint);
-	}
-	snprintf(k->store, sizeof k->store, "%s", store);
-	k->query.committed = (uint64_t)committed;
-	json_decref(status);
-	return 0;
+	return find_store_of(mountpoint, k->store, &k->query.committed, why) ? call_fail(k->call, "%s", why) : 0;
 }
 
 /* Whoever runs the store at k->store says in its lock file where it is mounted; what is committed is known there only. */

@@ -216,3 +216,23 @@ bool find_lost(const char *path, char store[PATH_MAX], char file[PATH_MAX])
 	snprintf(slash ? slash : store, slash ? 1 : 2, slash ? "" : ".");
 	return find_is_store(store);
 }
+
+int find_store_of(const char *mountpoint, char store[PATH_MAX], uint64_t *committed, char why[WHY])
+{
+	json_t *status = find_status(mountpoint, why);
+	json_int_t pos;
+	const char *path;
+	int err = 0;
+
+	if (!status)
+		return -EIO;
+	if (json_unpack(status, "{s:s, s:{s:I}}", "store", &path, "log", "committed", &pos)) {
+		snprintf(why, WHY, "%s/.mqfs/status.json does not say where the store is", mountpoint);
+		err = -EINVAL;
+	} else {
+		snprintf(store, PATH_MAX, "%s", path);
+		*committed = (uint64_t)pos;
+	}
+	json_decref(status);
+	return err;
+}

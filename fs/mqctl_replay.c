@@ -5,9 +5,8 @@
  *
  * The file is read twice: what will become of its messages is known, and said, before the first of them is produced.
  *
- * A topic's id says which one is meant. But ids are counters, and where two logs part both count on from there: what was made behind
- * that point in the log that has stayed is another topic of the same id. So where the file makes topics of its own, those that the log has
- * made since are not taken for them.
+ * A topic's id says which one is meant, in the log of the mount, where that has the topic from before the logs parted (parting.h). In the
+ * mount it is told by its queues' inode numbers, which have the id in them, and so never by a name that another topic may have by now.
  */
 #include "dump.h"
 #include "mqctl.h"
@@ -20,14 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
-
-#define BODY_NAME 12                     /* where the name stands in the body of RECORD_TOPIC_CREATE */
 
 /* A queue that the file has messages of. */
 struct target {
 	uint64_t queue;                  /* id */
-	char topic[TOPIC_NAME_MAX + 1];  /* "": it is not there any more */
+	char topic[TOPIC_NAME_MAX + 1];  /* "": it is not there, or not for sure */
 	const char *why;                 /* why its messages are left out, or NULL */
 	bool framing_write;              /* what the topic has now */
 	int fd;
@@ -35,20 +33,14 @@ struct target {
 	UT_hash_handle hh;
 };
 
-struct made {
-	char name[TOPIC_NAME_MAX + 1];   /* of a topic that was made since */
-	UT_hash_handle hh;
-};
-
 struct replay {
 	const struct call *call;
 	char store[PATH_MAX], file[PATH_MAX], mountpoint[PATH_MAX];
+	char log[PATH_MAX];              /* the mount's store */
 	struct dump_query query;         /* the file */
 	uint64_t from;                   /* position to begin at */
 	struct target *targets;
-	struct made *made;
-	uint64_t first;                  /* position of the first record */
-	bool makes_topics;
+	const char *unnamed;             /* why the record that comes has no topic */
 	bool damaged;
 	bool again;                      /* the file is read once more: what is wrong with it has been said */
 	uint64_t produced, left_out;     /* messages */
@@ -72,19 +64,19 @@ static int complain(struct replay *p, const char *format, ...)
 
 /* ---- where messages go ---- */
 
-/* "write" or "lines" in the topic's .config. */
-static bool has_framing_write(const struct replay *p, const char *topic)
+/* The topic's setting NAME begins with VALUE. */
+static bool has_set(const struct replay *p, const char *topic, const char *name, const char *value)
 {
 	char path[PATH_MAX + 192], word[16] = "";
 	FILE *f;
 
-	snprintf(path, sizeof path, "%s/%s/.config/framing", p->mountpoint, topic);
+	snprintf(path, sizeof path, "%s/%s/.config/%s", p->mountpoint, topic, name);
 	f = fopen(path, "re");
 	if (f && !fgets(word, sizeof word, f))
 		word[0] = 0;
 	if (f)
 		fclose(f);
-	return strncmp(word, "write", 5) == 0;
+	return strncmp(word, value, strlen(value)) == 0;
 }
 
 static void queue_path(const struct replay *p, const struct target *t, char to[PATH_MAX + 192])
@@ -95,25 +87,31 @@ static void queue_path(const struct replay *p, const struct target *t, char to[P
 static void judge(const struct replay *p, struct target *t)
 {
 	char path[PATH_MAX + 192];
-	struct made *made;
+	struct stat st;
 
-	HASH_FIND_STR(p->made, t->topic, made);
+	if (t->why)
+		return;
 	queue_path(p, t, path);
-	if (!*t->topic)
-		t->why = "the topic is not there any more";
-	else if (made)
-		t->why = "the topic was made anew since";
-	else if (access(path, F_OK) < 0)
+	if (stat(path, &st) < 0 || st.st_ino != queue_id_ino(t->queue))
 		t->why = "there is no such queue in the mount";
+	else if (has_set(p, t->topic, "retired", "1"))
+		t->why = "the topic is retired";
 	else
-		t->framing_write = has_framing_write(p, t->topic);
+		t->framing_write = has_set(p, t->topic, "framing", "write");
 }
 
-static struct target *target_of(struct replay *p, const struct record *r, const char *topic)
+static struct target *find_target(struct replay *p, const struct record *r)
 {
 	struct target *t;
 
 	HASH_FIND(hh, p->targets, &r->queue, sizeof r->queue, t);
+	return t;
+}
+
+static struct target *target_of(struct replay *p, const struct record *r, const char *topic)
+{
+	struct target *t = find_target(p, r);
+
 	if (t)
 		return t;
 	t = calloc(1, sizeof *t);
@@ -144,16 +142,22 @@ static int count(void *ctx, const struct record *r, const char *topic, const voi
 	struct target *t;
 
 	(void)body;
-	if (r->pos < p->first)
-		p->first = r->pos;
-	p->makes_topics |= r->type == RECORD_TOPIC_CREATE;
 	if (!wanted(p, r))
 		return 0;
 	t = target_of(p, r, topic);
 	if (!t)
 		return -ENOMEM;
+	if (!topic)
+		t->why = p->unnamed;
 	t->messages += r->messages;
 	return 0;
+}
+
+static void unnamed(void *ctx, const char *why)
+{
+	struct replay *p = ctx;
+
+	p->unnamed = why;
 }
 
 static void damaged(void *ctx, const char *where, const char *what)
@@ -174,48 +178,18 @@ static void progress(void *ctx, uint64_t done, uint64_t total)
 	progress_show(&p->progress, done, total);
 }
 
-static int read_file(struct replay *p, int (*record)(void *ctx, const struct record *r, const char *topic, const void *body),
-	const struct dump_query *query)
+static int read_file(struct replay *p, int (*record)(void *ctx, const struct record *r, const char *topic, const void *body))
 {
-	struct dump_calls calls = {.record = record, .damaged = damaged, .progress = progress, .ctx = p};
+	struct dump_calls calls = {.record = record, .damaged = damaged, .progress = progress, .unnamed = unnamed, .ctx = p};
 	char why[WHY];
 	int err;
 
-	progress_start(&p->progress, query->lost ? p->file : p->store);
-	err = dump_store(p->store, query, &calls, why, sizeof why);
+	progress_start(&p->progress, p->file);
+	err = dump_store(p->store, &p->query, &calls, why, sizeof why);
 	progress_clear(&p->progress);
 	if (err < 0 && !p->failed)
 		p->failed = call_fail(p->call, "%s", why);
 	return p->failed;
-}
-
-static int note_made(void *ctx, const struct record *r, const char *topic, const void *body)
-{
-	struct replay *p = ctx;
-	struct made *m, *there;
-
-	(void)topic;
-	if (r->type != RECORD_TOPIC_CREATE || r->length <= BODY_NAME || r->length - BODY_NAME > TOPIC_NAME_MAX)
-		return 0;
-	m = calloc(1, sizeof *m);
-	if (!m)
-		return -ENOMEM;
-	memcpy(m->name, (const char *)body + BODY_NAME, r->length - BODY_NAME);
-	HASH_FIND_STR(p->made, m->name, there);
-	if (there)
-		free(m);
-	else
-		HASH_ADD_STR(p->made, name, m);
-	return 0;
-}
-
-/* What became of the log behind the place from which the file comes. */
-static int find_made(struct replay *p)
-{
-	struct dump_query query = dump_all;
-
-	query.from = p->first;
-	return p->makes_topics ? read_file(p, note_made, &query) : 0;
 }
 
 /* ---- the second one ---- */
@@ -223,10 +197,13 @@ static int find_made(struct replay *p)
 static int open_queue(struct replay *p, struct target *t)
 {
 	char path[PATH_MAX + 192];
+	struct stat st;
 
 	queue_path(p, t, path);
 	t->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	return t->fd < 0 ? complain(p, "%s: %s", path, strerror(errno)) : 0;
+	if (t->fd < 0 || fstat(t->fd, &st) < 0)
+		return complain(p, "%s: %s", path, strerror(errno));
+	return st.st_ino == queue_id_ino(t->queue) ? 0 : complain(p, "%s: the topic was made anew just now", path);
 }
 
 static int stopped_at(struct replay *p, const struct target *t, const struct record *r, int err)
@@ -241,15 +218,13 @@ static int stopped_at(struct replay *p, const struct target *t, const struct rec
 static int produce(void *ctx, const struct record *r, const char *topic, const void *body)
 {
 	struct replay *p = ctx;
-	struct target *t;
+	struct target *t = wanted(p, r) ? find_target(p, r) : NULL;
 	ssize_t n;
 	int err;
 
-	if (!wanted(p, r))
-		return 0;
-	t = target_of(p, r, topic);
+	(void)topic;
 	if (!t || t->why || !fits(t, r))
-		return t ? 0 : -ENOMEM;
+		return 0;
 	err = t->fd < 0 ? open_queue(p, t) : 0;
 	for (size_t done = 0; !err && done < r->length; done += (size_t)n) {
 		n = write(t->fd, (const char *)body + done, r->length - done);
@@ -284,8 +259,9 @@ static int close_queues(struct replay *p)
 static int count_framing(void *ctx, const struct record *r, const char *topic, const void *body)
 {
 	struct replay *p = ctx;
-	struct target *t = wanted(p, r) ? target_of(p, r, topic) : NULL;
+	struct target *t = wanted(p, r) ? find_target(p, r) : NULL;
 
+	(void)topic;
 	(void)body;
 	if (t && !t->why && !fits(t, r))
 		t->other_framing += r->messages;
@@ -329,6 +305,7 @@ static int take_operands(struct replay *p)
 	const struct call *c = p->call;
 	const char *from = call_option(c, "from");
 	char rest[PATH_MAX], why[WHY], *end;
+	uint64_t committed;
 
 	if (!find_lost(c->operand[0], p->store, p->file))
 		return call_fail(c, "%s is no file in the directory lost/ of a store", c->operand[0]);
@@ -336,9 +313,12 @@ static int take_operands(struct replay *p)
 		return call_fail(c, "%s", why);
 	if (*rest)
 		return call_fail(c, "%s is not a mountpoint: messages go to the queues that they were of", c->operand[1]);
+	if (find_store_of(p->mountpoint, p->log, &committed, why))
+		return call_fail(c, "%s", why);
 	p->query = dump_all;
 	p->query.lost = p->file;
-	p->first = UINT64_MAX;
+	p->query.log = p->log;
+	p->query.committed = committed;
 	errno = 0;
 	if (from) {
 		p->from = strtoull(from, &end, 10);
@@ -353,38 +333,33 @@ static int run(struct replay *p)
 	uint64_t all;
 	char a[32], b[32];
 
-	if (read_file(p, count, &p->query) || find_made(p))
+	if (read_file(p, count))
 		return p->failed;
 	p->again = true;
 	for (struct target *t = p->targets; t; t = t->hh.next)
 		judge(p, t);
-	if (read_file(p, count_framing, &p->query))
+	if (read_file(p, count_framing))
 		return p->failed;
 	all = show(p);
 	if (!call_option(p->call, "produce")) {
 		printf("%s messages to produce, %s left out; --produce does it\n", print_count(all - p->left_out, a), print_count(p->left_out, b));
-		return EXIT_FINE;
+	} else {
+		if (read_file(p, produce) || close_queues(p))
+			return p->failed;
+		printf("%s messages produced, %s left out\n", print_count(p->produced, a), print_count(p->left_out, b));
 	}
-	if (read_file(p, produce, &p->query) || close_queues(p))
-		return p->failed;
-	printf("%s messages produced, %s left out\n", print_count(p->produced, a), print_count(p->left_out, b));
 	return p->left_out || p->damaged ? EXIT_WRONG : EXIT_FINE;
 }
 
 static void release(struct replay *p)
 {
 	struct target *t, *next;
-	struct made *m, *next_made;
 
 	HASH_ITER(hh, p->targets, t, next) {
 		HASH_DEL(p->targets, t);
 		if (t->fd >= 0)
 			close(t->fd);
 		free(t);
-	}
-	HASH_ITER(hh, p->made, m, next_made) {
-		HASH_DEL(p->made, m);
-		free(m);
 	}
 }
 

@@ -3,6 +3,8 @@
 #include "disk.h"
 #include "identity.h"
 #include "index.h"
+#include "parting.h"
+#include "parts.h"
 #include "scan.h"
 #include "segment.h"
 #include "store.h"
@@ -30,6 +32,8 @@ struct dump {
 	uint64_t queue;               /* id, when the query has one; else 0 */
 	char name[TOPIC_NAME_MAX + 1];
 	uint64_t name_id;             /* of the topic that NAME is of */
+	const char *unnamed;          /* why that has none */
+	struct parting parting;       /* of the file in lost/ */
 	uint64_t end;                 /* position up to which the log is there, as far as the files were looked at */
 	bool gone;                    /* the file was removed meanwhile */
 	uint64_t first, last;         /* positions, for progress */
@@ -51,20 +55,31 @@ static void tell_damage(struct dump *d, const char *file, uint64_t pos, const ch
 	d->calls->damaged(d->calls->ctx, where, what);
 }
 
+/* Why T, which the store has under an id, gives no name to that; NULL: it does. */
+static const char *why_unnamed(const struct dump *d, const struct topic *t)
+{
+	if (!d->store)
+		return "what topics there are cannot be read";
+	if (!t)
+		return "the topic is not there any more, or never was there";
+	if (!d->query->lost || parting_had(&d->parting, t))
+		return NULL;
+	return d->parting.known ? "the topic that has this id now was made behind where the logs part" :
+		"where the logs part cannot be found, so the topic that has this id may be another one";
+}
+
 /* The name of the topic with ID, which records in a row mostly share. */
 static const char *topic_name(struct dump *d, uint64_t id)
 {
-	struct topic *t;
-
-	if (id == d->name_id)
-		return d->name;
-	t = d->store ? topic_by_id(d->store, id) : NULL;
-	if (!t)
-		return NULL;
-	memcpy(d->name, t->name, sizeof d->name);
-	d->name_id = id;
-	topic_put(t);
-	return d->name;
+	if (id != d->name_id) {
+		struct topic *t = d->store ? topic_by_id(d->store, id) : NULL;
+		d->name_id = id;
+		d->unnamed = why_unnamed(d, t);
+		if (!d->unnamed)
+			memcpy(d->name, t->name, sizeof d->name);
+		topic_put(t);
+	}
+	return d->unnamed ? NULL : d->name;
 }
 
 static bool wanted(const struct dump *d, const struct record *r)
@@ -82,13 +97,18 @@ static bool wanted(const struct dump *d, const struct record *r)
 
 static int give(struct dump *d, const char *file, const struct record *r, const void *body, bool valid)
 {
+	const char *topic;
+
 	if (!wanted(d, r))
 		return 0;
 	if (!valid) {
 		tell_damage(d, file, r->pos, "the record's body is damaged: %u bytes of offset %" PRIu64, r->length, r->offset);
 		return 0;
 	}
-	return d->calls->record(d->calls->ctx, r, r->type == RECORD_MESSAGES ? topic_name(d, r->queue >> QUEUE_BITS) : NULL, body);
+	topic = r->type == RECORD_MESSAGES ? topic_name(d, r->queue >> QUEUE_BITS) : NULL;
+	if (r->type == RECORD_MESSAGES && !topic && d->query->lost && d->calls->unnamed)
+		d->calls->unnamed(d->calls->ctx, d->unnamed);
+	return d->calls->record(d->calls->ctx, r, topic, body);
 }
 
 static void show_progress(struct dump *d, uint64_t pos)
@@ -228,22 +248,25 @@ static int dump_log(struct dump *d)
 	return err;
 }
 
-/* lost/POS.N has log bytes from POS on, lost/BASE.N.segment is a whole segment file. */
 static int dump_lost(struct dump *d)
 {
-	const char *name = d->query->lost, *dot = strrchr(name, '.');
-	bool segment = dot && strcmp(dot, ".segment") == 0;
+	const char *name = d->query->lost;
+	uint64_t base, skip;
 	struct scan *s;
-	uint64_t base;
 	char path[300];
 	int err;
 
-	if (!position_named(name, '.', &base))
+	if (!parting_file(name, &base, &skip))
 		return -EINVAL;
 	snprintf(path, sizeof path, "lost/%s", name);
-	err = scan_open_file(&s, d->disk, d->id.secret, path, segment ? SEGMENT_HEADER : 0, base);
+	err = scan_open_file(&s, d->disk, d->id.secret, path, skip, base);
 	if (err)
 		return err;
+	err = d->store ? parting_find(d->store, d->disk, name, &d->parting) : 0;
+	if (err) {
+		scan_close(s);
+		return err;
+	}
 	d->first = d->shown = scan_pos(s);
 	d->last = scan_file_end(s);
 	err = dump_scan(d, s, path);
@@ -272,6 +295,10 @@ static int find_names(struct dump *d, const char *path, char *why, size_t why_le
 		if (!q->topic)
 			d->calls->damaged(d->calls->ctx, path, opening);
 		return q->topic ? err : 0;
+	}
+	if (d->store->id.cluster != d->id.cluster || memcmp(d->store->id.secret, d->id.secret, RECORD_SECRET) != 0) {
+		snprintf(why, why_len, "%s is of another cluster", path);
+		return -EXDEV;
 	}
 	store_status(d->store, &status);
 	d->proved = status.log_committed;
@@ -310,7 +337,7 @@ int dump_store(const char *path, const struct dump_query *query, const struct du
 	int err = open_files(&d, path, why, why_len);
 
 	if (!err)
-		err = find_names(&d, path, why, why_len);
+		err = find_names(&d, query->log ? query->log : path, why, why_len);
 	if (!err) {
 		err = query->lost ? dump_lost(&d) : dump_log(&d);
 		if (err < 0)

@@ -16,6 +16,7 @@
 
 struct dump_query {
 	const char *lost;          /* a file's name in lost/, instead of the log; NULL */
+	const char *log;           /* with a file in lost/: the store whose topics are meant; NULL: the one that the file is in */
 	const char *topic;         /* NULL: all, changes of state too */
 	int queue;                 /* number, -1: all of the topic's */
 	uint64_t offset;           /* with a queue: records that end at or before it are left out */
@@ -27,10 +28,12 @@ struct dump_query {
 extern const struct dump_query dump_all;
 
 struct dump_calls {
-	/* TOPIC is NULL where the name is not known (any more). BODY is verified. Other than 0 ends the dump. */
+	/* TOPIC is NULL where the name is not known (any more), or not for sure: parting.h. BODY is verified. Other than 0 ends the dump. */
 	int (*record)(void *ctx, const struct record *r, const char *topic, const void *body);
 	void (*damaged)(void *ctx, const char *where, const char *what);
 	void (*progress)(void *ctx, uint64_t done, uint64_t total);    /* bytes of log; may be NULL */
+	/* Why the messages that record() gets next are without a TOPIC, in a file of lost/; WHY stays valid. May be NULL. */
+	void (*unnamed)(void *ctx, const char *why);
 	void *ctx;
 };
 

@@ -139,9 +139,13 @@ static inline uint64_t topic_ino(const struct topic *t)
 {
 	return (t->id << (QUEUE_BITS + 1)) | 2;
 }
+static inline uint64_t queue_id_ino(uint64_t id)
+{
+	return (id << 1) | 1u << 0 | (uint64_t)1 << 62;
+}
 static inline uint64_t queue_ino(const struct queue *q)
 {
-	return (q->id << 1) | 1u << 0 | (uint64_t)1 << 62;
+	return queue_id_ino(q->id);
 }
 
 #endif

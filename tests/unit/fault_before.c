@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stores as a crash leaves them. */
 #include "fault_story.h"
+#include "identity.h"
 #include "index.h"
 #include "log.h"
 #include "runs.h"
@@ -233,6 +234,25 @@ void make_derived_damaged(const char *to)
 	did.rotten = 4;
 }
 
+/* In lost/, the record of a log that parted from this one nobody knows where. */
+static void leave_parted(const char *to)
+{
+	uint8_t bytes[IDENTITY_SIZE], header[RECORD_HEADER];
+	struct record r = {.type = RECORD_MESSAGES, .pos = 4096, .epoch = STRANGE_EPOCH, .queue = (uint64_t)1 << QUEUE_BITS, .prev = 1};
+	struct identity id;
+	int fd = open_in(to, IDENTITY_FILE);
+
+	if (pread(fd, bytes, sizeof bytes, 0) != sizeof bytes || identity_decode(&id, bytes, sizeof bytes))
+		abort();
+	close(fd);
+	r.body_sum = record_body_sum(id.secret, &(struct iovec){"", 0}, 1);
+	record_encode(&r, id.secret, header);
+	fd = open_in(to, "lost/" STRANGE_FILE);
+	if (pwrite(fd, header, sizeof header, 0) != sizeof header)
+		abort();
+	close(fd);
+}
+
 /* For the tools: all of the above, a command that has rotted, and an index. */
 void make_damaged(const char *to)
 {
@@ -243,6 +263,7 @@ void make_damaged(const char *to)
 	spoil(to, name, SEGMENT_HEADER + 300);
 	segment_index_name(name, 0);
 	put_file(to, name, 1000, "not an index");
+	leave_parted(to);
 }
 
 void make_many(const char *to)

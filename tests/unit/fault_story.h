@@ -32,7 +32,10 @@ void make_rolled(const char *to);      /* nothing of the last segment is committ
 void make_unnamed(const char *to);     /* the name of the segment behind one that is sealed was lost, and those of later ones not */
 void make_foreign(const char *to);     /* the last segment's header names another cluster */
 void make_derived_damaged(const char *to);
-void make_damaged(const char *to);     /* torn, and damaged in its middle */
+/* torn, and damaged in its middle; lost/STRANGE_FILE has a record of STRANGE_EPOCH, which is in no log */
+void make_damaged(const char *to);
+#define STRANGE_EPOCH {9, 9, 9}
+#define STRANGE_FILE "0000000000001000.0"
 void make_many(const char *to);        /* work_many() */
 
 /* fault_standby.c: a store that takes another one's log */

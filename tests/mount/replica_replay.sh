@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Two logs part, and both make topics from there on, which so have the same ids. What the one that is given up has in lost/ is produced again
+# into topics that both logs have, and into no other, whichever of its files is taken.
+. "$(dirname "$0")/lib.sh"
+. "$TOOLS/pair.sh"
+need python3
+node_keys a b
+a=$(mnt a) b=$(mnt b)
+small=(min_standbys=0 segment_size=1M)
+fill() { python3 -c 'for n in range(6): print("fill %s %d " % ("'"$1"'", n) + 200000 * "x", flush=True)' >> "$a/t/0"; }
+node_start a peer=b "${small[@]}"
+node_start b standby_of=a "${small[@]}"
+wait_pair a b
+mkdir "$a/t"
+lines both 1 5 >> "$a/t/0"
+wait_for 'the standby to have it' cmp -s "$a/t/0" "$b/t/0"
+node_stop b
+
+# --- the primary goes on alone, in three segments, in the last one after a restart; x is the second topic that it made
+mkdir "$a/x"
+lines x-first 1 2 >> "$a/x/0"
+fill 1
+lines x-second 1 3 >> "$a/x/0"
+lines t-second 1 3 >> "$a/t/0"
+node_kill a
+node_start a peer=b "${small[@]}"
+fill 2
+echo 2 > "$a/t/.config/queues"
+lines x-third 1 4 >> "$a/x/0"
+lines t-third 1 4 >> "$a/t/0"
+lines queue 1 5 >> "$a/t/1"
+node_kill a
+
+# --- the other one is promoted without all that, and y is the second topic that it made
+node_start b standby_of=a "${small[@]}"
+succeeds 'promote with a loss' "$MQCTL" promote -m "$b" --stopped=a --accept-loss
+mkdir "$b/y"
+lines y 1 2 >> "$b/y/0"
+node_start a peer=b "${small[@]}"
+wait_for 'a word of what is given up' grep -q 'the store is given up' "$DIR/a.log"
+wait_pair b a
+wait_for 'the other node to show the same' cmp -s "$a/y/0" "$b/y/0"
+mapfile -t lost < <(find "$DIR/a.store/lost" -type f | sort)
+equal 'files in lost/' 3 ${#lost[@]}
+
+# --- dump has names only for what both logs have
+dumped=$("$MQCTL" dump "${lost[1]}")
+match 'a topic of both logs' '"topic": *"t"[^{]*"body": *"t-second 3"' "$dumped"
+match 'a topic of one of them' '"topic": *null, *"topic_id": *2,[^{]*"body": *"x-second 3"' "$dumped"
+no_match 'the topic of the other' '"topic": *"y"' "$dumped"
+
+# looks STATUS REGEX FILE
+looks()
+{
+	local out got=0
+	out=$("$MQCTL" replay "$3" "$b" 2>&1) || got=$?
+	equal "exit status of a look at $3" "$1" "$got"
+	match "a look at $3" "$2" "$out"
+}
+
+# --- without the files before it, nothing tells where the log of the third one has parted from the primary's
+mkdir "$DIR/away"
+mv "${lost[@]:0:2}" "$DIR/away"
+looks 1 'topic with id 1, queue 0: [0-9]+ messages, [0-9]+ left out: where the logs part cannot be found' "${lost[2]}"
+no_match 'it names none' '"topic": *"' "$("$MQCTL" dump "${lost[2]}")"
+match 'and nothing of it is produced' '^0 messages produced, ' "$("$MQCTL" replay --produce "${lost[2]}" "$b" | tail -n 1)"
+mv "$DIR"/away/* "$DIR/a.store/lost/"
+
+# --- all of it: only what is of a topic that both logs have
+for file in "${lost[@]}"; do
+	looks 1 'topic with id 2, queue 0: [0-9]+ messages, [0-9]+ left out: the topic that has this id now was made behind where the logs part' "$file"
+	status "a replay of $file" 1 "$MQCTL" replay --produce "$file" "$b"
+done
+looks 1 't/1: 5 messages, 5 left out: there is no such queue in the mount' "${lost[2]}"
+lines y 1 2 > "$DIR/y"
+same 'nothing has gone into a topic that it was not of' "$DIR/y" "$b/y/0"
+{
+	lines both 1 5
+	lines t-second 1 3
+	lines t-third 1 4
+} > "$DIR/t"
+grep -v ^fill "$b/t/0" > "$DIR/replayed" || true
+same 'what was of a topic of both is there, in order' "$DIR/t" "$DIR/replayed"
+equal 'all of it' 24 "$(wc -l < "$b/t/0")"
+
+# --- a topic that takes nothing any more, and one that is another by now
+echo 1 > "$b/t/.config/retired"
+looks 1 't/0: [0-9]+ messages, [0-9]+ left out: the topic is retired' "${lost[1]}"
+rmdir "$b/t"
+mkdir "$b/t"
+status 'a replay into a topic of the same name' 1 "$MQCTL" replay --produce "${lost[1]}" "$b"
+looks 1 'topic with id 1, queue 0: [0-9]+ messages, [0-9]+ left out: the topic is not there any more' "${lost[1]}"
+equal 'it gets nothing' 0 "$(wc -l < "$b/t/0")"
+node_stop b
+node_stop a
