@@ -183,6 +183,16 @@ static int own(struct store *s, const struct change *c)
 	return 0;
 }
 
+/* A head stands where the queue's end was once: where a damaged record has hidden that, this tells it. What is lost lies before the head. */
+static void move_head(struct queue *q, uint64_t head)
+{
+	if (head > atomic_load(&q->committed)) {
+		q->appended = head;
+		atomic_store(&q->committed, head);
+	}
+	queue_raise_head(q, head);
+}
+
 static int move_heads(struct store *s, const struct change *c)
 {
 	if (c->length % 16 != 0)
@@ -191,9 +201,10 @@ static int move_heads(struct store *s, const struct change *c)
 		struct queue *q = queue_by_id(s, get64(c->body + at));
 		uint64_t head = get64(c->body + at + 8);
 
-		/* A queue may have gone, and its end be no further where a record of it was damaged. */
-		if (q && head <= atomic_load(&q->committed))
-			queue_raise_head(q, head);
+		if (head > INT64_MAX)
+			return -EBADMSG;
+		if (q)                         /* it may have gone */
+			move_head(q, head);
 	}
 	return 0;
 }
