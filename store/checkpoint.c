@@ -536,6 +536,15 @@ static int note(void *ctx, const char *name)
 	return 0;
 }
 
+int64_t checkpoint_made(struct disk *d, uint64_t pos)
+{
+	struct stat st;
+	char name[32];
+
+	name_of(name, pos);
+	return disk_stat(d, name, &st) ? 0 : st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+}
+
 int checkpoint_list(struct disk *d, uint64_t *pos, size_t max, size_t *count)
 {
 	struct list l = {.pos = pos, .max = max};

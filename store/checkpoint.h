@@ -36,6 +36,8 @@ int checkpoint_load(struct store *s, uint64_t limit, struct checkpoint_info *inf
 int checkpoint_list(struct disk *d, uint64_t *pos, size_t max, size_t *count);
 /* Reads and checks one without loading it: for a store that is not open. */
 int checkpoint_check(struct disk *d, const uint8_t *secret, uint64_t pos, struct checkpoint_info *info);
+/* When the one of POS was written, ns since 1970; 0: that is not known. */
+int64_t checkpoint_made(struct disk *d, uint64_t pos);
 /* Removes all but the newest KEEP that are valid, and what a crash left half written. */
 int checkpoint_prune(struct store *s, size_t keep);
 /* Bytes that one would take now. */

@@ -277,6 +277,7 @@ int keeper_start(struct keeper **to, struct store *s, uint64_t checkpoint_pos)
 		return -ENOMEM;
 	k->store = s;
 	k->checkpoint_pos = checkpoint_pos;
+	k->checkpoint_time = checkpoint_made(s->disk, checkpoint_pos);
 	k->due = checkpoint_pos + checkpoint_distance(s);
 	k->seen = log_end(s->log);
 	k->rebuild_from = segments_start(s->segments);
