@@ -19,6 +19,8 @@
 
 #define CONTROL_TEXT 256         /* bytes of a value and its NUL; a longer one is -EINVAL */
 
+#define STATUS_WHY 512
+
 struct control {
 	int (*print)(struct mount *m, struct node *n, FILE *to);
 	/* Logs as C what TEXT says, as the functions of state.h do, or completes C some other way, then or later. NULL: the file cannot be
@@ -51,6 +53,8 @@ bool config_find(struct topic *t, const char *name, struct control_entry *e);
 /* statusfile.c: the node's own files. */
 bool status_entry(uint32_t index, struct control_entry *e);
 bool status_find(const char *name, struct control_entry *e);
+/* How this node is, in one word: "fine", or what ails the store, the node among others, or else the log; and a line about that in WHY. */
+const char *status_health(struct mount *m, const struct store_status *s, char why[STATUS_WHY]);
 int metrics_print(struct mount *m, struct node *n, FILE *to);     /* metrics.c: all of them, as Prometheus reads them */
 /* orderfile.c: .mqfs/role and .mqfs/order. */
 int role_print(struct mount *m, struct node *n, FILE *to);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct topics {
 	size_t count, room;
@@ -48,7 +49,7 @@ static int topics_take(struct store *s, struct topics *all)
 static void print_store(struct mount *m, FILE *to)
 {
 	struct store_status s;
-	char why[OTHERS_WHY];
+	char why[STATUS_WHY];
 
 	store_status(m->store, &s);
 	metric_counter(to, "mqfs_records_total", "Records appended to the log since start.", s.records);
@@ -65,7 +66,7 @@ static void print_store(struct mount *m, FILE *to)
 	metric_gauge(to, "mqfs_scrub_position_bytes", "Position up to which the log is verified in this pass.", s.scrub.pos);
 	metric_gauge(to, "mqfs_scrub_found", "Damaged places in this pass, or in the last one.", s.scrub.found);
 	metric_seconds(to, "mqfs_scrub_last_pass_seconds", "gauge", "When the last whole pass ended, since 1970; 0: none did.", (uint64_t)s.scrub.ended);
-	metric_gauge(to, "mqfs_healthy", "1 while health in status.json is fine.", s.health == STORE_FINE && !m->others->ails(m->others->ctx, why));
+	metric_gauge(to, "mqfs_healthy", "1 while health in status.json is fine.", strcmp(status_health(m, &s, why), "fine") == 0);
 	metric_gauge(to, "mqfs_log_start_bytes", "Position of the oldest byte of the log.", s.log_start);
 	metric_gauge(to, "mqfs_log_committed_bytes", "The commit point: position up to which the log is committed.", s.log_committed);
 	metric_gauge(to, "mqfs_log_end_bytes", "Position behind the last byte of the log.", s.log_end);

@@ -46,7 +46,7 @@ static const char *ago(const json_t *status, const json_t *of, const char *path,
 
 static bool healthy(const json_t *s)
 {
-	return strcmp(status_text(s, "health.state"), "fine") == 0 && !status_number(s, "damage.open");
+	return strcmp(status_text(s, "health.state"), "fine") == 0;
 }
 
 static void print_node(const json_t *s)
@@ -74,7 +74,7 @@ static void print_log(const json_t *s)
 	char a[24], b[32], c[48], d[24], e[24];
 
 	printf("  log       %s in %s segment%s, up to position %" PRIu64 "; checkpoint %s\n", print_size(end - start, a),
-		print_count(status_number(s, "log.segments"), b), status_number(s, "log.segments") == 1 ? "" : "s", end, ago(s, s, "log.checkpoint_time", "none yet", c));
+		print_count(status_number(s, "log.segments"), b), status_number(s, "log.segments") == 1 ? "" : "s", end, ago(s, s, "log.checkpoint_time", "none", c));
 	if (end > committed)
 		printf("            %s not committed yet\n", print_size(end - committed, d));
 	if (status_number(s, "log.pinned"))

@@ -19,7 +19,8 @@
  *     replication             this node among others: peers_status.c
  *     started, now            times
  *     health                  state: "fine"; of the store "full", "failed" or "read-only"; of a node among others "away" (appends are refused, as who must
- *                             acknowledge them is), "standby-full" (a commit waits for it), "rival" or "unlinked" (a standby); why: a line for other than "fine", else ""
+ *                             acknowledge them is), "standby-full" (a commit waits for it), "rival" or "unlinked" (a standby); "damaged": places of the log are;
+ *                             why: a line for other than "fine", else ""
  *     log                     positions start, committed, written, end, checkpoint (of the newest one, made at checkpoint_time,
  *                             null: none); segments, segments_unsealed, segments_prepared, segment_size; pinned: bytes
  *                             that only topics without limits keep; recovered: bytes replayed at start
@@ -106,17 +107,30 @@ static json_t *past(int64_t ns)
 	return ns ? time_text(ns) : json_null();
 }
 
-static json_t *health(struct mount *m, const struct store_status *s)
+_Static_assert(STATUS_WHY >= OTHERS_WHY && STATUS_WHY >= STORE_WHY, "a line of either fits");
+
+const char *status_health(struct mount *m, const struct store_status *s, char why[STATUS_WHY])
 {
-	static const char *const states[] = {
-		[STORE_FINE] = "fine", [STORE_FULL] = "full", [STORE_FAILED] = "failed", [STORE_READ_ONLY] = "read-only"};
-	const char *state = states[s->health];
-	char why[OTHERS_WHY];
+	static const char *const states[] = {[STORE_FULL] = "full", [STORE_FAILED] = "failed", [STORE_READ_ONLY] = "read-only"};
+	const char *ill = s->health != STORE_FINE ? states[s->health] : m->others->ails(m->others->ctx, why);
 
 	if (s->health != STORE_FINE)
-		return json_pack("{s:s, s:s}", "state", state, "why", s->why);
-	state = m->others->ails(m->others->ctx, why);
-	return json_pack("{s:s, s:s}", "state", state ? state : "fine", "why", state ? why : "");
+		snprintf(why, STATUS_WHY, "%s", s->why);
+	if (!ill && s->damaged_open) {
+		ill = "damaged";
+		snprintf(why, STATUS_WHY, "places of the log that are damaged: %" PRIu64 "; what is there cannot be read", s->damaged_open);
+	}
+	if (!ill)
+		*why = 0;
+	return ill ? ill : "fine";
+}
+
+static json_t *health(struct mount *m, const struct store_status *s)
+{
+	char why[STATUS_WHY];
+	const char *state = status_health(m, s, why);
+
+	return json_pack("{s:s, s:s}", "state", state, "why", why);
 }
 
 static json_t *log_status(const struct store_status *s)
