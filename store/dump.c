@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dump.h"
+#include "damage.h"
 #include "disk.h"
 #include "identity.h"
 #include "index.h"
@@ -222,6 +223,14 @@ static void expect_all(struct dump *d, uint64_t pos)
 	d->gone = false;
 }
 
+/* Where the log should begin, when it begins at BASE. */
+static uint64_t needed_from(struct dump *d, uint64_t base)
+{
+	struct damage front;
+
+	return d->store && base && damage_at(d->store, base - 1, &front) ? front.pos : base;
+}
+
 static int dump_log(struct dump *d)
 {
 	uint64_t *base, limit = d->query->committed;
@@ -233,10 +242,10 @@ static int dump_log(struct dump *d)
 	if (count) {
 		d->first = d->shown = base[0];
 		d->last = limit < UINT64_MAX ? limit : base[count - 1];
+		d->end = needed_from(d, base[0]);
 	}
 	for (size_t i = 0; i < count && !err && !d->torn && base[i] < limit; i++) {
-		if (i > 0)
-			expect_all(d, base[i]);
+		expect_all(d, base[i]);
 		if (i + 1 == count || base[i + 1] > d->query->from)
 			err = dump_segment(d, base[i], i + 1 < count && base[i + 1] < limit ? base[i + 1] : limit);
 		else

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void lookup_init(struct lookup *l, struct store *s, uint64_t queue)
+void lookup_init(struct lookup *l, struct store *s, struct queue *queue)
 {
 	l->store = s;
 	l->queue = queue;
@@ -28,7 +28,7 @@ struct key {
 
 static int ask_runs(struct lookup *l, struct runs *r, const struct key *key)
 {
-	bool there = key->by_pos ? runs_from_pos(r, l->queue, key->at, &l->batch) : runs_from_offset(r, l->queue, key->at, &l->batch);
+	bool there = key->by_pos ? runs_from_pos(r, l->queue->id, key->at, &l->batch) : runs_from_offset(r, l->queue->id, key->at, &l->batch);
 
 	return there ? 0 : -ENOENT;
 }
@@ -62,7 +62,7 @@ static int ask(struct lookup *l, struct segment *s, const struct key *key)
 	} else {
 		err = segment_index(s, &x);
 		if (!err)
-			err = key->by_pos ? index_from_pos(x, l->queue, key->at, &l->batch) : index_from_offset(x, l->queue, key->at, &l->batch);
+			err = key->by_pos ? index_from_pos(x, l->queue->id, key->at, &l->batch) : index_from_offset(x, l->queue->id, key->at, &l->batch);
 		if (err == -ENODATA || err == -EBADMSG || err == -EIO)
 			err = ask_records(l, s, key);
 	}
@@ -95,6 +95,7 @@ static int ask_on(struct lookup *l, struct segment **s, uint64_t limit, const st
 struct bounds {
 	uint64_t low, high;
 	uint64_t until;        /* queue offset of the first record known behind the wanted one */
+	uint64_t behind;       /* base of the segment that has it */
 	bool seen_before;      /* of records before it */
 };
 
@@ -109,8 +110,10 @@ static int probe(struct lookup *l, struct bounds *b, uint64_t pos, const struct 
 		return err;
 	if (err || key->at < l->batch.first) {
 		b->high = base < pos ? base : pos;
-		if (!err)
+		if (!err) {
 			b->until = l->batch.first;
+			b->behind = at->head.base;
+		}
 	} else if (key->at >= l->batch.end) {
 		b->low = at->end;
 		b->seen_before = true;
@@ -123,9 +126,29 @@ static int probe(struct lookup *l, struct bounds *b, uint64_t pos, const struct 
 	return 0;
 }
 
-/* The likely places, then halving. */
-static int search(struct lookup *l, uint64_t last_pos, const struct key *key, struct segment **s)
+/*
+ * No segment has it. A head moves before segments go: what is behind the head was not let go, but is missing. A place in the segment where it should be
+ * is told: behind the queue's records before it, or at its last one, or before those that are known.
+ */
+static int missing(struct lookup *l, const struct bounds *b, uint64_t last_pos, uint64_t offset)
 {
+	uint64_t pos = last_pos;
+
+	if (offset < atomic_load(&l->queue->head))
+		return -ENODATA;
+	if (b->seen_before)
+		pos = b->low - 1;
+	else if (b->until != UINT64_MAX)
+		pos = b->behind ? b->behind - 1 : 0;
+	if (pos >= segments_start(l->store->segments))         /* what is before that was told at start: spans_tell_missing() */
+		store_damaged(l->store, DAMAGE_RECORD, pos, "a record that should be there or before");
+	return -EIO;
+}
+
+/* The likely places, then halving. */
+static int search(struct lookup *l, const struct key *key, struct segment **s)
+{
+	uint64_t last_pos = atomic_load(&l->queue->last_pos);
 	struct segments *all = l->store->segments;
 	struct bounds b = {.low = segments_start(all), .high = last_pos + 1, .until = UINT64_MAX};
 	bool near = l->found, below = near && key->at < l->batch.first;
@@ -148,10 +171,7 @@ static int search(struct lookup *l, uint64_t last_pos, const struct key *key, st
 		return found < 0 ? found : 0;
 	l->found = false;
 	l->until = b.until;
-	if (!b.seen_before)
-		return -ENODATA;
-	store_damaged(l->store, DAMAGE_RECORD, b.low, "records that should be there or before");
-	return -EIO;
+	return missing(l, &b, last_pos, key->at);
 }
 
 /* The segment of the last answer, held, when it is still there. */
@@ -166,7 +186,7 @@ static struct segment *again(struct lookup *l)
 	return s;
 }
 
-int lookup_offset(struct lookup *l, uint64_t offset, uint64_t last_pos, struct segment **s)
+int lookup_offset(struct lookup *l, uint64_t offset, struct segment **s)
 {
 	const struct key key = {.at = offset};
 
@@ -175,7 +195,7 @@ int lookup_offset(struct lookup *l, uint64_t offset, uint64_t last_pos, struct s
 		if (*s)
 			return 0;
 	}
-	return search(l, last_pos, &key, s);
+	return search(l, &key, s);
 }
 
 int lookup_pos(struct lookup *l, uint64_t pos, struct segment **s)

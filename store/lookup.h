@@ -7,7 +7,7 @@
  * way, costs little; it holds no segment meanwhile.
  *
  * Units    queue offsets and log positions, bytes.
- * Errors   negative errno. -ENODATA: below the oldest byte that is there. -EIO: the byte is damaged, see `until`. -ENOENT: no
+ * Errors   negative errno. -ENODATA: below the head. -EIO: the byte is damaged or missing, see `until`. -ENOENT: no
  *          record at or behind the position.
  * Threads  one at a time.
  */
@@ -19,7 +19,7 @@
 
 struct lookup {
 	struct store *store;
-	uint64_t queue;                /* id */
+	struct queue *queue;
 	bool found;                    /* base and batch are the last answer */
 	uint64_t base;                 /* of the segment that it is about */
 	uint64_t until;                /* after -EIO: the queue offset where what is known goes on */
@@ -28,11 +28,10 @@ struct lookup {
 	struct run_batch batch;
 };
 
-void lookup_init(struct lookup *l, struct store *s, uint64_t queue);
+void lookup_init(struct lookup *l, struct store *s, struct queue *queue);
 void lookup_free(struct lookup *l);
-/* The segment that has OFFSET, which is committed, held; l->batch begins with the last entry at or before it. LAST_POS is the
- * queue's. */
-int lookup_offset(struct lookup *l, uint64_t offset, uint64_t last_pos, struct segment **s);
+/* The segment that has OFFSET, which is committed, held; l->batch begins with the last entry at or before it. */
+int lookup_offset(struct lookup *l, uint64_t offset, struct segment **s);
 /* The first segment that has a record of the queue at or behind POS, held; l->batch begins with the last entry at or before it. */
 int lookup_pos(struct lookup *l, uint64_t pos, struct segment **s);
 

@@ -129,21 +129,6 @@ static void skip_to(struct source *s, uint64_t offset)
 	s->offset = offset;
 }
 
-/* What was to come next is not there any more. */
-static int source_lost(struct merge *m, struct source *s)
-{
-	uint64_t next = atomic_load(&s->queue->head);
-	int err = 0;
-
-	if (next <= s->offset)
-		err = queue_offset_at_pos(m->store, s->queue, segments_start(m->store->segments), &next);
-	if (!err && next <= s->offset)
-		err = -EIO;
-	if (!err)
-		skip_to(s, next);
-	return err;
-}
-
 /* Finds the source's next record: 1 it waits for its turn, 0 it is idle, -EIO: damage was passed over. */
 static int source_next(struct merge *m, struct source *s)
 {
@@ -164,8 +149,10 @@ static int source_next(struct merge *m, struct source *s)
 	}
 	if (!s->reader)
 		err = reader_new(&s->reader, m->store, s->queue);
-	while (!err && (err = reader_record(s->reader, s->offset, &s->rec)) == -ENODATA)
-		err = source_lost(m, s);
+	while (!err && (err = reader_record(s->reader, s->offset, &s->rec)) == -ENODATA) {
+		skip_to(s, atomic_load(&s->queue->head));
+		err = 0;
+	}
 	if (err == -EIO && reader_behind(s->reader) > s->offset)
 		s->offset = reader_behind(s->reader);
 	s->waiting = !err;

@@ -41,7 +41,7 @@ int reader_new(struct reader **r, struct store *s, struct queue *q)
 		return -ENOMEM;
 	new->store = s;
 	new->queue = q;
-	lookup_init(&new->look, s, q->id);
+	lookup_init(&new->look, s, q);
 	new->placed = new->verified = false;
 	new->behind = 0;
 	*r = new;
@@ -372,9 +372,8 @@ static void pass_announce(const struct pass *p, struct segment *s)
 static int pass_segment(struct pass *p)
 {
 	struct reader *r = p->r;
-	uint64_t last_pos = atomic_load(&r->queue->last_pos);
 	struct segment *s;
-	int result, err = lookup_offset(&r->look, p->wanted, last_pos, &s);
+	int result, err = lookup_offset(&r->look, p->wanted, &s);
 
 	if (err) {
 		r->behind = r->look.until;

@@ -15,7 +15,7 @@
  *
  * Units    queue offsets in bytes.
  * Errors   -EIO: damaged or unreadable here, told by store_damaged(); what lies behind the damage can be read, see
- *          reader_behind(). -ENODATA: below the oldest byte that is there. 0 bytes: at the committed end.
+ *          reader_behind(). -ENODATA: below the head. 0 bytes: at the committed end.
  * Threads  a reader is used by one thread at a time; a slice by any one thread.
  * Owns     a slice holds what its bytes lie in until slice_free(); it does not need the reader. A reader holds nothing between calls.
  */

@@ -19,6 +19,7 @@
  */
 #include "retain.h"
 #include "checkpoint.h"
+#include "damage.h"
 #include "index.h"
 #include "keeper.h"
 #include "supply.h"
@@ -72,8 +73,13 @@ static enum hold hold_on(struct store *s, struct segment *g, enum hold enough)
 
 uint64_t retain_unneeded(struct store *s)
 {
+	uint64_t start = segments_start(s->segments);
 	struct segment *g;
 
+	if (s->unneeded < start && !retain_before(s, start))
+		s->unneeded = start;
+	if (s->unneeded < start)
+		return s->unneeded;            /* segments are missing that were not to go */
 	for (g = segments_first(s->segments); g; g = segment_next(g)) {
 		uint64_t end = atomic_load(&g->end);
 
@@ -301,6 +307,7 @@ static int make_space(struct store *s)
 int retain_run(struct store *s, int64_t now_ns, bool *need_checkpoint)
 {
 	int err, gone, more;
+	uint64_t start;
 
 	*need_checkpoint = false;
 	if (atomic_load(&s->read_only) || log_failed(s->log))
@@ -309,6 +316,8 @@ int retain_run(struct store *s, int64_t now_ns, bool *need_checkpoint)
 	err = log_refusing(s->log) ? 0 : retain_heads(s, now_ns);
 	gone = remove_unneeded(s, need_checkpoint);
 	more = gone < 0 ? 0 : make_space(s);
+	start = segments_start(s->segments);
+	damage_mended(s, 0, start < s->unneeded ? start : s->unneeded);
 	err = gone < 0 ? gone : more < 0 ? more : err;
 	if (err == -ENOTCONN)                            /* the store stops: the next start goes on */
 		return 0;

@@ -139,6 +139,8 @@ static int move_by_age(struct moves *m, struct topic *t, uint64_t age, int64_t n
 			continue;
 		}
 		err = pos_at(m, cutoff, &pos);
+		if (!err && pos == segments_start(m->store->segments))
+			continue;            /* nothing that is there is of age */
 		if (!err)
 			err = queue_offset_at_pos(m->store, q, pos, &offset);
 		if (!err)
@@ -259,24 +261,15 @@ int64_t retain_next(struct store *s, int64_t now_ns)
 	return next;
 }
 
-int retain_heads_at_start(struct store *s)
+bool retain_before(struct store *s, uint64_t pos)
 {
-	uint64_t start = segments_start(s->segments), offset;
+	bool needed = false;
+	uint64_t offset;
 	struct topic *t;
 	struct queue *q;
-	int err = 0;
 
-	/* The rule for removing segments: the checkpoint that was loaded has no head before this. */
-	if (start <= s->unneeded)
-		return 0;
-	store_damaged(s, DAMAGE_RECORD, s->unneeded, "segments that should be there");
-	for (uint64_t after = 0; !err && (t = topic_next(s, after)); after = t->id, topic_put(t))
-		for (uint32_t n = 0; !err && (q = topic_queue(t, n)); n++) {
-			if (is_empty(q))
-				continue;
-			err = queue_offset_at_pos(s, q, start, &offset);
-			if (!err)
-				queue_raise_head(q, offset);
-		}
-	return err;
+	for (uint64_t after = 0; !needed && (t = topic_next(s, after)); after = t->id, topic_put(t))
+		for (uint32_t n = 0; !needed && (q = topic_queue(t, n)); n++)
+			needed = !is_empty(q) && (queue_offset_at_pos(s, q, pos, &offset) != 0 || offset > atomic_load(&q->head));
+	return needed;
 }

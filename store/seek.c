@@ -41,7 +41,7 @@ int queue_offset_at_pos(struct store *s, struct queue *q, uint64_t pos, uint64_t
 	l = malloc(sizeof *l);
 	if (!l)
 		return -ENOMEM;
-	lookup_init(l, s, q->id);
+	lookup_init(l, s, q);
 	err = lookup_pos(l, pos, &segment);
 	if (!err) {
 		segment_put(segment);

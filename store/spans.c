@@ -215,12 +215,17 @@ static int find_in(struct store *s, const struct segment *seg, uint64_t limit)
 	return err;
 }
 
-/* Nothing is there that could be walked. */
-static void no_records(struct store *s, uint64_t pos)
+static void no_segment(struct store *s, uint64_t pos, uint64_t end)
 {
-	struct walk w = {.store = s};
+	stays(&(struct walk){.store = s}, pos, end, "segments that should be there");
+}
 
-	stays(&w, pos, pos + 1, "records that should be there");
+void spans_tell_missing(struct store *s)
+{
+	uint64_t start = segments_start(s->segments);
+
+	if (start > s->unneeded)
+		no_segment(s, s->unneeded, start);
 }
 
 int spans_find(struct store *s)
@@ -228,14 +233,13 @@ int spans_find(struct store *s)
 	uint64_t limit = member_proved(s), pos = segments_start(s->segments), at;
 	int err = 0;
 
-	damage_mended(s, 0, pos);              /* retention has taken the place away */
 	while (!err && damage_new(s, pos, limit, &at)) {
 		struct segment *seg = segments_find(s->segments, at);
 
 		if (seg)
 			err = find_in(s, seg, limit);
 		else
-			no_records(s, at);
+			no_segment(s, at, at + 1);
 		pos = seg ? seg->end : at + 1;
 		if (seg)
 			segment_put(seg);

@@ -17,5 +17,7 @@
 #define SPAN_MAX RAW_MAX               /* bytes; a longer one is not repaired: a store that lost so much is begun anew as a standby */
 
 int spans_find(struct store *s);
+/* No look comes to segments that are missing before the first one, as far as a head may need them: that is told at the start. In recovery, alone. */
+void spans_tell_missing(struct store *s);
 
 #endif

@@ -10,6 +10,7 @@
 #include "repair.h"
 #include "retain.h"
 #include "scrub.h"
+#include "spans.h"
 #include "supply.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -332,8 +333,8 @@ static int start(struct store *s, char *why)
 		return err;
 	s->read_only = r.read_only;
 	s->base.recovered_bytes = r.replayed;
-	err = retain_heads_at_start(s);
-	if (!err && s->read_only) {
+	spans_tell_missing(s);
+	if (s->read_only) {
 		lend_root(s);
 		return 0;
 	}

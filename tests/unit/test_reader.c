@@ -188,7 +188,7 @@ Test(reader, a_segment_sealed_meanwhile_is_read_on)
 	read_to_end(1000, 1000);
 }
 
-Test(reader, below_the_oldest_segment_there_is_no_data)
+Test(reader, below_the_head_there_is_no_data_and_behind_it_what_is_in_no_segment_is_missing)
 {
 	struct segment *first;
 
@@ -197,9 +197,12 @@ Test(reader, below_the_oldest_segment_there_is_no_data)
 	cr_assert_eq(read_at(0, 100), 100);
 	first = segments_take_first(g.store.segments);
 	segment_wait_unused(first);
+	cr_assert_eq(read_at(0, 100), -EIO);
+	g.queue[0].head = 100;
 	cr_assert_eq(read_at(0, 100), -ENODATA);
 	cr_assert_eq(read_at(g.queue[0].committed - 100, 100), 100);
 	cr_assert_eq(read_at(0, 100), -ENODATA);
+	cr_assert_eq(read_at(100, 100), -EIO);
 }
 
 Test(reader, a_damaged_body_hides_its_own_bytes_only)

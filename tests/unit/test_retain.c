@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkpoint.h"
+#include "damage.h"
 #include "keeper.h"
+#include "reader.h"
 #include "retain.h"
 #include "scratch.h"
 #include "seal.h"
+#include "spans.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -389,9 +392,12 @@ Test(retain, what_is_left_is_there_after_a_crash)
 	topic_put(t);
 }
 
-Test(retain, heads_below_the_logs_start_are_raised_to_it)
+Test(retain, segments_that_are_missing_in_front_are_missed_until_every_head_has_passed_them)
 {
 	struct topic *t = make("orders", 2);
+	struct queue *q = topic_queue(t, 0);
+	struct reader *r;
+	struct slice slice;
 	uint64_t head;
 
 	set(t, SETTING_RETENTION_SIZE, "400000");
@@ -399,13 +405,24 @@ Test(retain, heads_below_the_logs_start_are_raised_to_it)
 	keep(now());
 	append(t, 300);
 	keep(now());
-	head = topic_queue(t, 0)->head;
-	topic_queue(t, 0)->head = 0;
+	head = q->head;
+	q->head = 0;
 	s->unneeded = 0;
-	cr_assert_eq(retain_heads_at_start(s), 0);
-	cr_assert_gt(topic_queue(t, 0)->head, 0);
-	cr_assert_leq(topic_queue(t, 0)->head, head);
-	head_is_readable(s, topic_queue(t, 0));
+	spans_tell_missing(s);
+	cr_assert_eq(damage_open(s), 1);
+	cr_assert_eq(retain_unneeded(s), 0);
+	cr_assert_eq(reader_new(&r, s, q), 0);
+	slice_init(&slice);
+	cr_assert_eq(reader_read(r, 0, BODY, &slice), -EIO);
+	cr_assert_gt(reader_behind(r), 0);
+	cr_assert_leq(reader_behind(r), head, "what is there is not passed over");
+	cr_assert_gt(reader_read(r, reader_behind(r), BODY, &slice), 0);
+	slice_free(&slice);
+	reader_free(r);
+	keep(now());
+	cr_assert_geq(q->head, head);
+	cr_assert_gt(retain_unneeded(s), 0);
+	cr_assert_eq(damage_open(s), 0);
 	topic_put(t);
 }
 
