@@ -19,7 +19,8 @@
 
 /* The next one; NULL: there is none, or MOUNTS is NULL. */
 struct mntent *mounts_next(FILE *mounts);
-/* Its daemon is gone. Asks it; of one that is being killed it waits for the end. */
+/* Its daemon is gone. Asks it, for ten seconds at most, or until a blocked signal is there that ends this process; of one that is being killed it
+ * waits for the end. */
 bool mounts_dead(const char *mountpoint);
 /* Whether some mqfs serves STORE, an absolute path without links. */
 bool mounts_serve(const char *store);

@@ -8,6 +8,7 @@
 #include "serve.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 /* As of mount(8). */
 enum { EXIT_OK = 0, EXIT_USAGE = 1, EXIT_SYSTEM = 2, EXIT_MOUNT = 32 };
 
-#define LOOK_NS 20000000L                /* how often to look */
+#define LOOK_MS 20                       /* how often to look */
 
 #define WHY (PEERS_WHY > STORE_WHY ? PEERS_WHY : STORE_WHY)
 
@@ -72,6 +73,7 @@ static int block_signals(void)
 	all = stop;
 	sigaddset(&all, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &all, NULL);
+	signal(SIGCHLD, SIG_DFL);              /* ignored by who started it, it would hide how a child ended */
 	return signalfd(-1, &stop, SFD_CLOEXEC);
 }
 
@@ -83,10 +85,10 @@ static int64_t monotonic(void)
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-/* After umount(8) or kill -9 the daemon before may not have left the store yet. */
-static int open_store(struct mount *m, const struct store_options *o, char why[WHY])
+/* After umount(8) or kill -9 the daemon before may not have left the store yet. -ECANCELED: a signal at STOP has ended the wait for that. */
+static int open_store(struct mount *m, const struct store_options *o, int stop, char why[WHY])
 {
-	const struct timespec look = {.tv_nsec = LOOK_NS};
+	struct pollfd end = {.fd = stop, .events = POLLIN};
 	int64_t until = monotonic() + MOUNTS_LEAVING * 1000000000LL;
 	int err;
 
@@ -94,7 +96,8 @@ static int open_store(struct mount *m, const struct store_options *o, char why[W
 		err = store_open(&m->store, m->store_path, o, why);
 		if (err != -EBUSY || mounts_serve(m->store_path) || monotonic() > until)
 			return err;
-		nanosleep(&look, NULL);
+		if (poll(&end, 1, LOOK_MS) > 0)
+			return -ECANCELED;
 	}
 }
 
@@ -185,10 +188,10 @@ static int live(struct run *r, bool *go_on)
 	*go_on = false;
 	*m = (struct mount){.mountpoint = r->o->mountpoint, .store_path = r->o->store, .others = &r->peers.others,
 		.commit_timeout = r->o->store_options.commit_timeout};
+	if (!err)
+		err = open_store(m, &r->o->store_options, r->stop, why);
 	if (err == -ECANCELED)
 		return EXIT_OK;
-	if (!err)
-		err = open_store(m, &r->o->store_options, why);
 	if (err)
 		return fail(r, r->o->store_given, why);
 	err = replicator_start(r->peers.replicator, m->store, why);
@@ -270,5 +273,9 @@ int main(int argc, char **argv)
 	else if (!o.fake)
 		status = o.generic.remount ? remount(&o) : run(&o);
 	options_free(&o);
+	if (fflush(stdout) && (o.help || o.version)) {
+		perror("mqfs: standard output");
+		return EXIT_SYSTEM;
+	}
 	return status;
 }

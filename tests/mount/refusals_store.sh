@@ -114,6 +114,18 @@ match 'two daemons on one store' 'in use|used|locked' "$(cat "$DIR/err")"
 match 'two daemons on one store: says where' "$MNT" "$(cat "$DIR/err")"
 equal 'two daemons on one store: the first goes on' "$(lines message 1 1000)" "$(cat "$MNT/t/0")"
 echo more >> "$MNT/t/0"
+# The first one does not answer: who asks it can be ended.
+kill -STOP "$PID"
+"$MQFS" -f "$STORE" "$DIR/other" 2> "$DIR/err" &
+second=$!
+wait_for 'the second one to ask' pgrep -P $second
+kill $second
+status=0
+timeout 5 tail --pid=$second -f /dev/null || { kill -9 $second; fail 'a start that waits for a stopped daemon does not end'; }
+wait $second || status=$?
+kill -CONT "$PID"
+equal 'a stopped daemon on the store: exit status' 32 $status
+match 'a stopped daemon on the store' 'in use' "$(cat "$DIR/err")"
 mqfs_stop
 
 # A read-only file system
