@@ -105,8 +105,8 @@ static void print_help(const struct verb *v)
 
 static int usage(const struct verb *v)
 {
-	fprintf(stderr, "usage: mqctl %s [-m MNT] [options] %s\nmqctl%s%s --help tells more\n", v ? v->name : "VERB",
-		v ? v->operands : "[operands]", v ? " " : "", v ? v->name : "");
+	fprintf(stderr, "usage: mqctl %s [-m MNT] [options]%s%s\nmqctl%s%s --help tells more\n", v ? v->name : "VERB",
+		v && !*v->operands ? "" : " ", v ? v->operands : "[operands]", v ? " " : "", v ? v->name : "");
 	return EXIT_TROUBLE;
 }
 

@@ -268,10 +268,21 @@ static void ask_running(struct dumping *k)
 	json_decref(status);
 }
 
+/* MNT, MNT/T/Q, or with -m MNT only T/Q, which REST is then. */
+static int find_place(const struct call *c, char mountpoint[PATH_MAX], char rest[PATH_MAX], char why[WHY])
+{
+	rest[0] = 0;
+	if (c->operands && (!c->mount || find_mount_of(c->operand[0], mountpoint, rest, why) == 0))
+		return find_mount_of(c->operand[0], mountpoint, rest, why);
+	if (c->operands)
+		snprintf(rest, PATH_MAX, "%s", c->operand[0]);
+	return find_mount(c, mountpoint, why);
+}
+
 static int take_operands(struct dumping *k)
 {
 	const struct call *c = k->call;
-	char mountpoint[PATH_MAX], rest[PATH_MAX] = "", why[WHY];
+	char mountpoint[PATH_MAX], rest[PATH_MAX], why[WHY];
 	int status;
 
 	if (c->operands && find_is_store(c->operand[0])) {
@@ -285,8 +296,8 @@ static int take_operands(struct dumping *k)
 		k->query.lost = k->lost;
 		return 0;
 	}
-	if (c->operands ? find_mount_of(c->operand[0], mountpoint, rest, why) : find_mount(c, mountpoint, why))
-		return c->operands ? call_fail(c, "%s; neither a store nor a queue", why) : call_fail(c, "%s", why);
+	if (find_place(c, mountpoint, rest, why))
+		return c->operands && !c->mount ? call_fail(c, "%s; neither a store nor a queue", why) : call_fail(c, "%s", why);
 	k->mounted = true;
 	status = take_mount(k, mountpoint);
 	return status || !rest[0] ? status : take_queue(k, rest);

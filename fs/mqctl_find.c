@@ -26,43 +26,56 @@ static void unescape(char *text)
 	*to = 0;
 }
 
-/* The mountpoint in a line of mountinfo, or NULL when it is no mqfs. Changes LINE. */
-static char *mountpoint_in(char *line)
+/* A bind mount of a part of the tree has another ROOT than "/", and the same DEVICE as the mount that the part is of. */
+struct place {
+	const char *device, *root, *mountpoint;
+};
+
+/* Cuts off what is before the next blank. */
+static char *field(char **at)
+{
+	char *begin = *at;
+
+	begin[strcspn(begin, " ")] = 0;
+	*at = begin + strlen(begin) + 1;
+	unescape(begin);
+	return begin;
+}
+
+/* Of a line of mountinfo, see proc(5): what it says of an mqfs. Changes LINE. */
+static bool place_in(char *line, struct place *p)
 {
 	char *type = strstr(line, " - "), *at = line;
+	int fields = 0;
 
-	if (!type)
-		return NULL;
-	*type = 0;
-	type += 3;
-	if (strncmp(type, MOUNTS_TYPE " ", sizeof MOUNTS_TYPE))
-		return NULL;
-	for (int i = 0; i < 4; i++) {
-		at = strchr(at, ' ');
-		if (!at)
-			return NULL;
-		at++;
-	}
-	at[strcspn(at, " ")] = 0;
-	unescape(at);
-	return at;
+	if (!type || strncmp(type + 3, MOUNTS_TYPE " ", sizeof MOUNTS_TYPE))
+		return false;
+	for (char *c = line; c < type; c++)
+		fields += *c == ' ';
+	if (fields < 5)
+		return false;
+	field(&at);
+	field(&at);
+	p->device = field(&at);
+	p->root = field(&at);
+	p->mountpoint = field(&at);
+	return true;
 }
 
 /* EACH for every mqfs mount until it returns other than 0. */
-static int each_mount(int (*each)(void *ctx, const char *mountpoint), void *ctx)
+static int each_mount(int (*each)(void *ctx, const struct place *p), void *ctx)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
+	struct place p;
 	char *line = NULL;
 	size_t max = 0;
 	int result = 0;
 
 	if (!f)
 		return -errno;
-	while (!result && getline(&line, &max, f) > 0) {
-		const char *at = mountpoint_in(line);
-		if (at)
-			result = each(ctx, at);
-	}
+	while (!result && getline(&line, &max, f) > 0)
+		if (place_in(line, &p))
+			result = each(ctx, &p);
 	free(line);
 	fclose(f);
 	return result;
@@ -86,27 +99,42 @@ static int resolve(const char *path, char to[PATH_MAX])
 
 struct holder {
 	const char *path;
-	char *mountpoint;
 	size_t len;
+	char device[32];
+	char root[PATH_MAX], mountpoint[PATH_MAX];
 };
 
 /* The longest mountpoint that PATH lies below holds it. */
-static int holds(void *ctx, const char *mountpoint)
+static int holds(void *ctx, const struct place *p)
 {
 	struct holder *h = ctx;
-	size_t len = strlen(mountpoint);
+	size_t len = strlen(p->mountpoint);
 
-	if (strncmp(h->path, mountpoint, len) == 0 && (h->path[len] == 0 || h->path[len] == '/') && len >= h->len && len < PATH_MAX) {
-		memcpy(h->mountpoint, mountpoint, len + 1);
+	if (strncmp(h->path, p->mountpoint, len) == 0 && (h->path[len] == 0 || h->path[len] == '/') && len >= h->len) {
+		snprintf(h->device, sizeof h->device, "%s", p->device);
+		snprintf(h->root, sizeof h->root, "%s", p->root);
+		snprintf(h->mountpoint, sizeof h->mountpoint, "%s", p->mountpoint);
 		h->len = len;
 	}
 	return 0;
 }
 
+/* The mount that a bind mount shows a part of. */
+static int is_whole(void *ctx, const struct place *p)
+{
+	struct holder *h = ctx;
+
+	if (strcmp(p->root, "/") != 0 || strcmp(p->device, h->device) != 0)
+		return 0;
+	snprintf(h->mountpoint, sizeof h->mountpoint, "%s", p->mountpoint);
+	return 1;
+}
+
 int find_mount_of(const char *path, char mountpoint[PATH_MAX], char rest[PATH_MAX], char why[WHY])
 {
 	char real[PATH_MAX];
-	struct holder h = {.path = real, .mountpoint = mountpoint};
+	struct holder h = {.path = real};
+	const char *below;
 	int err = resolve(path, real);
 
 	if (!err)
@@ -119,25 +147,37 @@ int find_mount_of(const char *path, char mountpoint[PATH_MAX], char rest[PATH_MA
 		snprintf(why, WHY, "%s lies in no mqfs mount", path);
 		return -ENOENT;
 	}
-	snprintf(rest, PATH_MAX, "%s", real + h.len + (real[h.len] == '/'));
+	below = real + h.len + (real[h.len] == '/');
+	if (strcmp(h.root, "/") != 0 && each_mount(is_whole, &h) != 1) {
+		snprintf(why, WHY, "%s is %s of an mqfs that is mounted nowhere here", path, h.root);
+		return -ENOENT;
+	}
+	snprintf(mountpoint, PATH_MAX, "%s", h.mountpoint);
+	if (snprintf(rest, PATH_MAX, "%s%s%s", h.root + 1, h.root[1] && *below ? "/" : "", below) >= PATH_MAX) {
+		snprintf(why, WHY, "%s: %s", path, strerror(ENAMETOOLONG));
+		return -ENAMETOOLONG;
+	}
 	return 0;
 }
 
 struct found {
 	char *mountpoint;
+	char device[32];             /* of the last one */
 	int count;
 	char list[1024];
 };
 
-static int note_mount(void *ctx, const char *mountpoint)
+/* What shows the same mqfs once more, or a part of it, is no other mount. */
+static int note_mount(void *ctx, const struct place *p)
 {
 	struct found *f = ctx;
 	size_t len = strlen(f->list);
 
-	if (f->count && strcmp(mountpoint, f->mountpoint) == 0)
+	if (strcmp(p->root, "/") != 0 || (f->count && (strcmp(p->mountpoint, f->mountpoint) == 0 || strcmp(p->device, f->device) == 0)))
 		return 0;
-	snprintf(f->mountpoint, PATH_MAX, "%s", mountpoint);
-	snprintf(f->list + len, sizeof f->list - len, " %s", mountpoint);
+	snprintf(f->mountpoint, PATH_MAX, "%s", p->mountpoint);
+	snprintf(f->device, sizeof f->device, "%s", p->device);
+	snprintf(f->list + len, sizeof f->list - len, " %s", p->mountpoint);
 	f->count++;
 	return 0;
 }

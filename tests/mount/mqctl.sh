@@ -29,6 +29,14 @@ equal 'bodies, by the store' "$(cat "$MNT/orders/1")" "$(bodies "$STORE" orders/
 equal 'the last one at once' last "$(echo last >> "$MNT/orders/1"; bodies "$MNT/orders/1" | tail -n 1)"
 equal 'a topic' "$(cat "$MNT/orders/0" "$MNT/orders/1" | sort)" "$(bodies "$MNT/orders" | sort)"
 equal 'the whole store' 1012 "$("$MQCTL" dump -m "$MNT" | wc -l)"
+equal 'a queue of a mount' 1 "$(bodies -m "$MNT" orders/0 --count 1 | wc -l)"
+if [ "$(id -u)" -eq 0 ]; then
+	mkdir "$DIR/bind"
+	mount --bind "$MNT/orders" "$DIR/bind"
+	equal 'of a bind mount, which is a part of it' 'order 1' "$(bodies "$DIR/bind/0" --count 1)"
+	match 'and no other mount' "$MNT" "$("$MQCTL" status -m "$DIR/bind" | head -n 1)"
+	umount "$DIR/bind"
+fi
 equal 'any name' hello "$(bodies "$MNT/ünï cödé/0")"
 offset=$(head -n 500 "$MNT/orders/0" | wc -c)
 equal '--offset and --count' "order 501
