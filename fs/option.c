@@ -107,7 +107,7 @@ static size_t distance(const char *a, const char *b)
 static int unknown(const char *where, const char *name, char why[STORE_WHY])
 {
 	const char *like = NULL;
-	size_t least = LIKE + 1, d;
+	size_t least = strlen(name) / 2 < LIKE ? strlen(name) / 2 + 1 : LIKE + 1, d;
 
 	for (int id = 0; id < OPTIONS; id++) {
 		d = distance(name, option_row(id)->name);
