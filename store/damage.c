@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was found damaged since start: each place once, whoever finds it: a read, the scrub or the start. */
 #include "damage.h"
+#include "commit.h"
 #include "keeper.h"
 #include "parts.h"
 #include <inttypes.h>
 #include <syslog.h>
+
+#define AGAIN_NS INT64_C(60000000000)  /* whoever reads there may do so all the time, and each look reads a segment */
 
 /* Under the lock. NULL: it is not known. */
 static struct damage *find(struct store *s, enum damage_kind kind, uint64_t pos)
@@ -23,7 +26,8 @@ static struct damage *add(struct store *s, enum damage_kind kind, uint64_t pos, 
 	if (s->damages == DAMAGES)
 		return NULL;
 	d = &s->damage[s->damages++];
-	*d = (struct damage){.pos = pos, .kind = kind, .told = s->damaged++};
+	*d = (struct damage){.pos = pos, .kind = kind, .told = s->tellings++};
+	s->damaged++;
 	*last = s->damages == DAMAGES;
 	return d;
 }
@@ -33,17 +37,40 @@ static void say_damaged(struct store *s, uint64_t pos, const char *what, bool la
 	store_say(s, LOG_ERR, "damage at log position %" PRIu64 ": %s%s", pos, what, last ? "; further places are not told" : "");
 }
 
+/* Under the lock. */
+static bool is_within_span(struct store *s, uint64_t pos)
+{
+	for (size_t i = 0; i < s->damages; i++) {
+		const struct damage *d = &s->damage[i];
+
+		if (d->kind == DAMAGE_RECORD && (d->state == DAMAGE_SPAN || d->state == DAMAGE_STAYS) && d->pos <= pos && pos < d->end)
+			return true;
+	}
+	return false;
+}
+
+/* Under the lock. D was looked at, and is told again: then it is to be looked at once more. */
+static bool renew(struct store *s, struct damage *d)
+{
+	if (d->state != DAMAGE_TOLD || commit_clock() - d->looked < AGAIN_NS || is_within_span(s, d->pos))
+		return false;
+	*d = (struct damage){.pos = d->pos, .kind = d->kind, .told = s->tellings++, .unsaid = true};
+	return true;
+}
+
 void store_damaged(struct store *s, enum damage_kind kind, uint64_t pos, const char *what)
 {
-	bool new, last = false;
+	bool new, again, last = false;
+	struct damage *d;
 
 	pthread_mutex_lock(&s->damage_lock);
-	new = !find(s, kind, pos) && add(s, kind, pos, &last);
+	d = find(s, kind, pos);
+	new = !d && add(s, kind, pos, &last);
+	again = d && renew(s, d);
 	pthread_mutex_unlock(&s->damage_lock);
-	if (!new)
-		return;
-	say_damaged(s, pos, what, last);
-	if (s->keeper)
+	if (new)
+		say_damaged(s, pos, what, last);
+	if ((new || again) && s->keeper)
 		keeper_renew(s->keeper, kind);
 }
 
@@ -68,12 +95,19 @@ bool damage_any_new(struct store *s)
 	return damage_new(s, 0, UINT64_MAX, &at);
 }
 
+/* Under the lock. */
+static void looked_at(struct damage *d)
+{
+	d->state = DAMAGE_TOLD;
+	d->looked = commit_clock();
+}
+
 /* Under the lock. What was known within span D is a part of it now. */
 static void absorb(struct store *s, const struct damage *d)
 {
 	for (size_t i = 0; i < s->damages; i++)
 		if (s->damage[i].kind == DAMAGE_RECORD && s->damage[i].pos > d->pos && s->damage[i].pos < d->end)
-			s->damage[i].state = DAMAGE_TOLD;
+			looked_at(&s->damage[i]);
 }
 
 void damage_found(struct store *s, const struct damage *found, const char *what)
@@ -83,7 +117,7 @@ void damage_found(struct store *s, const struct damage *found, const char *what)
 
 	pthread_mutex_lock(&s->damage_lock);
 	d = find(s, DAMAGE_RECORD, found->pos);
-	new = !d && (d = add(s, DAMAGE_RECORD, found->pos, &last));
+	new = d ? d->unsaid : (d = add(s, DAMAGE_RECORD, found->pos, &last)) != NULL;
 	if (d) {
 		*d = *found;
 		s->damage_news++;
@@ -99,7 +133,7 @@ uint64_t damage_told(struct store *s)
 	uint64_t told;
 
 	pthread_mutex_lock(&s->damage_lock);
-	told = s->damaged;
+	told = s->tellings;
 	pthread_mutex_unlock(&s->damage_lock);
 	return told;
 }
@@ -111,7 +145,7 @@ void damage_looked(struct store *s, uint64_t base, uint64_t limit, uint64_t told
 		struct damage *d = &s->damage[i];
 
 		if (d->kind == DAMAGE_RECORD && d->state == DAMAGE_NEW && d->pos >= base && d->pos < limit && d->told < told)
-			d->state = DAMAGE_TOLD;
+			looked_at(d);
 	}
 	pthread_mutex_unlock(&s->damage_lock);
 }

@@ -2,7 +2,8 @@
 /*
  * damage.h - the places that were found damaged, and what is known of each: in memory only, as the scrub and the start find them again.
  *
- * Whoever meets damage tells the place by store_damaged() (parts.h), once each. Where it is in the log's records, the keeper looks where the
+ * Whoever meets damage tells the place by store_damaged() (parts.h), once each; what was found to be none may be told again after a while, as it
+ * may have rotted since. Where it is in the log's records, the keeper looks where the
  * damage begins and ends (spans.c): then it is a span, whose bytes another node may have (repair.h).
  *
  * A span lies between two places where the chain is known, so that what comes from elsewhere can be held to both. Its bytes hold no
@@ -43,6 +44,8 @@ struct damage {
 	uint64_t told;         /* how many places were told before it */
 	bool chain_known;      /* false: nothing before it can tell, as the log begins with it */
 	bool absent;           /* another node has it not either */
+	bool unsaid;           /* told again, and not yet known to be damage now */
+	int64_t looked;        /* when a look found it to be none, or a part of a span; CLOCK_MONOTONIC, ns */
 	bool header;           /* a record's header is, so that an index made since may not know of the record */
 };
 

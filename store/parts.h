@@ -85,6 +85,7 @@ struct store {
 	/* places that were found damaged: damage.h */
 	pthread_mutex_t damage_lock;
 	_Atomic uint64_t damaged;      /* since start */
+	uint64_t tellings;             /* of damage so far, those of places that are known and were looked at included */
 	struct damage damage[DAMAGES];
 	size_t damages;
 	_Atomic uint64_t damage_news;          /* counts what was found of the extents of damage */

@@ -697,18 +697,3 @@ Test(fetch, what_is_not_verified_is_not_sent)
 	f = answer_of_primary(UINT64_MAX - 7, 8);
 	cr_assert_eq(f->flags, FRAME_ABSENT);
 }
-
-Test(fetch, what_is_told_during_a_look_is_looked_at_again)
-{
-	struct store s = {.damage_lock = PTHREAD_MUTEX_INITIALIZER};
-	uint64_t told, at;
-
-	store_damaged(&s, DAMAGE_RECORD, 500, "told before");
-	told = damage_told(&s);
-	store_damaged(&s, DAMAGE_RECORD, 100, "told while the look was past it");
-	damage_looked(&s, 0, 1000, told);
-	cr_assert(damage_new(&s, 0, 1000, &at));
-	cr_assert_eq(at, 100);
-	damage_looked(&s, 0, 1000, damage_told(&s));
-	cr_assert_not(damage_any_new(&s));
-}
