@@ -246,10 +246,12 @@ static int check_stopped(const struct member_view *v, const char *stopped, char 
 }
 
 /* That the other node is stopped does nothing on a primary: that is what alone is for. */
-static int primary_already(const struct member_view *v, const char *stopped, char why[REPLICATOR_WHY])
+static int primary_already(const struct replicator *r, const struct member_view *v, const char *stopped, char why[REPLICATOR_WHY])
 {
 	const char *other = other_name(v);
 
+	if (r->rival_known)
+		return tell(why, -EPERM, "this node is the primary already, and %s", r->rival);
 	if (*stopped && other && strcmp(other, stopped) == 0)
 		return tell(why, -EINVAL, "this node is the primary already: mqctl alone --stopped %s goes on without it", stopped);
 	return tell(why, 0, "this node is the primary already");
@@ -273,7 +275,7 @@ static int carry_out_promote(struct replicator *r, const struct order *o, char w
 
 	store_view(r->store, &v);
 	if (v.role == ROLE_PRIMARY)
-		return primary_already(&v, o->stopped, why);
+		return primary_already(r, &v, o->stopped, why);
 	err = check_stopped(&v, o->stopped, why);
 	if (!err)
 		err = promote(r, &p, why);

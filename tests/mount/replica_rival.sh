@@ -44,6 +44,8 @@ wait_for 'b to know of its rival' health_is b rival
 equal 'two rivals' 'rival 0 1 rival 0 1' "$(healthy a) $(healthy b)"
 match 'who it is' 'health +rival: b has gone on alone as well, in reign 2' "$("$MQCTL" status -m "$a" || true)"
 match 'and for the other one' 'health +rival: a has gone on alone as well, in reign 1' "$("$MQCTL" status -m "$b" || true)"
+refused 'promotion is no way out' 'primary already, and b has gone on alone as well, in reign 2: one of the two has to be made anew' \
+	"$MQCTL" promote -m "$a"
 
 # --- one is made anew
 node_stop b
