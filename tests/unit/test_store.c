@@ -387,14 +387,47 @@ Test(store, rot_just_before_the_torn_tail_does_not_hide_where_that_begins)
 	}
 }
 
+/* As it is found when the name of the segment behind it is gone. */
+static void index_first(const uint8_t *secret, uint64_t end)
+{
+	struct runs *runs;
+	int64_t time;
+
+	cr_assert_eq(runs_scan(&scratch.disk, secret, 0, end, &runs, &time), 0);
+	cr_assert_eq(index_write(&scratch.disk, secret, 0, end, time, runs), 0);
+	runs_free(runs);
+}
+
+/* Only what is committed is sealed: nothing before the end is torn, whatever else there is to tell how far it was committed. */
+Test(store, rot_at_the_end_of_a_sealed_segment_is_no_torn_tail)
+{
+	uint8_t secret[RECORD_SECRET];
+	char command[300];
+	uint64_t end;
+	int fd;
+
+	many_lines();
+	end = store->applied;
+	memcpy(secret, store->id.secret, sizeof secret);
+	close_store();
+	index_first(secret, end);
+	snprintf(command, sizeof command, "rm -f %s/checkpoint/*", scratch_path);
+	cr_assert_eq(system(command), 0);
+	fd = open_segment(0);
+	cr_assert_eq(pwrite(fd, "X", 1, find_line(fd, 9)), 1);
+	close(fd);
+	a_line_more();
+	cr_assert_eq(count_lost(), 0);
+	cr_assert_eq(read_from(63), -EIO);
+	cr_assert_eq(read_from(70), 8);
+}
+
 /* As a power cut leaves it that takes a segment's name and not those of its neighbours: the one before it has its index already. */
 Test(store, a_segment_that_goes_on_has_no_index)
 {
 	static char got[4096];
 	struct segment_head h = {.base = 3 * MiB};
 	uint8_t secret[RECORD_SECRET];
-	struct runs *runs;
-	int64_t time;
 	uint64_t end;
 	int fd;
 
@@ -403,9 +436,7 @@ Test(store, a_segment_that_goes_on_has_no_index)
 	h.cluster = store->id.cluster;
 	memcpy(secret, store->id.secret, sizeof secret);
 	close_store();
-	cr_assert_eq(runs_scan(&scratch.disk, secret, 0, end, &runs, &time), 0);
-	cr_assert_eq(index_write(&scratch.disk, secret, 0, end, time, runs), 0);
-	runs_free(runs);
+	index_first(secret, end);
 	fd = disk_open(&scratch.disk, "log/0000000000300000", O_RDWR | O_CREAT, 0600);
 	cr_assert_eq(segment_head_write(&scratch.disk, fd, &h, secret), 0);
 	disk_close(&scratch.disk, fd);
