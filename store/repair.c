@@ -53,24 +53,24 @@ static bool zeros(const uint8_t *from, const uint8_t *to)
 }
 
 /* The record at AT of the span's bytes, after one whose header checksum is CHAIN. */
-static int check_record(struct store *s, const struct damage *d, const uint8_t *bytes, uint64_t at, const uint64_t *chain, struct record *r)
+static int check_record(const uint8_t *secret, const struct damage *d, const uint8_t *bytes, uint64_t at, const uint64_t *chain, struct record *r)
 {
 	size_t need;
-	int err = raw_record(r, s->id.secret, bytes + at, d->end - d->pos - at, d->pos + at, &need);
+	int err = raw_record(r, secret, bytes + at, d->end - d->pos - at, d->pos + at, &need);
 
 	if (err || (chain && r->prev != *chain))
 		return -EBADMSG;
 	return zeros(bytes + at + RECORD_HEADER + r->length, bytes + at + need) ? 0 : -EBADMSG;
 }
 
-static int check(struct store *s, const struct damage *d, const uint8_t *bytes)
+int repair_check(const uint8_t *secret, const struct damage *d, const uint8_t *bytes)
 {
 	const uint64_t *chain = d->chain_known ? &d->chain : NULL;
 	uint64_t sum = 0;
 	struct record r;
 
 	for (uint64_t at = 0; at < d->end - d->pos; at += record_size(r.length)) {
-		if (check_record(s, d, bytes, at, chain, &r))
+		if (check_record(secret, d, bytes, at, chain, &r))
 			return -EBADMSG;
 		sum = r.sum;
 		chain = &sum;
@@ -87,7 +87,7 @@ int store_repair(struct store *s, const struct span *span, uint8_t *bytes)
 		return -EROFS;
 	if (!damage_span(s, span->from, &d) || d.pos != span->from || d.end != span->to)
 		return -ENOENT;
-	if (check(s, &d, bytes))
+	if (repair_check(s->id.secret, &d, bytes))
 		return -EBADMSG;
 	pthread_mutex_lock(&s->damage_lock);
 	if (s->repair.bytes) {
