@@ -179,6 +179,10 @@ wait_for()
 # A command with a bound: exit status 124 when it takes longer than 20 s.
 bounded() { timeout -k 1 20 "$@"; }
 
+# PID stands still: kill(2) with SIGSTOP returns before all its threads do.
+halt() { kill -STOP "$1" && wait_for "process $1 to stand still" _halted "$1"; }
+_halted() { ! grep -hoE '\) [A-Za-z] ' /proc/"$1"/task/*/stat | grep -qv '^) T '; }
+
 # The process PID is gone.
 wait_gone() { wait_for "the end of process $1" _gone "$1"; }
 

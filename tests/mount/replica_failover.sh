@@ -62,7 +62,7 @@ wait_is a pair.min_standbys 1
 wait_for 'the standby to show all' cmp -s "$a/t/0" "$b/t/0"
 
 # --- the primary dies with something that only it had: the network between them has gone quiet
-kill -STOP $RELAY
+halt $RELAY
 lines lost 1 3 >> "$a/t/0" 2> /dev/null &
 written() { [ "$(what a received)" -gt "$(what a committed)" ]; }
 wait_for 'a record that only the primary has' written

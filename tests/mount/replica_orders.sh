@@ -59,7 +59,7 @@ succeeds 'an append that waits for nobody' bash -c "echo x >> $a/t/0"
 # --- who orders can be interrupted; the order is not. The standby is asked for what its primary, which stands still, does not answer.
 node_start b standby_of=a
 wait_pair a b
-kill -STOP "${PIDS[a]}"
+halt "${PIDS[a]}"
 for i in 1 2; do
 	"$MQCTL" switchover -m "$b" 2> "$DIR/order.$i" &
 	orders[i]=$!

@@ -79,7 +79,7 @@ match 'mqctl status of the standby' "primary   a \\($(address a)\\), linked; thi
 succeeds 'mqctl status of a linked standby' "$MQCTL" status -m "$b"
 
 # --- a standby that stands still lacks something, and says for how long; nobody waits for it
-kill -STOP "${PIDS[b]}"
+halt "${PIDS[b]}"
 lines more 1 100 >> "$a/t/0"
 lag() { [[ "$(cat "$a/.mqfs/standbys")" =~ ' log member '([1-9][0-9]*)' 100 '(0\.[1-9]|[1-9]) ]]; }
 wait_for 'the lag' lag

@@ -35,8 +35,14 @@ def told(f, *a):
     took = time.monotonic() - began
     assert took < 8, (f, got, took)
     return got
+# kill(2) returns before they have stopped; what is written meanwhile would still come over.
+def stopped(relay):
+    stats = [open(f'/proc/{relay}/task/{task}/stat').read() for task in os.listdir(f'/proc/{relay}/task')]
+    return all(stat.rpartition(')')[2].split()[0] == 'T' for stat in stats)
 for relay in sys.argv[2:]:
     os.kill(int(relay), signal.SIGSTOP)
+while not all(map(stopped, sys.argv[2:])):
+    time.sleep(0.001)
 first = told(os.write, q, b'not known\n')
 assert first == 'ETIMEDOUT', first
 first = told(os.mkdir, sys.argv[1] + '/not-known')
