@@ -8,11 +8,11 @@
  *
  * Exit status 0: every byte read was one that was written, in order, and nothing acknowledged is missing.
  */
+#include "holds.h"
 #include "ledger.h"
 #include "parts.h"
 #include "store.h"
 #include <errno.h>
-#include <ftw.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -41,14 +41,6 @@ struct worker {
 	unsigned number;
 	void (*work)(struct worker *w);
 };
-
-#define check(what) ((what) ? (void)0 : failed(__LINE__, #what))
-
-static _Noreturn void failed(int line, const char *what)
-{
-	fprintf(stderr, "stress.c:%d: does not hold: %s\n", line, what);
-	abort();
-}
 
 /* ---- writers ---- */
 
@@ -411,12 +403,6 @@ static void read_all(struct stress *s)
 	free(bytes);
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *walk)
-{
-	(void)st, (void)kind, (void)walk;
-	return remove(path);
-}
-
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {{"rounds", required_argument, NULL, 'r'}, {"seconds", required_argument, NULL, 's'}, {0}};
@@ -447,7 +433,7 @@ int main(int argc, char **argv)
 	}
 	close_store(&s);
 	if (path == scratch)
-		nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		remove_tree(path);
 	printf("%u rounds: %lu appends, %lu reads, %lu changes; all that was acknowledged is there\n", rounds, (unsigned long)s.appends,
 		(unsigned long)s.reads, (unsigned long)s.changes);
 	return 0;
