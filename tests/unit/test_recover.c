@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a start makes of the files that it finds: what is acknowledged is there, wherever the process was killed; rot is told from a torn tail. */
+#include "identity.h"
+#include "index.h"
+#include "keeper.h"
+#include "parts.h"
+#include "runs.h"
+#include "scan.h"
+#include "seal.h"
+#include "segment.h"
+#include "store_rig.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char said[4096];
+
+static void say(void *ctx, int priority, const char *text)
+{
+	(void)ctx;
+	(void)priority;
+	strncat(said, text, sizeof said - strlen(said) - 2);
+	strcat(said, "\n");
+}
+
+static void begin(void)
+{
+	rig_begin();
+	options.say = say;
+	said[0] = 0;
+}
+
+TestSuite(recover, .init = begin, .fini = rig_end);
+
+Test(recover, what_was_committed_is_there_after_a_kill)
+{
+	killed_after(three_lines);
+	open_store();
+	expect("orders", "one\ntwo\nthree\n");
+}
+
+static void one_uncommitted(void)
+{
+	struct topic *t;
+
+	open_store();
+	t = make_topic("orders");
+	cr_assert_eq(append(t, "one\n", 4, false), 0);
+	topic_put(t);
+}
+
+Test(recover, what_write_has_returned_for_is_there_after_a_kill)
+{
+	killed_after(one_uncommitted);
+	open_store();
+	expect("orders", "one\n");
+}
+
+Test(recover, a_clean_stop_leaves_nothing_to_replay)
+{
+	struct store_status st;
+
+	three_lines();
+	close_store();
+	open_store();
+	store_status(store, &st);
+	cr_assert_eq(st.recovered_bytes, 0);
+	expect("orders", "one\ntwo\nthree\n");
+}
+
+Test(recover, many_segments_are_replayed_from_the_newest_checkpoint_only)
+{
+	static char got[BIG_LINES * BIG + 1];
+	struct store_status st;
+
+	killed_after(big_lines);
+	open_store();
+	store_status(store, &st);
+	cr_assert_geq(st.segments, 11);
+	cr_assert_lt(st.recovered_bytes, 8 * MiB);
+	cr_assert_eq(read_all("orders", got, sizeof got), BIG_LINES * BIG);
+	for (int i = 0; i < BIG_LINES; i++) {
+		cr_assert_eq(got[i * BIG], 'a' + i % 26);
+		cr_assert_eq(got[i * BIG + BIG - 2], 'a' + i % 26);
+		cr_assert_eq(got[i * BIG + BIG - 1], '\n');
+	}
+}
+
+Test(recover, damaged_checkpoints_do_not_matter_while_the_log_is_whole)
+{
+	char command[256];
+
+	three_lines();
+	close_store();
+	snprintf(command, sizeof command, "for f in %s/checkpoint/*; do printf X | dd of=$f bs=1 seek=20 conv=notrunc status=none; done", scratch_path);
+	cr_assert_eq(system(command), 0);
+	open_store();
+	expect("orders", "one\ntwo\nthree\n");
+}
+
+/* The segment's byte behind its last one that is not zero. */
+static off_t last_byte(int fd)
+{
+	static uint8_t all[2 * MiB];
+	ssize_t n = pread(fd, all, sizeof all, 0);
+
+	while (n > 0 && !all[n - 1])
+		n--;
+	return n;
+}
+
+static int open_segment(uint64_t base)
+{
+	char name[32], path[128];
+
+	segment_name(name, base);
+	snprintf(path, sizeof path, "%s/%s", scratch_path, name);
+	return open(path, O_RDWR);
+}
+
+static void commit_then_more(void)
+{
+	struct topic *t;
+
+	open_store();
+	t = make_topic("orders");
+	cr_assert_eq(append(t, "one\n", 4, true), 0);
+	cr_assert_eq(append(t, "torn\n", 5, false), 0);
+	topic_put(t);
+}
+
+static int count_lost(void)
+{
+	struct store_status st;
+
+	store_status(store, &st);
+	return (int)st.lost_files;
+}
+
+Test(recover, a_torn_tail_goes_to_lost_and_appends_go_on_before_it)
+{
+	int fd;
+	struct topic *t;
+
+	killed_after(commit_then_more);
+	fd = open_segment(0);
+	cr_assert_eq(pwrite(fd, "X", 1, last_byte(fd) - 2), 1);
+	close(fd);
+	open_store();
+	expect("orders", "one\n");
+	cr_assert_eq(count_lost(), 1);
+	t = topic_find(store, "orders");
+	cr_assert_eq(append(t, "two\n", 4, true), 0);
+	topic_put(t);
+	close_store();
+	open_store();
+	expect("orders", "one\ntwo\n");
+	cr_assert_eq(count_lost(), 1);
+}
+
+/* As a disk that failed left it: the write of a segment's header ended early, and its removal was forgotten at the power cut. */
+Test(recover, a_torn_header_is_nobodys)
+{
+	uint8_t head[SEGMENT_HEAD];
+	struct store_status st;
+	struct identity id;
+	char path[128];
+	FILE *f;
+
+	killed_after(three_lines);
+	cr_assert_eq(identity_load(&scratch.disk, &id), 0);
+	open_store();
+	store_status(store, &st);
+	segment_head_encode(&(struct segment_head){.cluster = id.cluster, .base = st.log_end}, id.secret, head);
+	snprintf(path, sizeof path, "%s/log/%016" PRIx64, scratch_path, st.log_end);
+	close_store();
+	for (size_t len = 8; len < SEGMENT_HEAD; len++) {
+		f = fopen(path, "w");
+		cr_assert_eq(fwrite(head, 1, len, f), len);
+		cr_assert_eq(ftruncate(fileno(f), MiB), 0);
+		fclose(f);
+		open_store();
+		expect("orders", "one\ntwo\nthree\n");
+		close_store();
+	}
+}
+
+/* What a read of the topic "orders" from OFFSET on returns. */
+static ssize_t read_from(uint64_t offset)
+{
+	struct topic *t = topic_find(store, "orders");
+	struct reader *r;
+	struct slice s;
+	ssize_t n;
+
+	slice_init(&s);
+	cr_assert_eq(reader_new(&r, store, topic_queue(t, 0)), 0);
+	n = reader_read(r, offset, 100, &s);
+	slice_free(&s);
+	reader_free(r);
+	topic_put(t);
+	return n;
+}
+
+static void many_lines(void)
+{
+	struct topic *t;
+	char line[32];
+
+	open_store();
+	t = make_topic("orders");
+	for (int i = 0; i < 10; i++) {
+		int n = snprintf(line, sizeof line, "line %d\n", i);
+		cr_assert_eq(append(t, line, (size_t)n, true), 0);
+	}
+	topic_put(t);
+}
+
+/* Where the body "line N" stands in the first segment's file. */
+static off_t find_line(int fd, int n)
+{
+	static char all[2 * MiB];
+	ssize_t len = pread(fd, all, sizeof all, 0);
+	char line[32];
+	char *at;
+
+	snprintf(line, sizeof line, "line %d\n", n);
+	at = memmem(all, (size_t)len, line, strlen(line));
+	cr_assert_not_null(at);
+	return at - all;
+}
+
+Test(recover, a_rotten_body_costs_only_its_own_bytes)
+{
+	static char got[4096];
+	int fd;
+
+	killed_after(many_lines);
+	fd = open_segment(0);
+	cr_assert_eq(pwrite(fd, "X", 1, find_line(fd, 3)), 1);
+	close(fd);
+	open_store();
+	cr_assert(strstr(said, "damage"));
+	cr_assert_eq(read_from(0), 21);
+	cr_assert_eq(read_from(21), -EIO);
+	cr_assert_eq(read_from(28), 42);
+	cr_assert_eq(read_all("orders", got, sizeof got), -EIO);
+}
+
+Test(recover, a_rotten_header_does_not_cut_what_stands_behind_it)
+{
+	int fd;
+
+	killed_after(many_lines);
+	fd = open_segment(0);
+	cr_assert_eq(pwrite(fd, "X", 1, find_line(fd, 3) - 50), 1);
+	close(fd);
+	open_store();
+	cr_assert_eq(count_lost(), 0);
+	cr_assert_eq(read_from(21), -EIO);
+	cr_assert_eq(read_from(28), 42);
+}
+
+/* As an append leaves it whose predecessor did not reach the disk: the record of line 9 once more, a hole behind END. */
+static void write_behind_a_hole(int fd, uint64_t end, const uint8_t *secret)
+{
+	uint8_t bytes[RECORD_HEADER + 8];
+	struct record r;
+	off_t at = find_line(fd, 9) - (off_t)RECORD_HEADER;
+
+	cr_assert_eq(pread(fd, bytes, sizeof bytes, at), (ssize_t)sizeof bytes);
+	cr_assert_eq(record_decode(&r, secret, bytes, (uint64_t)at - SEGMENT_HEADER), 0);
+	r.pos = end + 256;
+	r.offset += 100;
+	r.committed = end;
+	r.prev++;
+	record_encode(&r, secret, bytes);
+	cr_assert_eq(pwrite(fd, bytes, sizeof bytes, (off_t)(SEGMENT_HEADER + r.pos)), (ssize_t)sizeof bytes);
+}
+
+static void a_line_more(void)
+{
+	struct topic *t;
+
+	open_store();
+	t = topic_find(store, "orders");
+	cr_assert_eq(append(t, "line 10\n", 8, true), 0);
+	topic_put(t);
+}
+
+Test(recover, rot_just_before_the_torn_tail_does_not_hide_where_that_begins)
+{
+	uint8_t secret[RECORD_SECRET];
+	uint64_t end;
+	int fd;
+
+	many_lines();
+	end = store->applied;
+	memcpy(secret, store->id.secret, sizeof secret);
+	close_store();
+	fd = open_segment(0);
+	write_behind_a_hole(fd, end, secret);
+	cr_assert_eq(pwrite(fd, "X", 1, find_line(fd, 9) - 50), 1);
+	close(fd);
+	a_line_more();
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(count_lost(), 1);
+		cr_assert_eq(read_from(63), -EIO);
+		cr_assert_eq(read_from(70), 8);
+		close_store();
+		open_store();
+	}
+}
+
+/* As it is found when the name of the segment behind it is gone. */
+static void index_first(const uint8_t *secret, uint64_t end)
+{
+	struct runs *runs;
+	int64_t time;
+
+	cr_assert_eq(runs_scan(&scratch.disk, secret, 0, end, &runs, &time), 0);
+	cr_assert_eq(index_write(&scratch.disk, secret, 0, end, time, runs), 0);
+	runs_free(runs);
+}
+
+/* Only what is committed is sealed: nothing before the end is torn, whatever else there is to tell how far it was committed. */
+Test(recover, rot_at_the_end_of_a_sealed_segment_is_no_torn_tail)
+{
+	uint8_t secret[RECORD_SECRET];
+	char command[300];
+	uint64_t end;
+	int fd;
+
+	many_lines();
+	end = store->applied;
+	memcpy(secret, store->id.secret, sizeof secret);
+	close_store();
+	index_first(secret, end);
+	snprintf(command, sizeof command, "rm -f %s/checkpoint/*", scratch_path);
+	cr_assert_eq(system(command), 0);
+	fd = open_segment(0);
+	cr_assert_eq(pwrite(fd, "X", 1, find_line(fd, 9)), 1);
+	close(fd);
+	a_line_more();
+	cr_assert_eq(count_lost(), 0);
+	cr_assert_eq(read_from(63), -EIO);
+	cr_assert_eq(read_from(70), 8);
+}
+
+/* As a power cut leaves it that takes a segment's name and not those of its neighbours: the one before it has its index already. */
+Test(recover, a_segment_that_goes_on_has_no_index)
+{
+	static char got[4096];
+	struct segment_head h = {.base = 3 * MiB};
+	uint8_t secret[RECORD_SECRET];
+	uint64_t end;
+	int fd;
+
+	many_lines();
+	end = store->applied;
+	h.cluster = store->id.cluster;
+	memcpy(secret, store->id.secret, sizeof secret);
+	close_store();
+	index_first(secret, end);
+	fd = disk_open(&scratch.disk, "log/0000000000300000", O_RDWR | O_CREAT, 0600);
+	cr_assert_eq(segment_head_write(&scratch.disk, fd, &h, secret), 0);
+	disk_close(&scratch.disk, fd);
+	killed_after(a_line_more);
+	open_store();
+	cr_assert_eq(read_all("orders", got, sizeof got), 78);
+	cr_assert_eq(memcmp(got + 70, "line 10\n", 8), 0);
+}
+
+/* A segment of lines, and the first one of the next. */
+static void sealed_segment(void)
+{
+	static char big[BIG];
+	struct topic *t;
+
+	open_store();
+	keeper_stop(store->keeper);
+	t = make_topic("orders");
+	memset(big, 'x', BIG - 1);
+	big[BIG - 1] = '\n';
+	do
+		cr_assert_eq(append(t, big, BIG, true), 0);
+	while (segments_count(store->segments) < 2);
+	cr_assert_eq(seal_committed(store), 0);
+}
+
+/* All that shows how far the log went is the seal of a segment whose last record is damaged. */
+Test(recover, a_position_is_not_given_again_although_its_record_is_damaged)
+{
+	uint64_t *base, end, last;
+	char path[128];
+	struct disk *d;
+	size_t count;
+	int fd;
+
+	killed_after(sealed_segment);
+	cr_assert_eq(disk_open_directory(&d, scratch_path), 0);
+	cr_assert_eq(scan_segments(d, &base, &count), 0);
+	cr_assert_eq(count, 2);
+	end = base[1];
+	free(base);
+	disk_free(d);
+	snprintf(path, sizeof path, "%s/log/%016" PRIx64, scratch_path, end);
+	cr_assert_eq(unlink(path), 0);
+	last = end - record_size(BIG);
+	fd = open_segment(0);
+	cr_assert_eq(pwrite(fd, "X", 1, (off_t)(SEGMENT_HEADER + last)), 1);
+	close(fd);
+	open_store();
+	cr_assert_geq(log_tail(store->log).pos, end);
+}
