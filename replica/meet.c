@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replicator_part.h"
+#include "address.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,4 +147,13 @@ int meet(struct replicator *r, const char *address, struct meeting *to, char why
 int meet_ask(struct replicator *r, const char *address, struct reign reign, struct meeting *to, char why[LINK_WHY])
 {
 	return meet_with(r, address, &reign, to, why);
+}
+
+const char *meet_other(struct replicator *r, const struct member_view *v, struct meeting *to, char why[LINK_WHY])
+{
+	snprintf(why, LINK_WHY, "no address of it is known");
+	for (const char *address = r->o.network ? r->others : NULL; address; address = address_behind(address))
+		if (meet(r, address, to, why) == 0 && v->paired && pair_has(&v->pair, to->node))
+			return address;
+	return NULL;
 }

@@ -121,7 +121,7 @@ static void hand_over_for(struct replicator *r, uint64_t node)
 {
 	char why[REPLICATOR_WHY];
 
-	if (order_hand_over(r, node, why))
+	if (handover_give(r, node, why))
 		guest_refuse(r, node, why);
 }
 
@@ -328,7 +328,7 @@ static int64_t end_link(struct replicator *r, struct receiver *rc, const struct 
 		pthread_mutex_lock(&r->lock);
 		primary = r->last.node;
 		pthread_mutex_unlock(&r->lock);
-		order_take_over(r, primary);
+		handover_take(r, primary);
 		return 0;
 	}
 	if (!minder_wanted(r))

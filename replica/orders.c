@@ -6,15 +6,8 @@
  * other node is called. If it rules, nothing is done: it can hand over without loss, and a promise given here would only keep this node from
  * following it. Else this node promises its own reign, durably [fence-durable], asks for the other one's promise, and goes on when that is
  * given by a node whose log is no better than this one's [take-best]: a better log is not fetched, its node is to be promoted.
- *
- * Handing over
- *
- * The primary refuses appends, waits until all of its log is committed and on the standby's disk, steps down, promises the next reign to the standby, and
- * only then says so. Whoever is stopped on the way, or not heard, leaves two standbys or an old primary that steps down when it hears of
- * the new one; never two that commit. If the standby does not take over in time this node promotes itself again, by the rules of any promotion.
  */
 #include "replicator_part.h"
-#include "address.h"
 #include "quorum.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -25,12 +18,8 @@
 
 #define SETTLE_NS 5000000000LL           /* for what an order has changed to be committed */
 #define AWAY_NS 3000000000LL             /* for a node to call again whose link has broken */
-#define DRAIN_NS 5000000000LL            /* for the standby to have all of the log */
-#define TAKEN_NS 5000000000LL            /* for the standby to have taken over */
-#define LOOK_NS 20000000LL
 
-static int tell(char why[REPLICATOR_WHY], int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static int tell(char why[REPLICATOR_WHY], int err, const char *format, ...)
+int order_tell(char why[REPLICATOR_WHY], int err, const char *format, ...)
 {
 	va_list args;
 
@@ -87,13 +76,13 @@ static int judge(struct replicator *r, struct promotion *p, struct pair_row *pai
 	store_view(r->store, &p->view);
 	err = store_pairs(r->store, pairs, QUORUM_PAIRS, &p->count);
 	if (err)
-		return tell(why, err, "%s", strerror(-err));
+		return order_tell(why, err, "%s", strerror(-err));
 	p->pairs = pairs;
 	p->missing = r->last.primary_end > p->view.end ? r->last.primary_end - p->view.end : 0;
 	err = promote_judge(p, current, flags, reason);
 	if (err && would_do(p))
 		snprintf(reason + strlen(reason), sizeof reason - strlen(reason), "; --accept-loss promotes it all the same");
-	return err ? tell(why, err, "%s", reason) : 0;
+	return err ? order_tell(why, err, "%s", reason) : 0;
 }
 
 static int promise(struct replicator *r, struct reign heard, struct reign *to, char why[REPLICATOR_WHY])
@@ -104,18 +93,7 @@ static int promise(struct replicator *r, struct reign heard, struct reign *to, c
 	store_view(r->store, &v);
 	*to = promote_reign(v.node, v.promise.reign, heard);
 	err = store_promise(r->store, *to);
-	return err ? tell(why, err, "the promise could not be kept: %s", strerror(-err)) : 0;
-}
-
-/* Whoever of the pair can be reached, and whether it rules. Returns its address; NULL: nobody answers, WHY says for the last one why. */
-static const char *reach(struct replicator *r, const struct member_view *v, struct meeting *m, char why[LINK_WHY])
-{
-	snprintf(why, LINK_WHY, "no address of it is known");
-
-	for (const char *address = r->o.network ? r->others : NULL; address; address = address_behind(address))
-		if (meet(r, address, m, why) == 0 && v->paired && pair_has(&v->pair, m->node))
-			return address;
-	return NULL;
+	return err ? order_tell(why, err, "the promise could not be kept: %s", strerror(-err)) : 0;
 }
 
 /* The other node's promise, for what is known here is not enough. WHY says why that is so, and why the other node does not help. */
@@ -129,29 +107,28 @@ static int ask(struct replicator *r, struct promised *given, struct reign *reign
 	int err;
 
 	store_view(r->store, &v);
-	address = reach(r, &v, &m, of_link);
+	address = meet_other(r, &v, &m, of_link);
 	if (!address) {
 		len = strlen(why);
 		snprintf(why + len, REPLICATOR_WHY - len, " (the other node: %.200s)", of_link);
 		return -EPERM;
 	}
 	if (m.rules)
-		return tell(why, -EPERM, "%s is the primary and can be reached: mqctl switchover loses nothing", m.name);
+		return order_tell(why, -EPERM, "%s is the primary and can be reached: mqctl switchover loses nothing", m.name);
 	err = promise(r, m.promise, reign, why);
 	if (err)
 		return err;
 	if (meet_ask(r, address, *reign, &m, of_link))
-		return tell(why, -EPERM, "the other node has not answered: %.300s", of_link);
+		return order_tell(why, -EPERM, "the other node has not answered: %.300s", of_link);
 	if (!m.granted)
-		return tell(why, -EPERM, "%s does not give its promise: %.300s", m.name, m.reason);
+		return order_tell(why, -EPERM, "%s does not give its promise: %.300s", m.name, m.reason);
 	if (promote_compare(&m.last, m.end, &v.last, v.end) > 0)
-		return tell(why, -EPERM, "%s has more of the log than this node: promote that one", m.name);
+		return order_tell(why, -EPERM, "%s has more of the log than this node: promote that one", m.name);
 	*given = (struct promised){.node = m.node, .granted = true, .current = m.current};
 	return 0;
 }
 
-/* With what others have promised, in P. */
-static int promote(struct replicator *r, struct promotion *p, char why[REPLICATOR_WHY])
+int order_promote(struct replicator *r, struct promotion *p, char why[REPLICATOR_WHY])
 {
 	struct pair_row pairs[QUORUM_PAIRS];
 	struct reign reign = {0};
@@ -175,18 +152,11 @@ static int promote(struct replicator *r, struct promotion *p, char why[REPLICATO
 		return err;
 	err = store_begin_reign(r->store, reign, flags, current);
 	if (err)
-		return tell(why, err, "the reign could not begin: %s", strerror(-err));
+		return order_tell(why, err, "the reign could not begin: %s", strerror(-err));
 	p->lossy = flags & RECORD_ACCEPTED_LOSS;
 	replicator_say(r, LOG_WARNING, "this node is the primary of reign %" PRIu32, reign.number);
 	progress_moved(store_progress(r->store));
-	return tell(why, 0, "this node is the primary of reign %" PRIu32, reign.number);
-}
-
-int order_raise(struct replicator *r, struct reign heard, char why[REPLICATOR_WHY])
-{
-	struct promotion p = {.heard = heard};
-
-	return promote(r, &p, why);
+	return order_tell(why, 0, "this node is the primary of reign %" PRIu32, reign.number);
 }
 
 static int wait_settled(struct replicator *r)
@@ -217,14 +187,15 @@ static int go_alone(struct replicator *r, const char *stopped, bool accept_loss,
 	store_view(r->store, &v);
 	err = store_pairs(r->store, pairs, QUORUM_PAIRS, &count);
 	if (err)
-		return tell(why, err, "%s", strerror(-err));
+		return order_tell(why, err, "%s", strerror(-err));
 	err = promote_alone(&v, pairs, count, stopped, accept_loss, &p, reason);
 	if (err)
-		return tell(why, err, "%s%s", reason, err == -EPERM && !v.current && !accept_loss ? "; --accept-loss goes on all the same" : "");
+		return order_tell(why, err, "%s%s", reason,
+			err == -EPERM && !v.current && !accept_loss ? "; --accept-loss goes on all the same" : "");
 	if (!v.current)
 		store_vouch(r->store);
 	err = rule_set_pair(r, &p, SETTLE_NS);
-	return err ? tell(why, err, "going on without %s: %s", stopped, strerror(-err)) : 0;
+	return err ? order_tell(why, err, "going on without %s: %s", stopped, strerror(-err)) : 0;
 }
 
 static const char *other_name(const struct member_view *v)
@@ -242,7 +213,7 @@ static int check_stopped(const struct member_view *v, const char *stopped, char 
 
 	if (!*stopped || (other && strcmp(other, stopped) == 0))
 		return 0;
-	return other ? tell(why, -EINVAL, "the other node of the pair is %s", other) : tell(why, -EINVAL, "the pair has no other node");
+	return other ? order_tell(why, -EINVAL, "the other node of the pair is %s", other) : order_tell(why, -EINVAL, "the pair has no other node");
 }
 
 /* That the other node is stopped does nothing on a primary: that is what alone is for. */
@@ -251,10 +222,10 @@ static int primary_already(const struct replicator *r, const struct member_view 
 	const char *other = other_name(v);
 
 	if (r->rival_known)
-		return tell(why, -EPERM, "this node is the primary already, and %s", r->rival);
+		return order_tell(why, -EPERM, "this node is the primary already, and %s", r->rival);
 	if (*stopped && other && strcmp(other, stopped) == 0)
-		return tell(why, -EINVAL, "this node is the primary already: mqctl alone --stopped %s goes on without it", stopped);
-	return tell(why, 0, "this node is the primary already");
+		return order_tell(why, -EINVAL, "this node is the primary already: mqctl alone --stopped %s goes on without it", stopped);
+	return order_tell(why, 0, "this node is the primary already");
 }
 
 static void say_loss(const struct promotion *p, char to[128])
@@ -278,7 +249,7 @@ static int carry_out_promote(struct replicator *r, const struct order *o, char w
 		return primary_already(r, &v, o->stopped, why);
 	err = check_stopped(&v, o->stopped, why);
 	if (!err)
-		err = promote(r, &p, why);
+		err = order_promote(r, &p, why);
 	if (err)
 		return err;
 	if (*o->stopped)
@@ -288,9 +259,10 @@ static int carry_out_promote(struct replicator *r, const struct order *o, char w
 	other = other_name(&v);
 	say_loss(&p, loss);
 	if (!*o->stopped && v.pair.min_standbys && other)
-		return tell(why, 0, "this node is the primary%s; appends are taken when %s has come back as its standby, or: mqctl alone --stopped %s", loss, other, other);
+		return order_tell(why, 0, "this node is the primary%s; appends are taken when %s has come back as its standby, or: mqctl alone --stopped %s",
+			loss, other, other);
 	err = wait_settled(r);
-	return tell(why, err, "this node is the primary%s%s", loss, err ? ", but the first record of its reign is not committed yet" : "");
+	return order_tell(why, err, "this node is the primary%s%s", loss, err ? ", but the first record of its reign is not committed yet" : "");
 }
 
 /* ---- alone, min_standbys ---- */
@@ -303,11 +275,11 @@ static int carry_out_alone(struct replicator *r, const struct order *o, char why
 
 	store_view(r->store, &v);
 	if (v.role != ROLE_PRIMARY)
-		return tell(why, -EROFS, "this node is a standby: mqctl promote --stopped NAME");
+		return order_tell(why, -EROFS, "this node is a standby: mqctl promote --stopped NAME");
 	if (v.paired && guest_status(r, pair_named(&v.pair, o->stopped), &s))
-		return tell(why, -EPERM, "%s is not stopped: it is linked to this node", o->stopped);
+		return order_tell(why, -EPERM, "%s is not stopped: it is linked to this node", o->stopped);
 	err = go_alone(r, o->stopped, o->accept_loss, why);
-	return err ? err : tell(why, 0, "this node goes on without %s, until that has caught up", o->stopped);
+	return err ? err : order_tell(why, 0, "this node goes on without %s, until that has caught up", o->stopped);
 }
 
 /* A link that has only just broken is there again in a moment. */
@@ -331,152 +303,24 @@ static int carry_out_min_standbys(struct replicator *r, const struct order *o, c
 
 	store_view(r->store, &v);
 	if (v.role != ROLE_PRIMARY)
-		return tell(why, -EROFS, "this node is a standby");
+		return order_tell(why, -EROFS, "this node is a standby");
 	if (o->count >= PAIR_NODES)
-		return tell(why, -EINVAL, "min_standbys is 0 or 1");
+		return order_tell(why, -EINVAL, "min_standbys is 0 or 1");
 	if (o->count && !v.paired && (!r->o.network || !r->o.network->listen))
-		return tell(why, -EINVAL, "no standby can join this node: listen is missing");
+		return order_tell(why, -EINVAL, "no standby can join this node: listen is missing");
 	if (v.paired && v.pair.nodes == PAIR_NODES && v.pair.min_standbys != o->count && !other_comes(r, &v))
-		return tell(why, -EHOSTDOWN, "%s is away, and has to have this change: mqctl alone --stopped %s goes on without it", other_name(&v), other_name(&v));
+		return order_tell(why, -EHOSTDOWN, "%s is away, and has to have this change: mqctl alone --stopped %s goes on without it",
+			other_name(&v), other_name(&v));
 	r->min_standbys = o->count;
 	store_want_pair(r->store, o->count > 0);
 	if (!v.paired || v.pair.nodes < PAIR_NODES)
-		return tell(why, 0, "min_standbys will be %u once there is a pair%s", o->count, o->count ? ": until then appends are refused" : "");
+		return order_tell(why, 0, "min_standbys will be %u once there is a pair%s", o->count, o->count ? ": until then appends are refused" : "");
 	p = v.pair;
 	p.min_standbys = o->count;
 	err = rule_set_pair(r, &p, SETTLE_NS);
 	if (err == -ETIMEDOUT)
-		return tell(why, err, "min_standbys %u is in the log, and counts once %s has it", o->count, other_name(&v));
-	return err ? tell(why, err, "min_standbys: %s", strerror(-err)) : tell(why, 0, "min_standbys is %u", o->count);
-}
-
-/* ---- handing over ---- */
-
-/* All is committed, and on the standby's disk; appends are refused. */
-static int drain(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY])
-{
-	int64_t until = link_in(DRAIN_NS);
-	struct sender_status s;
-	struct member_view v;
-
-	r->attentive = true;
-	for (;;) {
-		store_view(r->store, &v);
-		if (!guest_status(r, node, &s))
-			return tell(why, -ENOTCONN, "the standby is not linked any more");
-		if (v.committed == v.end && s.acknowledged == v.end)
-			return 0;
-		if (link_in(0) > until)
-			return tell(why, -ETIMEDOUT, "the standby does not catch up: it lacks %" PRIu64 " bytes", v.end - s.acknowledged);
-		minder_rest(r, LOOK_NS);
-	}
-}
-
-/* Behind TAKE_OVER: until the other node rules. */
-static int await_taker(struct replicator *r, uint64_t node)
-{
-	int64_t until = link_in(TAKEN_NS);
-	char why[LINK_WHY];
-	struct member_view v;
-	struct meeting m;
-
-	store_view(r->store, &v);
-	do {
-		const char *address = reach(r, &v, &m, why);
-		if (address && m.node == node && m.rules)
-			return 0;
-		minder_rest(r, LOOK_NS);
-	} while (link_in(0) < until);
-	return -ETIMEDOUT;
-}
-
-/* A standby that is linked soon says that it is current; until then appends are still taken. */
-static bool await_current(struct replicator *r, uint64_t node, struct sender_status *s)
-{
-	int64_t until = link_in(DRAIN_NS);
-
-	while (guest_status(r, node, s)) {
-		if (s->linked && s->current)
-			return true;
-		if (link_in(0) > until)
-			return false;
-		minder_rest(r, LOOK_NS);
-	}
-	return false;
-}
-
-static int give_over(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY])
-{
-	struct member_view v;
-	int err;
-
-	guest_pause(r, node, true);
-	err = store_step_down(r->store);
-	store_view(r->store, &v);
-	if (!err)
-		err = store_promise(r->store, promote_reign(node, v.promise.reign, v.promise.reign));
-	if (err) {
-		guest_pause(r, node, false);
-		return tell(why, err, "stepping down: %s", strerror(-err));
-	}
-	guest_hand_over(r, node);
-	r->hurry_until = link_in(TAKEN_NS);
-	replicator_say(r, LOG_WARNING, "handed over: this node is a standby");
-	return 0;
-}
-
-static int take_back(struct replicator *r, char why[REPLICATOR_WHY])
-{
-	struct promotion p = {0};
-	char reason[REPLICATOR_WHY];
-
-	if (promote(r, &p, reason))
-		return tell(why, -ETIMEDOUT, "handed over, and nothing was heard of the other node since: look at its status; where it rules at an address that "
-			"is not this node's peer or standby_of, give it that (to rule again: %.200s)", reason);
-	return tell(why, -ETIMEDOUT, "the other node has not taken over, or could not be called to tell of it: this one is the primary again");
-}
-
-int order_hand_over(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY])
-{
-	struct sender_status s;
-	struct member_view v;
-	int err;
-
-	store_view(r->store, &v);
-	if (v.role != ROLE_PRIMARY)
-		return tell(why, -EROFS, "this node is a standby");
-	if (!v.settled || !v.paired || !pair_has(&v.pair, node) || !await_current(r, node, &s))
-		return tell(why, -ENOTCONN, "there is no standby of the pair that is linked and current");
-	store_hand_over(r->store, true);
-	err = drain(r, node, why);
-	if (!err)
-		err = give_over(r, node, why);
-	if (err) {
-		store_hand_over(r->store, false);
-		return err;
-	}
-	if (!r->others || !r->o.network)
-		return tell(why, 0, "%s takes over; this node knows no address to follow it at", s.name);
-	if (await_taker(r, node))
-		return take_back(r, why);
-	return tell(why, 0, "%s is the primary", s.name);
-}
-
-void order_take_over(struct replicator *r, uint64_t primary)
-{
-	const struct promised given = {.node = primary, .granted = true, .current = true};
-	struct promotion p = {.promises = &given, .promised = 1};
-	char why[REPLICATOR_WHY];
-	bool asked;
-	int err = promote(r, &p, why);
-
-	if (err)
-		replicator_say(r, LOG_ERR, "taking over: %s", why);
-	pthread_mutex_lock(&r->lock);
-	asked = r->order && r->order_asked;
-	pthread_mutex_unlock(&r->lock);
-	if (asked)
-		order_end(r, err, why);
+		return order_tell(why, err, "min_standbys %u is in the log, and counts once %s has it", o->count, other_name(&v));
+	return err ? order_tell(why, err, "min_standbys: %s", strerror(-err)) : order_tell(why, 0, "min_standbys is %u", o->count);
 }
 
 /* ---- all of them ---- */
@@ -487,8 +331,8 @@ static int switch_over(struct replicator *r, char why[REPLICATOR_WHY])
 
 	store_view(r->store, &v);
 	if (v.role == ROLE_STANDBY)
-		return tell(why, -ENOTCONN, "this node is not linked to its primary");
-	return order_hand_over(r, v.paired ? pair_other(&v.pair, v.node) : 0, why);
+		return order_tell(why, -ENOTCONN, "this node is not linked to its primary");
+	return handover_give(r, v.paired ? pair_other(&v.pair, v.node) : 0, why);
 }
 
 void order_carry_out(struct replicator *r, struct order *o)

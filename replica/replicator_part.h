@@ -5,7 +5,8 @@
  *	replicator.c    starts and stops it, says what it is at
  *	minder.c        the one thread that changes the role: a standby's links to its primary; what others want of it
  *	rule.c          what a primary minds: the pair, a higher reign
- *	orders.c        the operator's orders
+ *	orders.c        the operator's orders; how this node comes to rule
+ *	handover.c      the standby takes the primary's place
  *	guest.c         links that came: standbys, and who asks for a promise
  *	guest_enter.c   which of them may be standbys
  *	meet.c          one question and its answer over a link of its own
@@ -22,6 +23,7 @@
 #include <stdatomic.h>
 
 #define MEET_NS 3000000000LL             /* that a question to another node may take, its answer included */
+#define LOOK_NS 20000000LL               /* between two looks at what an order waits for */
 
 struct guest;
 
@@ -109,12 +111,17 @@ void order_carry_out(struct replicator *r, struct order *o);
 void order_outcome(struct replicator *r, struct order *o, int err, const char *why);
 /* The order that was under way ends: the minder calls this once, whatever came of it. */
 void order_end(struct replicator *r, int err, const char *why);
-/* This primary goes on in a reign above HEARD, which a node outside of its pair has promised. */
-int order_raise(struct replicator *r, struct reign heard, char why[REPLICATOR_WHY]);
-/* The primary has handed over to this node; ends the order where this node's operator asked for it. */
-void order_take_over(struct replicator *r, uint64_t primary);
+/* What there is to say of an order, in WHY; returns ERR. */
+int order_tell(char why[REPLICATOR_WHY], int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* This node rules from here on, in a reign above all that are known: by what is known here, by what others have promised as P says, and by what
+ * the other node promises when it has to be asked. */
+int order_promote(struct replicator *r, struct promotion *p, char why[REPLICATOR_WHY]);
+
+/* ---- handover.c ---- */
 /* To NODE, the pair's other one. WHY says what came of it. */
-int order_hand_over(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY]);
+int handover_give(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY]);
+/* The primary has handed over to this node; ends the order where this node's operator asked for it. */
+void handover_take(struct replicator *r, uint64_t primary);
 
 /* ---- guest.c ---- */
 void guest_accept(void *ctx, struct link *l);
@@ -147,5 +154,7 @@ struct meeting {
 int meet(struct replicator *r, const char *address, struct meeting *to, char why[LINK_WHY]);
 /* Asks for the promise of REIGN. */
 int meet_ask(struct replicator *r, const char *address, struct reign reign, struct meeting *to, char why[LINK_WHY]);
+/* As meet(), of whoever of the pair can be reached. Returns its address; NULL: nobody answers, WHY says for the last one why. */
+const char *meet_other(struct replicator *r, const struct member_view *v, struct meeting *to, char why[LINK_WHY]);
 
 #endif

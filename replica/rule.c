@@ -94,9 +94,10 @@ static void note_rival(struct replicator *r, const struct member_view *v, const 
  * that, so a primary that needs no other node takes a reign above it: a promotion by the rules, which costs a record. */
 static void outrank(struct replicator *r, const struct member_view *v, const struct meeting *m)
 {
+	struct promotion p = {.heard = m->promise};
 	char why[REPLICATOR_WHY];
 
-	if (v->settled && v->current && v->paired && v->pair_committed && order_raise(r, m->promise, why))
+	if (v->settled && v->current && v->paired && v->pair_committed && order_promote(r, &p, why))
 		replicator_say(r, LOG_ERR, "a reign above that which %s has promised: %s", m->name, why);
 }
 
