@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A disk that is full, or nearly: what retention takes then, and that whatever frees room always has some. */
+#include "retain_rig.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+TestSuite(relief, .init = rig_begin, .fini = rig_end);
+
+Test(relief, a_full_disk_takes_what_has_a_limit_before_its_time)
+{
+	struct topic *t = make("orders", 1);
+
+	set(t, SETTING_RETENTION_AGE, "30d");
+	append(t, 300);
+	s->options.retention_free = UINT64_MAX;
+	cr_assert_gt(keep(now()), 1);
+	cr_assert_gt(topic_queue(t, 0)->head, 0);
+	cr_assert_eq(topic_queue(t, 0)->committed, 300 * BODY);
+	head_is_readable(s, topic_queue(t, 0));
+	topic_put(t);
+}
+
+Test(relief, a_full_disk_takes_what_is_pinned_only_where_that_is_allowed)
+{
+	struct topic *t = make("orders", 1);
+
+	append(t, 300);
+	s->options.retention_free = UINT64_MAX;
+	cr_assert_eq(keep(now()), 0);
+	cr_assert_eq(topic_queue(t, 0)->head, 0);
+	set(t, SETTING_RETENTION_PINNED, "drop");
+	cr_assert_gt(keep(now()), 1);
+	cr_assert_gt(topic_queue(t, 0)->head, 0);
+	topic_put(t);
+}
+
+Test(relief, a_full_disk_takes_no_more_than_it_has_to)
+{
+	struct topic *t = make("orders", 1);
+	uint64_t start;
+
+	append(t, 300);
+	set(t, SETTING_RETENTION_PINNED, "drop");
+	s->options.retention_free = 1;
+	cr_assert_eq(keep(now()), 0);
+	start = segments_start(s->segments);
+	cr_assert_eq(start, 0);
+	cr_assert_eq(topic_queue(t, 0)->head, 0);
+	topic_put(t);
+}
+
+static void open_again(void)
+{
+	struct store_options o;
+	char why[STORE_WHY];
+
+	store_stop(s);
+	store_close(s);
+	store_options_normal(&o);
+	o.segment_size = SEGMENT;
+	cr_assert_eq(store_open_disk(&s, &scratch.disk, scratch_path, &o, why), 0, "%s", why);
+	keeper_stop(s->keeper);
+}
+
+/* The disk has no room for another segment. */
+static void fill_disk(void)
+{
+	open_again();
+	scratch.kinds = 1u << CALL_ALLOCATE;
+	scratch.error = -ENOSPC;
+	scratch.stays = true;
+	scratch.fail_any = 1;
+}
+
+/* Messages to T and then topics, until the disk refuses them. Returns how many topics. */
+static int fill_log(struct topic *t)
+{
+	static const char body[BODY];
+	struct iovec iov = {(void *)body, BODY};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1, .flags = RECORD_WRITE};
+	struct place place;
+	char name[TOPIC_NAME_MAX + 1];
+	int made = 0, err = 0;
+
+	while ((err = store_append(topic_queue(t, 0), &b, &place)) == 0)
+		;
+	cr_assert_eq(err, -ENOSPC);
+	for (int width = 120; width > 0; width -= 119)         /* to the last byte */
+		for (err = 0; !err; made++) {
+			snprintf(name, sizeof name, "%0*d", width, made);
+			err = DO(store_mkdir(s, c, name, &(struct owner){0, 0, 0755}));
+		}
+	cr_assert_eq(err, -ENOSPC);
+	return made;
+}
+
+static struct topic *find_full(const char *name)
+{
+	struct topic *t;
+
+	fill_disk();
+	t = topic_find(s, name);
+	cr_assert_gt(fill_log(t), 10);
+	return t;
+}
+
+Test(relief, users_of_a_full_disk_leave_room_for_what_frees_some)
+{
+	struct topic *t = make("orders", 1);
+
+	set(t, SETTING_RETENTION_SIZE, "100000");
+	topic_put(t);
+	t = find_full("orders");
+	cr_assert_eq(retain_heads(s, now()), 0);
+	cr_assert_leq(retained(t), 100000);
+	topic_put(t);
+}
+
+Test(relief, what_relieves_a_full_disk_has_room_and_what_does_not_cannot_take_it)
+{
+	struct topic *t = make("orders", 1), *other = make("others", 1);
+	char size[24];
+
+	append(other, 10);
+	append(t, 300);
+	topic_put(other);
+	topic_put(t);
+	t = find_full("orders");
+	other = topic_find(s, "others");
+	set(other, SETTING_RETENTION_SIZE, "1G");
+	cr_assert_eq(DO(store_set(s, c, other, SETTING_RETENTION_SIZE, "2G")), -ENOSPC, "less of a limit");
+	cr_assert_eq(DO(store_set(s, c, other, SETTING_RETENTION_SIZE, "1023M")), -ENOSPC, "hardly more of it");
+	for (uint64_t n = (uint64_t)1 << 30; n >= 1 << 20; n -= n / 4) {
+		snprintf(size, sizeof size, "%" PRIu64, n);
+		set(other, SETTING_RETENTION_SIZE, size);
+	}
+	for (int n = 0; n < 1000; n++) {                       /* it is so already */
+		set(other, SETTING_RETENTION_SIZE, size);
+		cr_assert_eq(DO(store_set_retired(s, c, t, false)), 0);
+	}
+	cr_assert_eq(DO(store_set_retired(s, c, other, true)), 0);
+	cr_assert_eq(DO(store_set_retired(s, c, other, false)), -ENOSPC);
+	cr_assert_eq(DO(store_rmdir(s, c, other)), 0);
+	set(t, SETTING_RETENTION_SIZE, "100000");
+	cr_assert_gt(keep(now()), 0);
+	topic_put(other);
+	topic_put(t);
+}
+
+Test(relief, starts_on_a_full_disk_do_not_use_up_its_last_room)
+{
+	struct topic *t = make("orders", 1);
+	uint64_t end;
+
+	append(t, 300);
+	topic_put(t);
+	topic_put(find_full("orders"));
+	end = log_end(s->log);
+	for (int n = 0; n < 10; n++) {
+		open_again();
+		cr_assert_leq(log_end(s->log), end + record_size(0), "start %d", n);
+	}
+	t = topic_find(s, "orders");
+	set(t, SETTING_RETENTION_SIZE, "100000");
+	cr_assert_gt(keep(now()), 0);
+	scratch.fail_any = 0;
+	scratch.stays = false;
+	append(t, 1);
+	topic_put(t);
+}
+
+Test(relief, heads_move_on_this_node_when_the_log_has_no_room_to_say_so)
+{
+	struct topic *t = make("orders", 1);
+	uint64_t end;
+	int err;
+
+	append(t, 300);
+	topic_put(t);
+	t = find_full("orders");
+	set(t, SETTING_RETENTION_SIZE, "100000");
+	do {
+		struct command *c = command_new_waited();
+		c->claim = CLAIM_RELIEF;
+		err = command_wait(c, store_set_heads(s, c, NULL, 0));
+	} while (!err);
+	cr_assert_eq(err, -ENOSPC);
+	end = log_end(s->log);
+	cr_assert_eq(retain_heads(s, now()), 0);
+	cr_assert_eq(log_end(s->log), end);
+	cr_assert_leq(retained(t), 100000);
+	cr_assert_gt(keep(now()), 0);
+	topic_put(t);
+}
+
+Test(relief, a_disk_without_room_for_a_segment_is_nearly_full)
+{
+	struct topic *t = make("orders", 1);
+
+	set(t, SETTING_RETENTION_AGE, "30d");
+	append(t, 300);
+	topic_put(t);
+	t = find_full("orders");
+	s->options.retention_free = 1;
+	scratch.free = SEGMENT_HEADER + SEGMENT;
+	cr_assert_eq(keep(now()), 0);
+	scratch.free = 100 << 10;
+	cr_assert_eq(keep(now()), 1);
+	s->options.retention_free = 0;
+	cr_assert_eq(keep(now()), 0, "nobody has asked for it");
+	topic_put(t);
+}
