@@ -49,9 +49,12 @@ static bool is_within_span(struct store *s, uint64_t pos)
 	return false;
 }
 
-/* Under the lock. D was looked at, and is told again: then it is to be looked at once more. */
+/* Under the lock. D was looked at, and is told again: then it is to be looked at once more. A checkpoint is made at the same place where the log
+ * has not grown. */
 static bool renew(struct store *s, struct damage *d)
 {
+	if (d->kind == DAMAGE_CHECKPOINT)
+		return true;
 	if (d->state != DAMAGE_TOLD || commit_clock() - d->looked < AGAIN_NS || is_within_span(s, d->pos))
 		return false;
 	*d = (struct damage){.pos = d->pos, .kind = d->kind, .told = s->tellings++, .unsaid = true};

@@ -3,8 +3,8 @@
  * damage.h - the places that were found damaged, and what is known of each: in memory only, as the scrub and the start find them again.
  *
  * Whoever meets damage tells the place by store_damaged() (parts.h), once each; what was found to be none may be told again after a while, as it
- * may have rotted since. Where it is in the log's records, the keeper looks where the
- * damage begins and ends (spans.c): then it is a span, whose bytes another node may have (repair.h).
+ * may have rotted since, and what the keeper makes again whenever it is damaged again. Where it is in the log's records, the keeper looks where
+ * the damage begins and ends (spans.c): then it is a span, whose bytes another node may have (repair.h).
  *
  * A span lies between two places where the chain is known, so that what comes from elsewhere can be held to both. Its bytes hold no
  * whole valid record.

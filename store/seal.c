@@ -73,21 +73,20 @@ int seal_check_index(struct store *s, struct segment *seg)
 
 /* That it is not there is no damage, nothing was lost by it: somebody removed it, or the disk was full when the segment was to be sealed. Whoever
  * missed it may be late, too: the keeper has made it meanwhile. */
-static bool tell_if_damaged(struct store *s, struct segment *seg)
+static void tell_if_damaged(struct store *s, struct segment *seg)
 {
 	int err = seal_check_index(s, seg);
 
-	if (err != -EBADMSG && err != -EIO)
-		return false;
-	store_damaged(s, DAMAGE_INDEX, seg->head.base, "a segment's index");
-	return true;
+	if (err == -EBADMSG || err == -EIO)
+		store_damaged(s, DAMAGE_INDEX, seg->head.base, "a segment's index");
 }
 
 void seal_index_bad(struct store *s, struct segment *seg)
 {
 	if (!segment_index_bad(seg))             /* before the keeper hears of it */
 		return;
-	if (!tell_if_damaged(s, seg) && s->keeper)
+	tell_if_damaged(s, seg);
+	if (s->keeper)                           /* also of a place that is known: it may have been made again, and have rotted again */
 		keeper_renew(s->keeper, DAMAGE_INDEX);
 }
 

@@ -218,8 +218,12 @@ Test(scrub, segments_that_go_meanwhile_are_no_damage)
 
 static void until(bool (*thing)(uint64_t), uint64_t what)
 {
-	while (!thing(what))
+	int64_t give_up = commit_clock() + 20000000000;
+
+	while (!thing(what)) {
+		cr_assert_lt(commit_clock(), give_up, "the keeper does not come to it");
 		usleep(1000);
+	}
 }
 
 /* As if by the next process. */
@@ -297,11 +301,19 @@ static bool index_is_right(uint64_t base)
 	return right;
 }
 
-Test(scrub, a_damaged_index_is_made_again)
+static bool index_is_used(uint64_t base)
 {
-	uint64_t base = base_of(1);
+	struct segment *s = segments_find(store->segments, base);
+	bool used = !segment_wants_index(s);
 	struct index *x;
-	struct segment *s;
+
+	used = used && segment_index(s, &x) == 0;
+	segment_put(s);
+	return used;
+}
+
+static void index_rots(uint64_t base)
+{
 	char name[40];
 
 	segment_index_name(name, base);
@@ -311,12 +323,21 @@ Test(scrub, a_damaged_index_is_made_again)
 	cr_assert_eq(now.found, 1);
 	cr_assert_eq(store->damage[0].kind, DAMAGE_INDEX);
 	until(index_is_right, base);
+	until(index_is_used, base);              /* nobody else holds it, so the new one comes to be */
 	cr_assert_eq(passes(), 0);
 	cr_assert_eq(now.found, 0);
-	s = segments_find(store->segments, base);
-	cr_assert(!segment_wants_index(s));
-	cr_assert_eq(segment_index(s, &x), 0);   /* nobody else held it, so the new one is in use */
-	segment_put(s);
+}
+
+Test(scrub, a_damaged_index_is_made_again)
+{
+	index_rots(base_of(1));
+}
+
+Test(scrub, and_once_more_when_it_is_damaged_once_more)
+{
+	index_rots(base_of(1));
+	index_rots(base_of(1));
+	cr_assert_eq(store->damages, 1, "it is the same place");
 }
 
 static bool checkpoint_is_right(uint64_t pos)
@@ -326,7 +347,8 @@ static bool checkpoint_is_right(uint64_t pos)
 	return checkpoint_check(store->disk, store->id.secret, pos, &info) == 0;
 }
 
-Test(scrub, a_damaged_checkpoint_gets_a_successor)
+/* The newest one. */
+static void checkpoint_rots(void)
 {
 	uint64_t pos[8];
 	size_t count;
@@ -339,6 +361,19 @@ Test(scrub, a_damaged_checkpoint_gets_a_successor)
 	cr_assert_eq(passes(), 0);
 	cr_assert_eq(store->damage[0].kind, DAMAGE_CHECKPOINT);
 	until(checkpoint_is_right, store_committed(store));
+}
+
+Test(scrub, a_damaged_checkpoint_gets_a_successor)
+{
+	checkpoint_rots();
+}
+
+Test(scrub, and_so_does_one_that_was_made_at_the_same_place)
+{
+	checkpoint_rots();
+	checkpoint_rots();
+	checkpoint_rots();
+	cr_assert_leq(store->damages, 2);
 }
 
 static void cut_file(const char *path, uint64_t len)
