@@ -4,7 +4,6 @@
 # standby, with what nobody else had in lost/.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
-need python3
 node_keys a b relay
 relay_start relay a
 node_start a peer=b min_standbys=1
@@ -44,9 +43,8 @@ succeeds 'what the primary refuses' python3 "$DIR/refused.py" "$a"
 equal 'reads go on' 20 "$(wc -l < "$a/t/0")"
 status 'mqctl status says that no appends are taken' 1 "$MQCTL" status -m "$a"
 match 'and why' 'health +away: b is not linked' "$("$MQCTL" status -m "$a" || true)"
-equal 'so do metrics' 1 "$(awk '$1 == "mqfs_refused_away" { print $2 }' "$a/.mqfs/metrics.prom")"
-
-equal 'and that it is not healthy' 0 "$(awk '$1 == "mqfs_healthy" { print $2 }' "$a/.mqfs/metrics.prom")"
+equal 'so do metrics' 1 "$(metric a mqfs_refused_away)"
+equal 'and that it is not healthy' 0 "$(metric a mqfs_healthy)"
 
 # --- alone, on the operator's word
 status 'alone without a name' 2 "$MQCTL" alone -m "$a"
@@ -94,7 +92,7 @@ set -- "$DIR"/a.store/lost/*
 equal 'a file in lost/' 1 $#
 lost=$1
 match 'it has what was not acknowledged' '"body": *"lost 1"' "$("$MQCTL" dump "$lost")"
-[ "$(json "$a/.mqfs/status.json" damage.lost_files)" = 1 ] || fail 'status does not tell of it'
+[ "$(status_of a damage.lost_files)" = 1 ] || fail 'status does not tell of it'
 
 # --- and is produced again on request: into the primary's queues, once its file is there
 match 'a look' 't/0: 3 messages' "$("$MQCTL" replay "$lost" "$b")"

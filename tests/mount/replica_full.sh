@@ -5,26 +5,17 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
 need_root
-need python3
 need mkfs.ext4
-node_keys a b
 truncate -s 20M "$DIR/image"
 mkfs.ext4 -q -F -m 0 -J size=1 "$DIR/image"
 mkdir "$DIR/disk"
 mount -o loop "$DIR/image" "$DIR/disk" || skip 'cannot mount a loop device'
 mkdir "$DIR/disk/store"
 ln -s disk/store "$DIR/b.store"
-small=segment_size=1M,retention.free=0
-node_start a peer=b min_standbys=1 commit_timeout=1s "$small"
-node_start b standby_of=a min_standbys=1 "$small"
+pair_start min_standbys=1 commit_timeout=1s segment_size=1M retention.free=0
 a=$(mnt a) b=$(mnt b)
-wait_pair a b
-wait_is a pair.min_standbys 1
 mkdir "$a/t" "$a/u"
 echo 'acknowledged' >> "$a/u/0"
-health() { cat "$DIR/$1/.mqfs/status.json" > "$DIR/$1.health" && json "$DIR/$1.health" health.state; }
-health_is() { [ "$(health "$1")" = "$2" ]; }
-metric() { awk -v name="$2" '$1 == name { print $2 }' "$DIR/$1/.mqfs/metrics.prom"; }
 head -c 400000 /dev/urandom | base64 -w 99 > "$DIR/chunk"
 full()
 {
@@ -35,8 +26,8 @@ full()
 
 # --- both say so
 full
-wait_for 'the primary to say so' health_is a standby-full
-wait_for 'the standby to say so' health_is b full
+wait_health a standby-full
+wait_health b full
 equal 'the standby as the primary sees it' true "$(what a standbys.0.full)"
 match 'standbys' ' [1-9][0-9]* [0-9]+ [0-9.]+ full$' "$(cat "$a/.mqfs/standbys")"
 equal 'metrics' '0 1 0' "$(metric a mqfs_healthy) $(metric a 'mqfs_standby_full{node="b"}') $(metric b mqfs_healthy)"
@@ -49,15 +40,15 @@ match 'the log of the standby' 'the disk is full: nothing more is received' "$(c
 
 # --- there is room again
 rm "$DIR/disk/filler"
-wait_for 'the primary to be well' health_is a fine
-wait_for 'the standby to be well' health_is b fine
+wait_health a fine
+wait_health b fine
 wait_for 'the standby to show all' cmp -s "$a/t/0" "$b/t/0"
 match 'the log of the primary' 'b: its disk has room again' "$(cat "$DIR/a.log")"
 equal 'why' '' "$(what a why)$(what b why)"
 
 # --- full again, and the primary dies
 full
-wait_for 'the standby to say so' health_is b full
+wait_health b full
 node_kill a
 wait_is b linked false
 succeeds 'promotion on a full disk' "$MQCTL" promote --stopped a -m "$b"

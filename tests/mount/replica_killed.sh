@@ -4,11 +4,7 @@
 # meets is written whole, and once. What changes the tree can be killed like what writes, and is done all the same.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
-need python3
-node_keys a b
-node_start a peer=b min_standbys=1 commit_timeout=10s
-node_start b standby_of=a min_standbys=1
-wait_pair a b
+pair_start min_standbys=1 commit_timeout=10s
 mkdir "$DIR/a/t" "$DIR/a/close" "$DIR/a/old"
 echo 1 > "$DIR/a/old/.config/retired"
 echo close > "$DIR/a/close/.config/commit"
@@ -132,6 +128,6 @@ wait_lines "$DIR/a/t/0" 4
 equal 'what was written, once each' $'one signal\nwrite\nwrite after another signal\nwrite by another signal' "$(sort "$DIR/a/t/0")"
 wait_lines "$DIR/a/close/0" 3
 equal 'what was to be synced, once each' $'fsync\nfsync after another signal\nfsync by another signal' "$(sort "$DIR/a/close/0")"
-equal 'nobody waits' 0 "$(json "$DIR/a/.mqfs/status.json" mount.parked)"
+equal 'nobody waits' 0 "$(status_of a mount.parked)"
 node_stop b
 node_stop a

@@ -4,7 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
 need_tester
-need python3
 
 # --- a node of its own
 mqfs_start
@@ -34,16 +33,13 @@ done
 mqfs_stop
 
 # --- a pair
-node_keys a b
-node_start a peer=b
-node_start b standby_of=a
+pair_start
 a=$(mnt a) b=$(mnt b)
-wait_pair a b
 equal 'nobody waits for the standby at first' 0 "$(what a pair.min_standbys)"
 match 'so promotion might lose something, while the primary is there' 'mqctl switchover loses nothing' "$("$MQCTL" promote -m "$b" 2>&1 || true)"
 match 'now they do' 'min_standbys is 1' "$("$MQCTL" min-standbys 1 -m "$a")"
 equal 'as status says' 1 "$(what a pair.min_standbys)"
-equal 'and metrics' 1 "$(awk '$1 == "mqfs_min_standbys" { print $2 }' "$a/.mqfs/metrics.prom")"
+equal 'and metrics' 1 "$(metric a mqfs_min_standbys)"
 match 'a primary is told what does it, where b is down' 'mqctl alone --stopped b goes on' "$("$MQCTL" promote --stopped b -m "$a" 2>&1 || true)"
 status 'of a standby' 1 "$MQCTL" min-standbys 0 -m "$b"
 match 'which says why' 'standby' "$(cat "$b/.mqfs/order")"

@@ -3,7 +3,6 @@
 # Two nodes are a pair: what the primary is given the standby shows, read-only, and both say how they are.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
-need python3
 node_keys a b
 node_start a peer=b
 mkdir "$(mnt a)/t"
@@ -66,7 +65,7 @@ equal 'role of the primary' primary "$(cat "$a/.mqfs/role")"
 equal 'role of the standby' standby "$(cat "$b/.mqfs/role")"
 match 'standbys' '^b [0-9a-f]{16} log member 0 0 0\.[0-9]+ current$' "$(cat "$a/.mqfs/standbys")"
 equal 'standbys of a standby' '' "$(cat "$b/.mqfs/standbys")"
-equal 'the node id' "$(json "$b/.mqfs/status.json" node)" "$(what a standbys.0.node)"
+equal 'the node id' "$(status_of b node)" "$(what a standbys.0.node)"
 equal 'names' 'a b' "$(what a pair.nodes.0.name) $(what a pair.nodes.1.name)"
 equal 'the same pair' "$(what a pair)" "$(what b pair)"
 equal 'the primary of the standby' a "$(what b primary.name)"

@@ -4,7 +4,6 @@
 # promoted meanwhile it becomes a standby, by the same mount and with the files that were open.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
-need python3
 node_keys a b to_a to_b
 relay_start to_a a
 relays=("$RELAY")

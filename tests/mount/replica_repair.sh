@@ -4,12 +4,8 @@
 # error, and never a wrong byte. What neither has stays damaged.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
-need python3
-node_keys a b
-node_start a peer=b segment_size=1M
-node_start b standby_of=a segment_size=1M
+pair_start segment_size=1M
 a=$(mnt a) b=$(mnt b)
-wait_pair a b
 mkdir "$a/t" "$a/other"
 lines 'a line of some length, the one with the number' 1 50000 > "$DIR/lines"
 cat "$DIR/lines" >> "$a/t/0"
@@ -26,9 +22,8 @@ base = max(b for b in (int(n, 16) for n in os.listdir(log) if len(n) == 16) if b
 print("%s/%016x" % (log, base), 4096 + at - base)' "$1" "$2")
 }
 
-# damaged MNT KEY
-damaged() { cat "$1/.mqfs/status.json" > "$DIR/status" && json "$DIR/status" "damage.$2"; }
-repaired() { [ "$(damaged "$1" repaired)" -gt "$2" ] && [ "$(damaged "$1" open)" = 0 ]; }
+# repaired NODE COUNT: more than that, and nothing is left damaged
+repaired() { [ "$(status_of "$1" damage.repaired)" -gt "$2" ] && [ "$(status_of "$1" damage.open)" = 0 ]; }
 
 # reads MNT: what is read before an error is right; true: it was all
 reads()
@@ -46,11 +41,11 @@ before=0
 for node in b a b; do
 	rot "$DIR/$node.store" 300000
 	wait_for "$node to show it right again" reads "$(mnt $node)"
-	wait_for "$node to count it" repaired "$(mnt $node)" $([ $node = b ] && echo $before || echo 0)
-	[ $node = a ] || before=$(damaged "$b" repaired)
+	wait_for "$node to count it" repaired $node $([ $node = b ] && echo $before || echo 0)
+	[ $node = a ] || before=$(status_of b damage.repaired)
 done
 status 'nothing is wrong any more' 0 "$MQCTL" -m "$b" status
-equal 'the metrics say so, too' "$before" "$(awk '$1 == "mqfs_repaired_total" { print $2 }' "$b/.mqfs/metrics.prom")"
+equal 'the metrics say so, too' "$before" "$(metric b mqfs_repaired_total)"
 kill $load
 wait $load 2> /dev/null || true
 
@@ -69,7 +64,7 @@ rot "$DIR/b.store" 300000
 
 # What rots before it was sent: the standby gets no further, and says why; and it does once it is right again.
 node_kill b
-at=$(cat "$a/.mqfs/status.json" > "$DIR/status" && json "$DIR/status" log.end)
+at=$(status_of a log.end)
 lines 'while b is away' 1 3 >> "$a/t/0"
 rot "$DIR/a.store" $((at + 130))
 node_start b standby_of=a segment_size=1M

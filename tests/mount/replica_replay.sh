@@ -4,14 +4,10 @@
 # into topics that both logs have, and into no other, whichever of its files is taken.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
-need python3
-node_keys a b
 a=$(mnt a) b=$(mnt b)
 small=(min_standbys=0 segment_size=1M)
 fill() { python3 -c 'for n in range(6): print("fill %s %d " % ("'"$1"'", n) + 200000 * "x", flush=True)' >> "$a/t/0"; }
-node_start a peer=b "${small[@]}"
-node_start b standby_of=a "${small[@]}"
-wait_pair a b
+pair_start "${small[@]}"
 mkdir "$a/t"
 lines both 1 5 >> "$a/t/0"
 wait_for 'the standby to have it' cmp -s "$a/t/0" "$b/t/0"

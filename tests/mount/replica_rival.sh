@@ -4,33 +4,25 @@
 # mqfs-replication(7) says, and what only that one had taken is produced again.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
-need python3
-node_keys a b
-node_start a peer=b min_standbys=1
-node_start b standby_of=a min_standbys=1
+pair_start min_standbys=1
 a=$(mnt a) b=$(mnt b)
-wait_pair a b
-wait_is a pair.min_standbys 1
 mkdir "$a/t"
 echo both >> "$a/t/0"
-health() { cat "$DIR/$1/.mqfs/status.json" > "$DIR/$1.health" && json "$DIR/$1.health" health.state; }
-health_is() { [ "$(health "$1")" = "$2" ]; }
-metric() { awk -v name="$2" '$1 == name { print $2 }' "$DIR/$1/.mqfs/metrics.prom"; }
-healthy() { echo "$(health "$1") $(metric "$1" mqfs_healthy) $("$MQCTL" status -m "$DIR/$1" > /dev/null && echo 0 || echo $?)"; }
+healthy() { echo "$(status_of "$1" health.state) $(metric "$1" mqfs_healthy) $("$MQCTL" status -m "$DIR/$1" > /dev/null && echo 0 || echo $?)"; }
 equal 'a pair is healthy' 'fine 1 0 fine 1 0' "$(healthy a) $(healthy b)"
 
 # --- each alone, one after the other
 node_stop b
-wait_for 'a to say that b is away' health_is a away
+wait_health a away
 equal 'a primary without its standby, for which it waits' 'away 0 1' "$(healthy a)"
 match 'why' 'health +away: b is not linked, and min_standbys is 1' "$("$MQCTL" status -m "$a" || true)"
 succeeds 'alone' "$MQCTL" alone --stopped b -m "$a"
-wait_for 'a to be well' health_is a fine
+wait_health a fine
 equal 'a node alone' 'fine 1 0' "$(healthy a)"
 echo 'of a' >> "$a/t/0"
 node_stop a
 node_start b standby_of=a min_standbys=1
-wait_for 'b to say that it has no primary' health_is b unlinked
+wait_health b unlinked
 equal 'a standby without a primary' 'unlinked 0 1' "$(healthy b)"
 since=$(date -u +%Y-%m-%dT%H:%M:%S.%NZ)
 succeeds 'promote' "$MQCTL" promote --stopped a --accept-loss -m "$b"
@@ -39,8 +31,8 @@ equal 'which takes appends' 'fine 1 0' "$(healthy b)"
 
 # --- both: each has heard of the other one
 node_start a peer=b min_standbys=1
-wait_for 'a to know of its rival' health_is a rival
-wait_for 'b to know of its rival' health_is b rival
+wait_health a rival
+wait_health b rival
 equal 'two rivals' 'rival 0 1 rival 0 1' "$(healthy a) $(healthy b)"
 match 'who it is' 'health +rival: b has gone on alone as well, in reign 2' "$("$MQCTL" status -m "$a" || true)"
 match 'and for the other one' 'health +rival: a has gone on alone as well, in reign 1' "$("$MQCTL" status -m "$b" || true)"
@@ -52,8 +44,8 @@ node_stop b
 mv "$DIR/b.store" "$DIR/b.away"
 node_start b standby_of=a min_standbys=1
 wait_pair a b
-wait_for 'b to be well' health_is b fine
-wait_for 'a to be well' health_is a fine
+wait_health b fine
+wait_health a fine
 "$MQCTL" dump --since "$since" "$DIR/b.away" t/0 | python3 -c 'import json, sys
 for line in sys.stdin: print(json.loads(line)["body"])' >> "$a/t/0"
 equal 'what both have taken' $'both\nof a\nof b' "$(cat "$a/t/0")"

@@ -4,7 +4,6 @@
 # a node of a pair that is started without its options.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
-need python3
 node_keys a b c
 a=$(mnt a) b=$(mnt b) c=$(mnt c)
 keys="cert=$DIR/keys/a.crt,key=$DIR/keys/a.key,ca=$DIR/keys/ca.crt"

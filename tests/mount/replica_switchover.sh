@@ -4,13 +4,8 @@
 # lost, writers of the old primary get EROFS.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
-need python3
-node_keys a b
-node_start a peer=b min_standbys=1
-node_start b standby_of=a min_standbys=1
+pair_start min_standbys=1
 a=$(mnt a) b=$(mnt b)
-wait_pair a b
-wait_is a pair.min_standbys 1
 mkdir "$a/t"
 echo first >> "$a/t/0"
 shown() { [ -e "$b/t/0" ] && cmp -s "$a/t/0" "$b/t/0"; }

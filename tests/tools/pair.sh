@@ -4,16 +4,19 @@
 # pair.sh - nodes on this machine, for mounted tests; behind lib.sh.
 #
 #	. "$TOOLS/pair.sh"
-#	node_keys a b
-#	node_start a peer=b; node_start b standby_of=a
-#	wait_pair a b
-#	echo one >> "$(mnt a)/t/0"
+#	pair_start min_standbys=1
+#	mkdir "$(mnt a)/t"
+#	node_kill b; wait_health a away
+#	node_start b standby_of=a; wait_pair a b
+#
+# What is no such pair begins with node_keys a b c; node_start a peer=b; ...
 #
 # Node NAME has its store at DIR/NAME.store, its mount at DIR/NAME, messages in DIR/NAME.log, the process id in PIDS[NAME], and an address of its
 # own, 127.0.0.1 with a port that was free when its keys were made. In options of node_start a name stands for its address.
-
+#
 # A node that is called by way of a relay (relay.py), as its port's name, can be cut off: relay_start NAME OF; kill $RELAY.
 
+need python3
 declare -A PORTS PIDS
 
 mnt() { echo "$DIR/$1"; }
@@ -78,15 +81,19 @@ relay_start()
 node_stop() { mqfs_stop "${PIDS[$1]}"; }
 node_kill() { mqfs_kill "${PIDS[$1]}"; }
 
-# what NAME KEY.KEY...: of the object replication in its status.json
-what()
-{
-	cat "$DIR/$1/.mqfs/status.json" > "$DIR/$1.status" && json "$DIR/$1.status" "replication.$2"
-}
+# status_of NAME KEY.KEY...: in its status.json; what NAME KEY.KEY...: of the object replication there
+status_of() { cat "$DIR/$1/.mqfs/status.json" > "$DIR/$1.status" && json "$DIR/$1.status" "$2"; }
+what() { status_of "$1" "replication.$2"; }
+
+# metric NAME METRIC: its value
+metric() { awk -v name="$2" '$1 == name { print $2 }' "$DIR/$1/.mqfs/metrics.prom"; }
 
 is() { [ "$(what "$1" "$2")" = "$3" ]; }
 # wait_is NAME KEY VALUE
 wait_is() { wait_for "$1's $2 to be $3" is "$1" "$2" "$3"; }
+# wait_health NAME STATE
+wait_health() { wait_for "$1's health to be $2" health_is "$1" "$2"; }
+health_is() { [ "$(status_of "$1" health.state)" = "$2" ]; }
 role_is() { [ "$(cat "$DIR/$1/.mqfs/role")" = "$2" ]; }
 
 # wait_pair PRIMARY STANDBY: they are a pair, the standby is current, and what it acknowledges counts
@@ -98,4 +105,14 @@ a, b = (json.load(open(f))["replication"] for f in sys.argv[1:])
 s = a["standbys"]
 print(a["linked"] and b["linked"] and a["current"] and b["current"] and a["pair"]["committed"] and b["pair"]["committed"] and len(s) == 1 and s[0]["member"])
 ' "$DIR/$1/.mqfs/status.json" "$DIR/$2/.mqfs/status.json")" = True ]
+}
+
+# pair_start [OPTION...]: the nodes a, the primary, and b, its standby, each with these OPTIONs, until they are a pair
+pair_start()
+{
+	node_keys a b
+	node_start a peer=b "$@"
+	node_start b standby_of=a "$@"
+	wait_pair a b
+	[[ " $* " != *' min_standbys=1 '* ]] || wait_is a pair.min_standbys 1
 }
