@@ -263,7 +263,7 @@ int tls_link_new(struct tls *t, int fd, bool called, const char *address, struct
 	else
 		SSL_set_connect_state(l->ssl);
 	l->link.ops = &ops;
-	snprintf(l->link.address, sizeof l->link.address, "%s", address);
+	snprintf(l->link.address, sizeof l->link.address, "%.*s", (int)strcspn(address, ","), address);
 	l->fd = fd;
 	l->called = called;
 	pthread_mutex_init(&l->lock, NULL);

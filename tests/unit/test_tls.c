@@ -51,6 +51,21 @@ Test(tls, two_nodes_of_a_cluster_know_each_other_by_name)
 	link_close(b);
 }
 
+Test(tls, the_address_is_the_one_that_was_called_of_a_list)
+{
+	struct tls *t = tls_of("us", "b");
+	struct link *a, *b;
+	char list[100];
+
+	snprintf(list, sizeof list, "%s,127.0.0.1:1", us.address);
+	cr_assert_eq(tls_connect(t, list, "a", -1, link_in(PATIENCE), &b, why), 0, "%s", why);
+	a = called();
+	cr_expect_str_eq(b->address, us.address);
+	link_close(a);
+	link_close(b);
+	tls_free(t);
+}
+
 static uint8_t body[FRAME_BODY], got[FRAME_BODY];
 
 Test(tls, frames_go_both_ways_at_once)
