@@ -173,6 +173,8 @@ int store_rmdir(struct store *s, struct command *c, struct topic *t)
 
 	if (atomic_load(&t->removed))
 		return -ENOENT;
+	if (log_refusing(s->log) == -EROFS)    /* whatever state the topic is in */
+		return -EROFS;
 	if (!atomic_load(&t->retired))
 		return -ENOTEMPTY;
 	body = body_of(c, RECORD_TOPIC_REMOVE, 8);

@@ -46,6 +46,7 @@ refused 'a setting' 'Read-only file system' bash -c "echo write > $b/t/.config/f
 refused 'more queues' 'Read-only file system' bash -c "echo 2 > $b/t/.config/queues"
 refused 'retiring' 'Read-only file system' bash -c "echo 1 > $b/t/.config/retired"
 refused 'a head' 'Read-only file system' bash -c "echo 4 > $b/t/.config/head.0"
+refused 'rmdir of a topic that is not retired' 'Read-only file system' rmdir "$b/t"
 refused 'chmod' 'Read-only file system' chmod 666 "$b/t/0"
 refused 'chown' 'Read-only file system' chown 1:1 "$b/t"
 refused 'chmod of the root' 'Read-only file system' chmod 777 "$b"
