@@ -7,7 +7,13 @@
 
 static bool same(const struct guest *a, const struct guest *b)
 {
-	return a->node == b->node && (a->node || strcmp(a->link->peer, b->link->peer) == 0);
+	return a->node == b->node && strcmp(a->link->peer, b->link->peer) == 0;
+}
+
+/* A copied store, which another certificate's owner runs. */
+static bool copies(const struct guest *a, const struct guest *b)
+{
+	return a->node && a->node == b->node && !same(a, b);
 }
 
 static bool namesakes(const struct guest *a, const struct guest *b)
@@ -54,6 +60,18 @@ static bool is_only_one_of_name(struct guest *g)
 	return !other;
 }
 
+/* Under the lock. The one that was there first stays: both would take the link from each other for ever. */
+static bool is_only_one_of_id(struct guest *g)
+{
+	int64_t until = link_in(LEAVE_NS);
+	struct timespec at = {until / 1000000000, until % 1000000000};
+	int err = 0;
+
+	while (find_before(g, copies) && err != ETIMEDOUT)
+		err = pthread_cond_timedwait(&g->r->left, &g->r->lock, &at);
+	return !find_before(g, copies);
+}
+
 static size_t count_standbys(const struct replicator *r)
 {
 	size_t count = 0;
@@ -67,7 +85,7 @@ bool guest_enter(struct guest *g, uint64_t node, char why[FRAME_REASON])
 {
 	struct replicator *r = g->r;
 	struct guest *other;
-	bool only, room;
+	bool only, original, room;
 
 	pthread_mutex_lock(&r->lock);
 	g->node = node;
@@ -76,15 +94,18 @@ bool guest_enter(struct guest *g, uint64_t node, char why[FRAME_REASON])
 		link_shutdown(other->link);
 		pthread_cond_wait(&r->left, &r->lock);
 	}
+	original = is_only_one_of_id(g);
 	only = is_only_one_of_name(g);
 	room = count_standbys(r) <= REPLICATOR_LINKS;
-	g->standby = only && room;
+	g->standby = original && only && room;
 	pthread_mutex_unlock(&r->lock);
-	if (!only)
+	if (!original)
+		snprintf(why, FRAME_REASON, "the store is a copy of that of another node, which is linked");
+	else if (!only)
 		snprintf(why, FRAME_REASON, "another node named %s is linked: each node needs a certificate with a name of its own", g->link->peer);
 	else if (!room)
 		snprintf(why, FRAME_REASON, "there are too many standbys");
-	return only && room;
+	return original && only && room;
 }
 
 void guest_leave(struct guest *g)
