@@ -234,6 +234,14 @@ int replicator_join(struct replicator *r, const char *path, const struct store_o
 
 /* ---- running ---- */
 
+static bool is_of_pair(struct store *s)
+{
+	struct member_view v;
+
+	store_view(s, &v);
+	return v.paired && pair_has(&v.pair, v.node);
+}
+
 static bool is_read_only(struct store *s)
 {
 	struct store_status status;
@@ -252,6 +260,10 @@ int replicator_start(struct replicator *r, struct store *s, char why[REPLICATOR_
 	if (is_read_only(s)) {         /* its disk failed at its start: there is no log that anything could come to */
 		replicator_why(r, "the store is open for reading only: this node takes no part");
 		return 0;
+	}
+	if (r->o.mirror && is_of_pair(s)) {
+		snprintf(why, REPLICATOR_WHY, "mirror: this store is of the pair, and stays so: a mirror's is made anew, so move this one away or leave the option out");
+		return -EINVAL;
 	}
 	r->stopping = r->given_up = false;
 	store_want_pair(s, r->min_standbys > 0);

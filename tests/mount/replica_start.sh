@@ -62,6 +62,21 @@ equal 'which has not left its primary for that' 1 "$(grep -c follows "$DIR/c.log
 equal 'the pair' 'a b' "$(what c pair.nodes.0.name) $(what c pair.nodes.1.name)"
 node_stop c
 
+# --- a node of the pair does not become a mirror, nor a copy of its store a third one
+node_stop b
+cp -r "$DIR/b.store" "$DIR/c.store.copy"
+node_run b standby_of=a mirror
+wait "${PIDS[b]}" && fail 'a node of the pair starts as a mirror' || equal 'the status of a mirror that is of the pair' 32 $?
+match 'why' "mqfs: mirror: this store is of the pair, and stays so" "$(tail -n 1 "$DIR/b.log")"
+node_start b standby_of=a
+wait_pair a b
+rm -rf "$DIR/c.store"
+mv "$DIR/c.store.copy" "$DIR/c.store"
+node_start c standby_of=a
+wait_for 'the copy to be refused' grep -q 'the store is a copy of that of another node, which is linked' "$DIR/c.log"
+node_stop c
+_pair a b || fail 'the copy has taken the place of its original'
+
 # --- a store without its options says why it takes nothing, and can be told to go on alone
 node_stop b
 succeeds 'two others are waited for' "$MQCTL" min-standbys 0 -m "$a"
