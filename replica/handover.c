@@ -44,7 +44,7 @@ static int await_taker(struct replicator *r, uint64_t node)
 
 	store_view(r->store, &v);
 	do {
-		const char *address = meet_other(r, &v, &m, why);
+		const char *address = meet_other(r, &v, MEET_NS, &m, why);
 		if (address && m.node == node && m.rules)
 			return 0;
 		minder_rest(r, LOOK_NS);

@@ -7,10 +7,9 @@
 #include <string.h>
 
 /* F is sent and the next frame, in F too, comes to BODY. */
-static int exchange(struct link *l, struct frame *f, struct iovec *iov, int n, uint8_t *body, char why[LINK_WHY])
+static int exchange(struct link *l, struct frame *f, struct iovec *iov, int n, uint8_t *body, int64_t until, char why[LINK_WHY])
 {
 	struct frame_error_text text;
-	int64_t until = link_in(MEET_NS);
 	int err = link_send(l, f, iov, n, until);
 
 	if (!err)
@@ -32,7 +31,7 @@ static int misunderstood(const struct link *l, char why[LINK_WHY])
 	return -EPROTO;
 }
 
-static int say_hello(struct replicator *r, struct link *l, struct frame *f, uint8_t *body, char why[LINK_WHY])
+static int say_hello(struct replicator *r, struct link *l, struct frame *f, uint8_t *body, int64_t until, char why[LINK_WHY])
 {
 	struct receiver *rc;
 	struct iovec iov[2];
@@ -43,7 +42,7 @@ static int say_hello(struct replicator *r, struct link *l, struct frame *f, uint
 	if (r->o.mirror)
 		receiver_mirror(rc);
 	err = receiver_next(rc, link_in(0), f, iov, &n);
-	err = err == 1 ? exchange(l, f, iov, n, body, why) : err ? err : -EPROTO;
+	err = err == 1 ? exchange(l, f, iov, n, body, until, why) : err ? err : -EPROTO;
 	receiver_free(rc);
 	return err;
 }
@@ -69,7 +68,8 @@ static int hear_hello_ack(const struct link *l, const struct frame *f, const uin
 	return err;
 }
 
-static int say_promise(struct replicator *r, struct link *l, struct reign reign, struct frame *f, uint8_t *body, char why[LINK_WHY])
+static int say_promise(struct replicator *r, struct link *l, struct reign reign, struct frame *f, uint8_t *body, int64_t until,
+	char why[LINK_WHY])
 {
 	struct frame_promise p = {.version = FRAME_VERSION};
 	struct member_view v;
@@ -84,7 +84,7 @@ static int say_promise(struct replicator *r, struct link *l, struct reign reign,
 	len = frame_put_promise(&p, body, FRAME_TALK);
 	*f = (struct frame){.type = FRAME_PROMISE, .epoch = {.reign = reign.number, .node = reign.node}, .pos = v.end, .committed = v.committed};
 	iov = (struct iovec){body, (size_t)len};
-	return len < 0 ? len : exchange(l, f, &iov, 1, body, why);
+	return len < 0 ? len : exchange(l, f, &iov, 1, body, until, why);
 }
 
 static int hear_promised(const struct link *l, const struct frame *f, const uint8_t *body, struct meeting *to, char why[LINK_WHY])
@@ -109,11 +109,11 @@ static int hear_promised(const struct link *l, const struct frame *f, const uint
 }
 
 /* REIGN is NULL to say HELLO. */
-static int talk_to(struct replicator *r, struct link *l, const struct reign *reign, struct meeting *to, char why[LINK_WHY])
+static int talk_to(struct replicator *r, struct link *l, const struct reign *reign, struct meeting *to, int64_t until, char why[LINK_WHY])
 {
 	uint8_t *body = malloc(FRAME_TALK);
 	struct frame f;
-	int err = !body ? -ENOMEM : reign ? say_promise(r, l, *reign, &f, body, why) : say_hello(r, l, &f, body, why);
+	int err = !body ? -ENOMEM : reign ? say_promise(r, l, *reign, &f, body, until, why) : say_hello(r, l, &f, body, until, why);
 
 	if (!err)
 		err = reign ? hear_promised(l, &f, body, to, why) : hear_hello_ack(l, &f, body, to, why);
@@ -121,16 +121,17 @@ static int talk_to(struct replicator *r, struct link *l, const struct reign *rei
 	return err;
 }
 
-static int meet_with(struct replicator *r, const char *address, const struct reign *reign, struct meeting *to, char why[LINK_WHY])
+static int meet_with(struct replicator *r, const char *address, const struct reign *reign, int64_t ns, struct meeting *to, char why[LINK_WHY])
 {
+	int64_t until = link_in(ns);
 	struct link *l;
 	int err;
 
 	*why = 0;
 	memset(to, 0, sizeof *to);
-	err = r->o.network->connect(r->o.network, address, r->elsewhere, link_in(MEET_NS), &l, why);
+	err = r->o.network->connect(r->o.network, address, r->elsewhere, until, &l, why);
 	if (!err) {
-		err = talk_to(r, l, reign, to, why);
+		err = talk_to(r, l, reign, to, until, why);
 		link_shutdown(l);
 		link_close(l);
 	}
@@ -141,19 +142,19 @@ static int meet_with(struct replicator *r, const char *address, const struct rei
 
 int meet(struct replicator *r, const char *address, struct meeting *to, char why[LINK_WHY])
 {
-	return meet_with(r, address, NULL, to, why);
+	return meet_with(r, address, NULL, MEET_NS, to, why);
 }
 
 int meet_ask(struct replicator *r, const char *address, struct reign reign, struct meeting *to, char why[LINK_WHY])
 {
-	return meet_with(r, address, &reign, to, why);
+	return meet_with(r, address, &reign, MEET_NS, to, why);
 }
 
-const char *meet_other(struct replicator *r, const struct member_view *v, struct meeting *to, char why[LINK_WHY])
+const char *meet_other(struct replicator *r, const struct member_view *v, int64_t ns, struct meeting *to, char why[LINK_WHY])
 {
 	snprintf(why, LINK_WHY, "no address of it is known");
 	for (const char *address = r->o.network ? r->others : NULL; address; address = address_behind(address))
-		if (meet(r, address, to, why) == 0 && v->paired && pair_has(&v->pair, to->node))
+		if (meet_with(r, address, NULL, ns, to, why) == 0 && v->paired && pair_has(&v->pair, to->node))
 			return address;
 	return NULL;
 }

@@ -2,10 +2,11 @@
 /*
  * Promotion
  *
- * First it is judged what is known here: a current standby of a pair with min_standbys=1 needs nobody [fence-count]. Where that is not enough the
- * other node is called. If it rules, nothing is done: it can hand over without loss, and a promise given here would only keep this node from
- * following it. Else this node promises its own reign, durably [fence-durable], asks for the other one's promise, and goes on when that is
- * given by a node whose log is no better than this one's [take-best]: a better log is not fetched, its node is to be promoted.
+ * First it is judged what is known here: a current standby of a pair with min_standbys=1 needs nobody [fence-count]. Where that is not enough, or is
+ * so only because a loss is accepted, the other node is called. If it rules, nothing is done: it can hand over without loss, and a promise given
+ * here would only keep this node from following it. Else this node promises its own reign, durably [fence-durable], asks for the other one's
+ * promise, and goes on when that is given by a node whose log is no better than this one's [take-best]: a better log is not fetched, its node
+ * is to be promoted.
  */
 #include "replicator_part.h"
 #include "quorum.h"
@@ -17,6 +18,7 @@
 #include <syslog.h>
 
 #define SETTLE_NS 5000000000LL           /* for what an order has changed to be committed */
+#define REACH_NS 500000000LL              /* for a primary to answer before its loss is accepted */
 #define AWAY_NS 3000000000LL             /* for a node to call again whose link has broken */
 
 int order_tell(char why[REPLICATOR_WHY], int err, const char *format, ...)
@@ -96,6 +98,20 @@ static int promise(struct replicator *r, struct reign heard, struct reign *to, c
 	return err ? order_tell(why, err, "the promise could not be kept: %s", strerror(-err)) : 0;
 }
 
+static int tell_rules(const struct meeting *m, char why[REPLICATOR_WHY])
+{
+	return order_tell(why, -EPERM, "%s is the primary and can be reached: mqctl switchover loses nothing", m->name);
+}
+
+/* The operator accepts the loss of a primary that is gone, not of one that answers. */
+static int check_gone(struct replicator *r, const struct promotion *p, char why[REPLICATOR_WHY])
+{
+	char of_link[LINK_WHY];
+	struct meeting m;
+
+	return meet_other(r, &p->view, REACH_NS, &m, of_link) && m.rules ? tell_rules(&m, why) : 0;
+}
+
 /* The other node's promise, for what is known here is not enough. WHY says why that is so, and why the other node does not help. */
 static int ask(struct replicator *r, struct promised *given, struct reign *reign, char why[REPLICATOR_WHY])
 {
@@ -107,14 +123,14 @@ static int ask(struct replicator *r, struct promised *given, struct reign *reign
 	int err;
 
 	store_view(r->store, &v);
-	address = meet_other(r, &v, &m, of_link);
+	address = meet_other(r, &v, MEET_NS, &m, of_link);
 	if (!address) {
 		len = strlen(why);
 		snprintf(why + len, REPLICATOR_WHY - len, " (the other node: %.200s)", of_link);
 		return -EPERM;
 	}
 	if (m.rules)
-		return order_tell(why, -EPERM, "%s is the primary and can be reached: mqctl switchover loses nothing", m.name);
+		return tell_rules(&m, why);
 	err = promise(r, m.promise, reign, why);
 	if (err)
 		return err;
@@ -143,6 +159,8 @@ int order_promote(struct replicator *r, struct promotion *p, char why[REPLICATOR
 		p->promised = err ? 0 : 1;
 		if (!err)
 			err = judge(r, p, pairs, &flags, &current, why);
+	} else if (!err && flags & RECORD_ACCEPTED_LOSS) {
+		err = check_gone(r, p, why);
 	}
 	if (!err && p->view.role == ROLE_PRIMARY)
 		err = store_step_down(r->store);

@@ -154,7 +154,8 @@ struct meeting {
 int meet(struct replicator *r, const char *address, struct meeting *to, char why[LINK_WHY]);
 /* Asks for the promise of REIGN. */
 int meet_ask(struct replicator *r, const char *address, struct reign reign, struct meeting *to, char why[LINK_WHY]);
-/* As meet(), of whoever of the pair can be reached. Returns its address; NULL: nobody answers, WHY says for the last one why. */
-const char *meet_other(struct replicator *r, const struct member_view *v, struct meeting *to, char why[LINK_WHY]);
+/* As meet(), of whoever of the pair can be reached within so many ns an address. Returns its address; NULL: nobody answers, WHY says for the last one
+ * why. */
+const char *meet_other(struct replicator *r, const struct member_view *v, int64_t ns, struct meeting *to, char why[LINK_WHY]);
 
 #endif

@@ -105,6 +105,9 @@ joins() { grep -Eq '^b [0-9a-f]+ log joining ' "$a/.mqfs/standbys"; }
 wait_for 'standbys to show that b is to be of the pair' joins
 wait_pair a b
 succeeds 'nobody waits for the standby' "$MQCTL" min-standbys 0 -m "$a"
+refused 'the loss of a primary that answers' 'a is the primary and can be reached: mqctl switchover loses nothing' \
+	"$MQCTL" promote -m "$b" --stopped=a --accept-loss
+wait_pair a b
 node_stop b
 node_stop a
 node_start a peer=b

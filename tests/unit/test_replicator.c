@@ -390,6 +390,8 @@ Test(replicator, without_min_standbys_a_promotion_needs_consent)
 	make_pair(0);
 	cr_assert_eq(order(&b, ORDER_PROMOTE, "", false, 0), -EPERM);
 	cr_assert(strstr(said, "switchover"), "%s", said);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "a", true, 0), -EPERM, "a loss is accepted of a primary that is there");
+	cr_assert(strstr(said, "switchover"), "%s", said);
 	cr_assert_eq(put(&a, "still\n"), 0);
 	cr_assert(until(same_ends));
 	close_node(&b);
