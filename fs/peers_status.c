@@ -118,6 +118,10 @@ const char *peers_ails(void *ctx, char why[OTHERS_WHY])
 	struct replicator_status s;
 
 	replicator_status(ctx, &s);
+	if (s.rival) {
+		snprintf(why, OTHERS_WHY, "%s", s.why);
+		return "rival";
+	}
 	if (away(&s)) {
 		snprintf(why, OTHERS_WHY, "%s", *s.why ? s.why : "appends are refused: who must acknowledge them is not linked");
 		return "away";
@@ -127,7 +131,7 @@ const char *peers_ails(void *ctx, char why[OTHERS_WHY])
 		return "standby-full";
 	}
 	snprintf(why, OTHERS_WHY, "%s", *s.why ? s.why : "not linked to a primary");
-	return s.rival ? "rival" : !is_primary(&s) && !s.linked ? "unlinked" : NULL;
+	return !is_primary(&s) && !s.linked ? "unlinked" : NULL;
 }
 
 static bool is_joining(const struct replicator_status *s, const struct sender_status *one)

@@ -285,6 +285,15 @@ static int carry_out_promote(struct replicator *r, const struct order *o, char w
 
 /* ---- alone, min_standbys ---- */
 
+/* It is left out already, and the operator's word is that it does not rule any more: nothing is to be logged. */
+static int outlive_rival(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
+{
+	if (!o->accept_loss)
+		return order_tell(why, -EPERM, "%s; --accept-loss goes on all the same", r->rival);
+	rule_go_on(r);
+	return order_tell(why, 0, "this node goes on; %s has to be made anew", o->stopped);
+}
+
 static int carry_out_alone(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
 {
 	struct sender_status s;
@@ -296,6 +305,8 @@ static int carry_out_alone(struct replicator *r, const struct order *o, char why
 		return order_tell(why, -EROFS, "this node is a standby: mqctl promote --stopped NAME");
 	if (v.paired && guest_status(r, pair_named(&v.pair, o->stopped), &s))
 		return order_tell(why, -EPERM, "%s is not stopped: it is linked to this node", o->stopped);
+	if (r->rival_known && strcmp(o->stopped, r->rival_name) == 0)
+		return outlive_rival(r, o, why);
 	err = go_alone(r, o->stopped, o->accept_loss, why);
 	return err ? err : order_tell(why, 0, "this node goes on without %s, until that has caught up", o->stopped);
 }

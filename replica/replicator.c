@@ -250,6 +250,23 @@ static bool is_read_only(struct store *s)
 	return status.health == STORE_READ_ONLY;
 }
 
+/* It commits without the other node, so nothing else tells it whether that was promoted while it was away. */
+static bool asks_first(const struct replicator *r)
+{
+	struct member_view v;
+
+	store_view(r->store, &v);
+	return r->others && r->o.network && v.role == ROLE_PRIMARY && v.paired && (v.pair.nodes > 1 ? !v.pair.min_standbys : v.pair.stopped != 0);
+}
+
+static void await_answer(struct replicator *r)
+{
+	pthread_mutex_lock(&r->lock);
+	while (r->asking)
+		pthread_cond_wait(&r->left, &r->lock);
+	pthread_mutex_unlock(&r->lock);
+}
+
 int replicator_start(struct replicator *r, struct store *s, char why[REPLICATOR_WHY])
 {
 	const struct network_handlers handlers = {guest_accept, guest_refused, r};
@@ -268,6 +285,9 @@ int replicator_start(struct replicator *r, struct store *s, char why[REPLICATOR_
 	r->stopping = r->given_up = false;
 	store_want_pair(s, r->min_standbys > 0);
 	r->poked = r->wanted = false;
+	r->probe_at = 0;
+	r->asking = r->holding_back = asks_first(r);
+	store_hold_back(s, r->holding_back);
 	if (read(r->elsewhere, &count, sizeof count) < 0)      /* of an earlier run: nothing is wanted yet */
 		count = 0;
 	if (r->o.network && r->o.network->listen)
@@ -285,6 +305,7 @@ int replicator_start(struct replicator *r, struct store *s, char why[REPLICATOR_
 	pthread_mutex_lock(&r->lock);
 	r->started = true;
 	pthread_mutex_unlock(&r->lock);
+	await_answer(r);
 	return 0;
 }
 

@@ -64,6 +64,7 @@ struct replicator {
 	char why[REPLICATOR_WHY];
 	char last_order[REPLICATOR_WHY];
 	bool rival_known;                /* a node commits alone as this primary does */
+	bool asking;                     /* a primary has just started, and its first look for a higher reign is not over */
 	char said[REPLICATOR_WHY];       /* the last message: it is not repeated */
 	char said_ended[REPLICATOR_WHY]; /* nor the last one on the end of a standby's link, which may come between the others each second */
 
@@ -72,8 +73,10 @@ struct replicator {
 	int min_standbys;                /* as the options, or an order since */
 	int64_t hurry_until;             /* until then others are called again at once */
 	int64_t probe_at;
+	bool holding_back;               /* appends, see store_hold_back() */
 	char rival[REPLICATOR_WHY];      /* who commits alone as this primary does, or is another cluster's, for people; "": nobody is known to */
 	uint64_t rival_node;             /* its id */
+	char rival_name[FRAME_NAME];
 	uint64_t committed_before;       /* the commit point at the last look at the pair */
 	bool given_up;                   /* the store is to be made anew */
 	uint8_t *body;                   /* FRAME_BODY bytes */
@@ -98,6 +101,8 @@ void minder_rest(struct replicator *r, int64_t ns);
 /* ---- rule.c ---- */
 /* One look of a primary; when the next is due, ns from now. */
 int64_t rule(struct replicator *r, const struct member_view *v);
+/* An operator's word ends what this primary waits for, and the rival is stopped. */
+void rule_go_on(struct replicator *r);
 /* The primary has heard of reign R, above its own. */
 void rule_depose(struct replicator *r, struct reign reign);
 /* P from now on; returns when that is committed, or after NS: -ETIMEDOUT. */

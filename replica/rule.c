@@ -8,7 +8,11 @@
  *
  * A higher reign: while the pair's other node is not linked it may have been promoted, and does not call us then. So it is called, by the
  * HELLO of a standby; its answer says the reign that it rules or has promised. Nothing depends on when this is heard: with
- * min_standbys=1, and after each start, a primary commits nothing without the other node.
+ * min_standbys=1, and after each start, a primary of a pair commits nothing without the other node.
+ *
+ * One that does commit alone (min_standbys=0, or the other node was left out) asks once when it starts, before it takes appends and before its
+ * mount is there: the other one may have been promoted with a loss accepted. Where nobody answers it goes on, as it does when its standby dies.
+ * Where the one that was left out rules as well, neither follows the other, and this one takes no appends: the operator chooses.
  */
 #include "replicator_part.h"
 #include "address.h"
@@ -21,6 +25,23 @@
 
 #define TICK_NS 1000000000LL
 #define SOON_NS 100000000LL
+
+/* ---- before appends are taken ---- */
+
+/* The first look is over, one way or the other. */
+static void answered(struct replicator *r)
+{
+	if (r->holding_back && !r->rival_known) {
+		r->holding_back = false;
+		store_hold_back(r->store, false);
+	}
+	if (!r->asking)
+		return;
+	pthread_mutex_lock(&r->lock);
+	r->asking = false;
+	pthread_cond_broadcast(&r->left);
+	pthread_mutex_unlock(&r->lock);
+}
 
 /* ---- stepping down ---- */
 
@@ -39,6 +60,7 @@ void rule_depose(struct replicator *r, struct reign reign)
 	if (err)
 		replicator_say(r, LOG_ERR, "stepping down: %s", strerror(-err));
 	progress_moved(store_progress(r->store));      /* senders see that their reign is over */
+	answered(r);
 }
 
 /* ---- a higher reign ---- */
@@ -55,12 +77,13 @@ static bool is_stranger(const struct member_view *v, const struct meeting *m)
 	return m->cluster != v->cluster;
 }
 
-static void set_rival(struct replicator *r, uint64_t node, bool commits, const char why[REPLICATOR_WHY])
+static void set_rival(struct replicator *r, uint64_t node, const char name[FRAME_NAME], bool commits, const char why[REPLICATOR_WHY])
 {
 	if (*why && strcmp(why, r->rival) != 0)
 		replicator_say(r, LOG_WARNING, "%s", why);
 	memcpy(r->rival, why, REPLICATOR_WHY);
 	r->rival_node = node;
+	memcpy(r->rival_name, name, FRAME_NAME);
 	pthread_mutex_lock(&r->lock);
 	r->rival_known = commits;
 	pthread_mutex_unlock(&r->lock);
@@ -71,7 +94,13 @@ static void no_rival(struct replicator *r)
 	static const char nobody[REPLICATOR_WHY];
 
 	if (*r->rival)
-		set_rival(r, 0, false, nobody);
+		set_rival(r, 0, nobody, false, nobody);
+}
+
+void rule_go_on(struct replicator *r)
+{
+	no_rival(r);
+	answered(r);
 }
 
 /* What another address says does not tell that the one that is known has gone. */
@@ -85,7 +114,7 @@ static void note_rival(struct replicator *r, const struct member_view *v, const 
 	else if (rival)
 		snprintf(why, sizeof why, "%s has gone on alone as well, in reign %" PRIu32 ": one of the two has to be made anew", m->name, m->rule.number);
 	if (rival || (stranger && !r->rival_known))
-		set_rival(r, m->node, rival, why);
+		set_rival(r, m->node, m->name, rival, why);
 	else if (m->node == r->rival_node)
 		no_rival(r);
 }
@@ -101,13 +130,18 @@ static void outrank(struct replicator *r, const struct member_view *v, const str
 		replicator_say(r, LOG_ERR, "a reign above that which %s has promised: %s", m->name, why);
 }
 
-static void look_for_higher(struct replicator *r, const struct member_view *v)
+/* False: the minder is wanted elsewhere, so not everybody was asked. */
+static bool look_for_higher(struct replicator *r, const struct member_view *v)
 {
 	struct meeting m;
 	char why[LINK_WHY];
 
-	for (const char *address = r->others; address && !minder_wanted(r); address = address_behind(address)) {
-		if (meet(r, address, &m, why))
+	for (const char *address = r->others; address; address = address_behind(address)) {
+		int err = meet(r, address, &m, why);
+
+		if (minder_wanted(r))
+			return false;
+		if (err)
 			continue;
 		note_rival(r, v, &m);
 		if (is_stranger(v, &m))
@@ -120,8 +154,10 @@ static void look_for_higher(struct replicator *r, const struct member_view *v)
 			rule_depose(r, m.promise);
 		else if (!is_rival(v, &m))
 			outrank(r, v, &m);
-		return;
+		break;
 	}
+	answered(r);
+	return true;
 }
 
 bool rule_other_linked(struct replicator *r, const struct member_view *v)
@@ -229,11 +265,13 @@ static void say_why(struct replicator *r, const struct member_view *v, bool link
 	for (unsigned n = 0; v->paired && n < v->pair.nodes; n++)
 		if (v->pair.node[n] != v->node)
 			name = v->pair.name[n];
-	if (v->refused && !linked && v->paired && v->pair.nodes > 1)
+	if (r->holding_back && *r->rival)
+		replicator_why(r, "%s; this one takes no appends", r->rival);
+	else if (v->refused && !linked && v->paired && v->pair.nodes > 1)
 		replicator_why(r, v->settled ? "%s is not linked, and min_standbys is 1: appends are refused" :
 			"%s is not linked, and this primary has not heard from it since its start: appends are refused", name);
 	else if (v->refused && v->settled && !v->paired)
-		replicator_why(r, "no standby has joined yet, and min_standbys is 1: appends are refused");
+		replicator_why(r, "no standby has joined yet, and min_standbys is 1: appends are refused%s%s", *r->rival ? "; " : "", r->rival);
 	else if (other_is_full(r, v))
 		replicator_why(r, v->pair.min_standbys ? "the disk of %s is full, and min_standbys is 1: nothing more is committed until it has room" :
 			"the disk of %s is full", name);
@@ -254,12 +292,12 @@ int64_t rule(struct replicator *r, const struct member_view *v)
 {
 	bool linked = rule_other_linked(r, v), soon = mind_pair(r, v);
 
-	if (linked)                            /* it has been made anew */
-		no_rival(r);
+	if (linked)                            /* a standby of this one; the rival has been made anew */
+		rule_go_on(r);
 	say_why(r, v, linked);
-	if (!linked && r->others && r->o.network && link_in(0) >= r->probe_at) {
-		look_for_higher(r, v);
+	if (!linked && r->others && r->o.network && link_in(0) >= r->probe_at && look_for_higher(r, v)) {
 		r->probe_at = link_in(TICK_NS);
+		say_why(r, v, linked);
 	}
 	if (soon || !v->settled)
 		return SOON_NS;

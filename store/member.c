@@ -130,7 +130,7 @@ void member_refresh(struct store *s)
 
 	if (m->role == ROLE_STANDBY || m->handing_over)
 		refuse = -EROFS;
-	else if (s->applied < m->quorum.first_end)
+	else if (m->holding_back || s->applied < m->quorum.first_end)
 		refuse = -EHOSTDOWN;
 	else if (!annals_paired(s->annals))
 		refuse = m->wants_pair ? -EHOSTDOWN : 0;
@@ -178,6 +178,14 @@ void store_want_pair(struct store *s, bool on)
 {
 	pthread_mutex_lock(&s->member.lock);
 	s->member.wants_pair = on;
+	member_refresh(s);
+	pthread_mutex_unlock(&s->member.lock);
+}
+
+void store_hold_back(struct store *s, bool on)
+{
+	pthread_mutex_lock(&s->member.lock);
+	s->member.holding_back = on && s->member.role == ROLE_PRIMARY;
 	member_refresh(s);
 	pthread_mutex_unlock(&s->member.lock);
 }

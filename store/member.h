@@ -109,6 +109,8 @@ void store_linked(struct store *s, uint64_t node, bool linked);
 void store_acknowledged(struct store *s, uint64_t node, uint64_t pos, bool current);
 /* ON: appends get EHOSTDOWN as long as the log has never had a pair, since a commit is to wait for a node that has not joined yet. */
 void store_want_pair(struct store *s, bool on);
+/* ON: appends get EHOSTDOWN, as this primary has yet to ask whether another one rules. Stepping down ends it. */
+void store_hold_back(struct store *s, bool on);
 /* The operator's word that nobody has gone on without this restarted primary. */
 void store_vouch(struct store *s);
 /* The pair and min_standbys from now on: a record in the log, which counts for what is behind it. -EBUSY: another change is not committed

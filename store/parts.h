@@ -53,6 +53,7 @@ struct member {
 	bool unheld;                   /* and it was said */
 	bool wants_pair;               /* see store_want_pair() */
 	bool handing_over;             /* see store_hand_over() */
+	bool holding_back;             /* see store_hold_back() */
 };
 
 struct store {

@@ -142,7 +142,7 @@ int store_step_down(struct store *s)
 		return 0;
 	}
 	m->role = ROLE_STANDBY;
-	m->handing_over = false;
+	m->handing_over = m->holding_back = false;
 	m->announced = m->known = s->applied;
 	m->current = m->quorum.current;
 	m->current_at = 0;

@@ -120,6 +120,7 @@ role_is b standby || fail 'it is promoted all the same'
 succeeds 'promote with a loss' "$MQCTL" promote -m "$b" --stopped=a --accept-loss
 lines late 1 5 >> "$b/t/0"
 node_start a peer=b
+! echo 'of nobody' >> "$a/t/0" || fail 'it takes an append before it has asked the other one'
 wait_for 'a word of it' grep -q 'the store is given up' "$DIR/a.log"
 wait_pair b a
 wait_for 'the other node to show the same' shows "$b"

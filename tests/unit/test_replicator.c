@@ -404,6 +404,7 @@ Test(replicator, without_min_standbys_a_promotion_needs_consent)
 	cr_assert(strstr(said, "lost"), "%s", said);
 	cr_assert_eq(put(&b, "on\n"), 0);
 	open_node(&a, false, 0);
+	cr_assert_eq(put(&a, "nobody's\n"), -EROFS, "it has not asked whether the other one rules");
 	cr_assert(until(a_begins_again));
 	renew_node(&a);
 	cr_assert(until(a_is_current));
@@ -451,8 +452,8 @@ static bool no_rival_is_seen(void)
 	return !s.rival && !*s.why;
 }
 
-/* An operator has said of both that the other one is stopped. */
-Test(replicator, two_that_go_on_alone_know_of_each_other_until_one_is_made_anew)
+/* An operator has said of both that the other one is stopped, and it was so. */
+Test(replicator, of_two_that_went_on_alone_the_one_that_starts_last_takes_nothing_until_the_other_is_made_anew)
 {
 	char away[140];
 
@@ -464,10 +465,14 @@ Test(replicator, two_that_go_on_alone_know_of_each_other_until_one_is_made_anew)
 	open_node(&b, false, -1);
 	cr_assert_eq(order(&b, ORDER_PROMOTE, "a", true, 0), 0, "%s", said);
 	open_node(&a, false, -1);
+	cr_assert_eq(put(&a, "nobody's\n"), -EHOSTDOWN);
 	cr_assert(until(both_see_a_rival));
-	cr_assert_eq(put(&a, "here\n"), 0);
+	cr_assert_eq(put(&a, "nobody's\n"), -EHOSTDOWN);
 	cr_assert_eq(put(&b, "there\n"), 0);
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), -EPERM);
 	close_node(&b);
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", true, 0), 0, "%s", said);
+	cr_assert_eq(put(&a, "here\n"), 0);
 	snprintf(away, sizeof away, "%s.away", b.path);
 	cr_assert_eq(rename(b.path, away), 0);
 	open_node(&b, true, -1);
