@@ -362,7 +362,8 @@ int sim_file_map(struct sim_file *f, size_t len, const void **at)
 {
 	uint64_t end = len > f->cache.size ? len : f->cache.size;
 	struct sim_bytes *b = f->cache.bytes;
-	int err = b && b->users == 1 && b->room >= end ? 0 : own(&f->cache, end + GROWTH);
+	bool roomy = b && b->users == 1 && b->room >= (b->maps ? end : end + GROWTH);
+	int err = roomy ? 0 : own(&f->cache, end + GROWTH);
 
 	if (err)
 		return err;
