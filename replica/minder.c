@@ -12,6 +12,7 @@
  */
 #include "replicator_part.h"
 #include "address.h"
+#include "ahead.h"
 #include "talker.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -225,13 +226,13 @@ static void say_full(struct replicator *r, struct receiver *rc, bool *full)
 	replicator_say(r, s.full ? LOG_WARNING : LOG_NOTICE, "%s", s.full ? text : "the disk has room again: what the primary has is received");
 }
 
-static int hear(struct replicator *r, struct receiver *rc, struct talker *t, const struct frame *f)
+static int hear(struct replicator *r, struct receiver *rc, struct talker *t, const struct frame *f, const uint8_t *body)
 {
 	char why[FRAME_REASON];
 	bool full = false;
 	int heard;
 
-	while ((heard = receiver_hear(rc, link_in(0), f, r->body)) == 1) {
+	while ((heard = receiver_hear(rc, link_in(0), f, body)) == 1) {
 		say_full(r, rc, &full);
 		minder_wait(r, FULL_NS);
 		if (minder_wanted(r))
@@ -263,23 +264,24 @@ static void say_accepted(struct replicator *r, struct receiver *rc, const struct
 }
 
 /* Until the link ends: an error, or RECEIVER_TAKE_OVER. */
-static int receive(struct replicator *r, struct receiver *rc, struct link *l, struct talker *t, bool *said)
+static int receive(struct replicator *r, struct receiver *rc, struct link *l, struct ahead *a, struct talker *t, bool *said)
 {
-	int64_t until;
 	struct frame f;
+	int64_t until;
+	uint8_t *body;
 	int err;
 
 	do {
-		err = link_receive(l, &f, r->body, FRAME_BODY, link_in(LINK_SILENCE));
+		err = ahead_receive(a, &f, &body, link_in(LINK_SILENCE));
 		if (!err)
-			err = hear(r, rc, t, &f);
+			err = hear(r, rc, t, &f, body);
 		else if (err == -EBADMSG || err == -EMSGSIZE)
 			receiver_spoilt(rc, err);
 		say_accepted(r, rc, l, said);
 		order_is_asked(r);
 	} while (!err);
 	/* What this side says of it is heard once the other one closes. */
-	for (until = link_in(LAST_WORD_NS); err < 0 && err != -ECANCELED && link_receive(l, &f, r->body, FRAME_BODY, until) == 0;)
+	for (until = link_in(LAST_WORD_NS); err < 0 && err != -ECANCELED && ahead_receive(a, &f, &body, until) == 0;)
 		;
 	return err;
 }
@@ -288,14 +290,19 @@ static int run_link(struct replicator *r, struct receiver *rc, struct link *l, b
 {
 	const struct voice voice = {voice_next, voice_due, rc, NULL};
 	struct talker *t;
-	int err = talker_start(&t, l, &voice, store_progress(r->store));
+	struct ahead *a;
+	int err = ahead_new(&a, l);
 
 	if (err)
 		return err;
-	enter(r, l, rc);
-	err = receive(r, rc, l, t, accepted);
-	leave(r, rc);
-	talker_stop(t);
+	err = talker_start(&t, l, &voice, store_progress(r->store));
+	if (!err) {
+		enter(r, l, rc);
+		err = receive(r, rc, l, a, t, accepted);
+		leave(r, rc);
+		talker_stop(t);
+	}
+	ahead_free(a);
 	return err;
 }
 

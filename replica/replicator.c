@@ -92,11 +92,10 @@ int replicator_new(struct replicator **to, const struct replicator_options *o, c
 		r->min_standbys = o->min_standbys;
 		r->aside = UINT64_MAX;
 		snprintf(r->name, sizeof r->name, "%s", o->name ? o->name : "");
-		r->body = malloc(FRAME_BODY);
 		r->others = o->others ? strdup(o->others) : NULL;
 		r->elsewhere = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
-	if (!r || !r->body || (o->others && !r->others) || r->elsewhere < 0) {
+	if (!r || (o->others && !r->others) || r->elsewhere < 0) {
 		snprintf(why, REPLICATOR_WHY, "%s", strerror(ENOMEM));
 		replicator_free(r);
 		return -ENOMEM;
@@ -115,7 +114,6 @@ void replicator_free(struct replicator *r)
 	pthread_cond_destroy(&r->wake);
 	pthread_cond_destroy(&r->left);
 	free(r->others);
-	free(r->body);
 	free(r);
 }
 

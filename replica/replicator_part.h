@@ -79,7 +79,6 @@ struct replicator {
 	char rival_name[FRAME_NAME];
 	uint64_t committed_before;       /* the commit point at the last look at the pair */
 	bool given_up;                   /* the store is to be made anew */
-	uint8_t *body;                   /* FRAME_BODY bytes */
 };
 
 /* replicator.c */
