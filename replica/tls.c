@@ -28,6 +28,9 @@ static int no_password(char *to, int room, int writing, void *ctx)
 	return -1;
 }
 
+/* The library would take 256 bits first, which cost a fifth more. */
+#define CIPHERS "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+
 /* 1.3 alone: it has no renegotiation, no compression and no weak cipher to turn off. No tickets: every link shows its certificates. */
 static SSL_CTX *make_context(void)
 {
@@ -36,7 +39,7 @@ static SSL_CTX *make_context(void)
 	if (!ctx)
 		return NULL;
 	if (!SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) || !SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) ||
-	    !SSL_CTX_set_num_tickets(ctx, 0)) {
+	    !SSL_CTX_set_ciphersuites(ctx, CIPHERS) || !SSL_CTX_set_num_tickets(ctx, 0)) {
 		SSL_CTX_free(ctx);
 		return NULL;
 	}
