@@ -7,6 +7,8 @@
 #include <string.h>
 #include <syslog.h>
 
+#define FAR_BEHIND (16u << 20)         /* bytes */
+
 /* ---- what it is ---- */
 
 /* Under the lock: has the pair's other node less than what is kept for it? Of whom nothing was heard it is known that it has nothing of this reign. */
@@ -215,6 +217,17 @@ bool member_waits_for_others(struct store *s)
 	return member_is_standby(s) || member_needs_others(s);
 }
 
+/* Nobody waits for what a node acknowledges that lacks so much: it syncs when there is something to sync. */
+static bool is_far_behind(struct store *s)
+{
+	bool is;
+
+	pthread_mutex_lock(&s->member.lock);
+	is = s->member.known > log_end(s->log) + FAR_BEHIND;
+	pthread_mutex_unlock(&s->member.lock);
+	return is;
+}
+
 int store_receive(struct store *s, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, size_t *took)
 {
 	int err;
@@ -224,7 +237,7 @@ int store_receive(struct store *s, const void *bytes, size_t len, uint64_t base,
 		return -EROFS;
 	err = log_receive(s->log, bytes, len, base, upto, took);
 	if (*took)
-		commit_appended(s->commit, true);
+		commit_appended(s->commit, !is_far_behind(s));
 	return err;
 }
 
