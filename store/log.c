@@ -225,6 +225,7 @@ void log_free(struct log *l)
 	pthread_cond_destroy(&l->prefix);
 	pthread_mutex_destroy(&l->lock);
 	pthread_mutex_destroy(&l->writing_out);
+	free(l->received.of);
 	free(l->ring);
 	free(l);
 }

@@ -127,6 +127,9 @@ struct log_start log_tail(struct log *log);
  * with an error. -EBADMSG: at *TOOK there is no record that may follow. -ENOSPC, -ENOMEM, -ENOBUFS: nothing of the rest was taken, it heals.
  * -EIO: the log has failed. Appends must be refused meanwhile; one thread at a time. */
 int log_receive(struct log *log, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, size_t *took);
+/* Of what was received: headers of records of messages that stand directly one behind the other from POS on, up to TO; each is given once. Returns
+ * how many; 0: there is none at POS, or it is not kept any more. */
+size_t log_received(struct log *log, uint64_t pos, uint64_t to, struct record *headers, size_t max);
 
 /* log_cut.c: all from POS on goes to lost/, durably, and the log ends there. POS is a record's end and not before what was taken by
  * log_take(); appends are refused, nothing is received, nobody syncs, and nobody reads what is cut. Entries behind POS are given up. On

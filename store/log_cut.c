@@ -150,6 +150,7 @@ static int cut(struct log *l, uint64_t pos, const struct log_start *start, const
 	give_up_entries(l, pos, losses);       /* outside of the lock: nobody else takes or adds any now */
 	pthread_mutex_lock(&l->lock);
 	annals_cut(l->settings.annals, pos);
+	l->received.count = l->received.next = 0;
 	l->end = pos;
 	l->written = pos;
 	pthread_cond_broadcast(&l->prefix);

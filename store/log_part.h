@@ -27,6 +27,15 @@ struct gathered {
 	uint8_t bytes[GATHER_MAX];
 };
 
+#define RECEIVED 8192u                 /* a power of two */
+
+/* A ring of the records that were received last. */
+struct received {
+	struct record *of;             /* NULL: none was yet */
+	uint64_t count;                /* ever */
+	uint64_t next;                 /* the first one that nobody has asked for */
+};
+
 struct log {
 	struct disk *disk;
 	const uint8_t *secret;
@@ -57,6 +66,7 @@ struct log {
 	unsigned waiting;
 	_Atomic int refuse;            /* what appends get, 0: they are taken */
 	struct log_stats stats;
+	struct received received;      /* a standby's */
 	uint64_t refused;              /* bytes of the messages refused last for want of space, their record's; 0: longer ones came in since */
 	int refused_by;                /* -ENOSPC, -EDQUOT */
 	uint64_t refused_free;         /* bytes free on the disk then */

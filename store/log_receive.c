@@ -6,7 +6,8 @@
  * about its place: a record that does not follow the last one by its chain belongs to another log, whatever its checksums say.
  *
  * There are no entries for what is received: nobody waits for it with a command, and the queue of a record may not be there yet,
- * because the record that makes it is not known to be committed. What is received is applied by reading it again (apply.c).
+ * because the record that makes it is not known to be committed. What is received is applied (apply.c) by the headers that are kept of it: a record of
+ * messages changes no state but where its queue ends. Where they are not kept any more, and for all other records, the log is read again.
  */
 #include "log_part.h"
 #include "annals.h"
@@ -15,6 +16,7 @@
 #include "raw.h"
 #include "runs.h"
 #include <errno.h>
+#include <stdlib.h>
 
 static bool same_epoch(const struct epoch *a, const struct epoch *b)
 {
@@ -69,6 +71,37 @@ static int make_room(struct log *l, uint64_t base, size_t len)
 	return err;
 }
 
+/* Without memory for it the log is read again. */
+static void keep_header(struct received *k, const struct record *r)
+{
+	if (!k->of)
+		k->of = malloc(RECEIVED * sizeof *k->of);
+	if (k->of)
+		k->of[k->count++ & (RECEIVED - 1)] = *r;
+}
+
+size_t log_received(struct log *l, uint64_t pos, uint64_t to, struct record *headers, size_t max)
+{
+	struct received *k = &l->received;
+	size_t n = 0;
+
+	pthread_mutex_lock(&l->lock);
+	if (k->count - k->next > RECEIVED)
+		k->next = k->count - RECEIVED;
+	for (; n < max && k->next < k->count; k->next++) {
+		const struct record *r = &k->of[k->next & (RECEIVED - 1)];
+
+		if (r->pos < pos)
+			continue;
+		if (r->pos > pos || r->type != RECORD_MESSAGES || pos + record_size(r->length) > to)
+			break;
+		headers[n++] = *r;
+		pos += record_size(r->length);
+	}
+	pthread_mutex_unlock(&l->lock);
+	return n;
+}
+
 /* Under the lock: one written record is the log's last one now. */
 static int take(struct log *l, const uint8_t *bytes, size_t *size)
 {
@@ -90,6 +123,7 @@ static int take(struct log *l, const uint8_t *bytes, size_t *size)
 	l->chain = r.sum;
 	l->time = r.time;
 	l->epoch = l->last_epoch = r.epoch;
+	keep_header(&l->received, &r);
 	l->stats.records++;
 	if (r.type == RECORD_MESSAGES) {
 		l->stats.messages += r.messages;

@@ -2,6 +2,7 @@
 #include "member_rig.h"
 #include "checkpoint.h"
 #include "keeper.h"
+#include "log_part.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -86,6 +87,37 @@ Test(member, with_min_standbys_a_commit_waits_for_the_other_node)
 	cr_assert_eq(append(t, "two\n", &pos), -EHOSTDOWN);
 	store_linked(a, view(b).node, true);
 	cr_assert_eq(append(t, "two\n", &pos), 0);
+	topic_put(t);
+	close_both(a, b);
+}
+
+Test(member, what_a_standby_received_is_applied_by_its_headers_and_where_there_are_too_many_by_the_log)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders"), *late;
+	uint64_t pos = 0;
+
+	make_pair(a, b, 0);
+	for (unsigned n = 0; n < RECEIVED / 2; n++)
+		cr_assert_eq(append(t, "x\n", &pos), 0);
+	cr_assert_eq(wait_committed(a, pos), 0);
+	send(a, b);
+	announce(a, b);
+	cr_assert_eq(wait_committed(b, pos), 0);
+	late = make_topic(a, "late");          /* amid messages, of which more than are kept are received before any is committed there */
+	put(late, "here\n");
+	for (unsigned n = 0; n < RECEIVED + 100; n++)
+		cr_assert_eq(append(t, "y\n", &pos), 0);
+	put(late, "and here\n");
+	send(a, b);
+	cr_assert_lt(view(b).committed, pos);
+	announce(a, b);
+	cr_assert(comes_to_show(b, "late", "here\nand here\n"));
+	cr_assert_eq(view(b).committed, view(a).committed);
+	topic_put(late);
+	late = topic_find(b, "orders");
+	cr_assert_eq(atomic_load(&topic_queue(late, 0)->committed), 2 * (RECEIVED / 2 + RECEIVED + 100));
+	topic_put(late);
 	topic_put(t);
 	close_both(a, b);
 }

@@ -276,15 +276,18 @@ Test(repair, it_passes_over_what_the_other_node_has_not_either)
 	check_all_read(&rig.a);
 }
 
-Test(repair, what_rots_before_it_is_applied_is_repaired_first)
+Test(repair, a_command_that_rots_before_it_is_applied_is_repaired_first)
 {
+	struct command *c = command_new_waited();
+	uint64_t pos;
+
 	make_pair();
-	record[records].pos = rig_view(&rig.a).end;
-	record[records].len = 4;
-	record[records].offset = record[records - 1].offset + 300;
-	cr_assert_eq(rig_append(&rig.a, (char[]){letter(records), letter(records), letter(records), letter(records)}, 4, &record[records].end), 0);
+	pos = rig_view(&rig.a).end;
+	cr_assert_eq(store_mkdir(rig.a.store, c, "later", &(struct owner){1, 2, 0777}), 0);
 	rig_frame(FRAME_RECORDS);
-	rot_body(&rig.b, records++, 1);
+	rot(&rig.b, pos + RECORD_HEADER + 4, 1, 0x40);
 	rig_settle();
+	cr_assert_eq(command_wait(c, 0), 0);
 	wait_repaired(&rig.b, 1);
+	cr_assert(has_topic(&rig.b, "later"));
 }
