@@ -12,7 +12,8 @@
  *
  * One that does commit alone (min_standbys=0, or the other node was left out) asks once when it starts, before it takes appends and before its
  * mount is there: the other one may have been promoted with a loss accepted. Where nobody answers it goes on, as it does when its standby dies.
- * Where the one that was left out rules as well, neither follows the other, and this one takes no appends: the operator chooses.
+ * Where the one that was left out rules as well, neither follows the other, and this one takes no appends: the operator chooses. So it is where
+ * its store turns out to be a copy of the other one's.
  */
 #include "replicator_part.h"
 #include "address.h"
@@ -77,6 +78,12 @@ static bool is_stranger(const struct member_view *v, const struct meeting *m)
 	return m->cluster != v->cluster;
 }
 
+/* Of this very store, not this node by its own address. */
+static bool is_copy(const struct replicator *r, const struct member_view *v, const struct meeting *m)
+{
+	return m->node == v->node && strcmp(m->name, r->name) != 0;
+}
+
 static void set_rival(struct replicator *r, uint64_t node, const char name[FRAME_NAME], bool commits, const char why[REPLICATOR_WHY])
 {
 	if (*why && strcmp(why, r->rival) != 0)
@@ -106,11 +113,13 @@ void rule_go_on(struct replicator *r)
 /* What another address says does not tell that the one that is known has gone. */
 static void note_rival(struct replicator *r, const struct member_view *v, const struct meeting *m)
 {
-	bool stranger = is_stranger(v, m), rival = !stranger && is_rival(v, m);
+	bool stranger = is_stranger(v, m), copy = !stranger && is_copy(r, v, m), rival = copy || (!stranger && is_rival(v, m));
 	char why[REPLICATOR_WHY] = "";
 
 	if (stranger)
 		snprintf(why, sizeof why, "%s has a store of another cluster", m->name);
+	else if (copy)
+		snprintf(why, sizeof why, "the store of %s has the same id: one of the two is a copy, and has to be made anew", m->name);
 	else if (rival)
 		snprintf(why, sizeof why, "%s has gone on alone as well, in reign %" PRIu32 ": one of the two has to be made anew", m->name, m->rule.number);
 	if (rival || (stranger && !r->rival_known))

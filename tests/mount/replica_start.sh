@@ -76,6 +76,15 @@ node_start c standby_of=a
 wait_for 'the copy to be refused' grep -q 'the store is a copy of that of another node, which is linked' "$DIR/c.log"
 node_stop c
 _pair a b || fail 'the copy has taken the place of its original'
+node_stop a
+rm -rf "$DIR/c.store"
+cp -r "$DIR/a.store" "$DIR/c.store"
+node_start a peer=b
+node_start c standby_of=a
+refused 'an append to a copy of the primary' 'Host is down' bash -c "echo x >> $c/t/0"
+match 'why' 'health +rival: the store of a has the same id: one of the two is a copy' "$("$MQCTL" status -m "$c" || true)"
+node_stop c
+wait_pair a b
 
 # --- a store without its options says why it takes nothing, and can be told to go on alone
 node_stop b
