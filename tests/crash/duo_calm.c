@@ -258,6 +258,18 @@ static void end_faults(struct duo *p)
 	}
 }
 
+/* A start that was under way, frozen perhaps, has met the disk while it was bad. */
+static void start_again(struct duo *p)
+{
+	for (int i = 0; i < NODES; i++) {
+		struct node *n = &p->nodes[i];
+		if (n->state == NODE_DOWN) {
+			node_wait_down(n);
+			node_start(n);
+		}
+	}
+}
+
 /* ---- what they must have ---- */
 
 static void read_queue(struct node *n, int queue, struct queue *q, uint64_t *head)
@@ -376,6 +388,7 @@ void duo_calm(struct duo *p)
 
 	end_faults(p);
 	duo_pass(p, 300 * MILLI);
+	start_again(p);
 	p->quiet = true;
 	for (int times = 0; !wait_until_at_one(p, BY_ITSELF); times++) {
 		if (times == HELPS)
