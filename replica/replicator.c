@@ -248,13 +248,14 @@ static bool is_read_only(struct store *s)
 	return status.health == STORE_READ_ONLY;
 }
 
-/* It commits without the other node, so nothing else tells it whether that was promoted while it was away. */
+/* It commits without the other node, so nothing else tells it whether that was promoted while it was away; or its store is new, where the pair's
+ * may only not be mounted. */
 static bool asks_first(const struct replicator *r)
 {
 	struct member_view v;
 
 	store_view(r->store, &v);
-	return r->others && r->o.network && v.role == ROLE_PRIMARY && v.paired && (v.pair.nodes > 1 ? !v.pair.min_standbys : v.pair.stopped != 0);
+	return r->others && r->o.network && v.role == ROLE_PRIMARY && (v.pair.nodes < PAIR_NODES || !v.pair.min_standbys);
 }
 
 static void await_answer(struct replicator *r)

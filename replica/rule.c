@@ -13,7 +13,7 @@
  * One that does commit alone (min_standbys=0, or the other node was left out) asks once when it starts, before it takes appends and before its
  * mount is there: the other one may have been promoted with a loss accepted. Where nobody answers it goes on, as it does when its standby dies.
  * Where the one that was left out rules as well, neither follows the other, and this one takes no appends: the operator chooses. So it is where
- * its store turns out to be a copy of the other one's.
+ * its store turns out to be a copy of the other one's, or was never of a pair, and the other one has another: it may have lost its own.
  */
 #include "replicator_part.h"
 #include "address.h"
@@ -113,7 +113,8 @@ void rule_go_on(struct replicator *r)
 /* What another address says does not tell that the one that is known has gone. */
 static void note_rival(struct replicator *r, const struct member_view *v, const struct meeting *m)
 {
-	bool stranger = is_stranger(v, m), copy = !stranger && is_copy(r, v, m), rival = copy || (!stranger && is_rival(v, m));
+	bool stranger = is_stranger(v, m), copy = !stranger && is_copy(r, v, m);
+	bool rival = stranger ? r->holding_back && !v->paired : copy || is_rival(v, m);
 	char why[REPLICATOR_WHY] = "";
 
 	if (stranger)

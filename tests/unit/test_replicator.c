@@ -562,13 +562,15 @@ static bool both_see_strangers(void)
 }
 
 /* Whoever of them has the higher reign. */
-Test(replicator, a_node_of_another_cluster_deposes_nobody)
+Test(replicator, a_node_of_another_cluster_deposes_nobody_and_the_later_one_takes_nothing)
 {
 	open_node(&a, false, 0);
 	open_node(&b, false, 0);
 	cr_assert(until(both_see_strangers));
 	cr_assert_eq(status_of(&a).view.role, ROLE_PRIMARY);
 	cr_assert_eq(status_of(&b).view.role, ROLE_PRIMARY);
+	cr_assert_not(status_of(&a).view.refused);
+	cr_assert(status_of(&b).view.refused, "its own store may only not be there");
 }
 
 Test(replicator, a_store_that_is_open_for_reading_only_takes_no_part)
