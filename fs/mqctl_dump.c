@@ -54,7 +54,7 @@ static const char *type_name(uint8_t type, char to[16])
 	static const char *name[] = {
 		[RECORD_EPOCH] = "epoch", [RECORD_MESSAGES] = "messages", [RECORD_TOPIC_CREATE] = "topic-create",
 		[RECORD_TOPIC_REMOVE] = "topic-remove", [RECORD_TOPIC_QUEUES] = "topic-queues", [RECORD_TOPIC_SET] = "topic-set",
-		[RECORD_OWNER] = "owner", [RECORD_HEADS] = "heads",
+		[RECORD_OWNER] = "owner", [RECORD_HEADS] = "heads", [RECORD_PAIR] = "pair",
 	};
 
 	if (type < sizeof name / sizeof *name && name[type])

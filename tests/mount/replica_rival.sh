@@ -69,6 +69,9 @@ node_start b standby_of=a min_standbys=1
 wait_pair a b
 wait_health b fine
 wait_health a fine
+last_pair() { "$MQCTL" dump -r "$1" | python3 -c 'import json, sys
+print([r["time"] for r in map(json.loads, sys.stdin) if r["type"] == "pair"][-1])'; }
+[[ $(last_pair "$DIR/b.away") > $since ]] || fail 'the last record of a pair does not say when it was promoted'
 "$MQCTL" dump --since "$since" "$DIR/b.away" t/0 | python3 -c 'import json, sys
 for line in sys.stdin: print(json.loads(line)["body"])' >> "$a/t/0"
 equal 'what both have taken' $'both\nof a\nof a, too\nof b\nof b, too' "$(cat "$a/t/0")"
