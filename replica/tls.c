@@ -134,7 +134,7 @@ int tls_new(struct tls **to, const char *cert, const char *key, const char *ca, 
 		t->ctx = make_context();
 		t->socket = tls_socket_method();
 	}
-	if (!t || !t->ctx || !t->socket)
+	if (!t || !t->ctx || !t->socket || resolver_new(&t->resolver))
 		snprintf(why, TLS_WHY, "the library for TLS does not start: %s", strerror(ENOMEM));
 	else
 		err = load(t, cert, key, ca, why);
@@ -154,6 +154,7 @@ void tls_free(struct tls *t)
 		return;
 	SSL_CTX_free(t->ctx);
 	BIO_meth_free(t->socket);
+	resolver_free(t->resolver);
 	free(t);
 }
 

@@ -3,13 +3,11 @@
 #include "address.h"
 #include "tls_part.h"
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -36,14 +34,14 @@ static int prepare(int fd)
 
 /* ---- the caller ---- */
 
-static int connect_to(const struct addrinfo *to, int stop, int64_t deadline, int *result)
+static int connect_to(const struct resolved *all, unsigned n, int stop, int64_t deadline, int *result)
 {
-	int fd = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
+	int fd = socket(all->of[n].family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
 	socklen_t len = sizeof err;
 
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, to->ai_addr, to->ai_addrlen) < 0 && errno != EINPROGRESS && errno != EINTR)
+	if (connect(fd, (const struct sockaddr *)&all->of[n].at, all->of[n].len) < 0 && errno != EINPROGRESS && errno != EINTR)
 		err = -errno;
 	if (!err)
 		err = tls_wait(fd, POLLOUT, stop, deadline);
@@ -61,31 +59,25 @@ static int connect_to(const struct addrinfo *to, int stop, int64_t deadline, int
 }
 
 /* The host's addresses one after the other, each with its share of the time. */
-static int reach(const char *address, int stop, int64_t deadline, int *fd, char why[TLS_WHY])
+static int reach(struct tls *t, const char *address, int stop, int64_t deadline, int *fd, char why[TLS_WHY])
 {
-	struct addrinfo want = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *found;
+	struct resolved all;
 	struct address a;
 	const char *next;
-	int count = 0, err = address_parse(&a, address, &next, why);
+	int err = address_parse(&a, address, &next, why);
 
+	if (!err)
+		err = resolve(t->resolver, &a, stop, deadline, &all, why);
 	if (err)
 		return err;
-	err = getaddrinfo(a.host, a.port, &want, &found);
-	if (err) {
-		snprintf(why, TLS_WHY, "%s", err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
-		return err == EAI_MEMORY ? -ENOMEM : -EHOSTUNREACH;
-	}
-	for (const struct addrinfo *i = found; i; i = i->ai_next)
-		count++;
 	err = -EHOSTUNREACH;
-	for (const struct addrinfo *i = found; i; i = i->ai_next, count--) {
+	for (unsigned n = 0; n < all.count; n++) {
 		int64_t now = link_in(0);
 
-		err = connect_to(i, stop, now + (deadline - now) / count, fd);
+		err = connect_to(&all, n, stop, now + (deadline - now) / (all.count - n), fd);
 		if (!err || err == -ECANCELED)
 			break;
 	}
-	freeaddrinfo(found);
 	if (err)
 		snprintf(why, TLS_WHY, "%s", err == -ETIMEDOUT ? "nobody answers there" : strerror(-err));
 	return err;
@@ -122,7 +114,7 @@ int tls_connect(struct tls *t, const char *address, const char *peer, int stop, 
 	struct tls_link *l;
 	size_t got = 0;
 	short events;
-	int fd, err = reach(address, stop, deadline, &fd, why);
+	int fd, err = reach(t, address, stop, deadline, &fd, why);
 
 	if (err)
 		return err;

@@ -8,6 +8,7 @@
 #ifndef MQFS_REPLICA_TLS_PART_H
 #define MQFS_REPLICA_TLS_PART_H
 
+#include "resolve.h"
 #include "tls.h"
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -16,6 +17,7 @@
 struct tls {
 	SSL_CTX *ctx;
 	BIO_METHOD *socket;
+	struct resolver *resolver;
 	char name[FRAME_NAME];
 };
 
