@@ -142,10 +142,10 @@ int replicator_look(struct replicator *r, const char *path, enum replicator_star
 	}
 	if (before.store)
 		*to = before.promise.own ? REPLICATOR_PRIMARY : REPLICATOR_STANDBY;
-	else if (r->o.joins)
+	else if (r->o.joins || (before.joining && r->others))
 		*to = REPLICATOR_JOIN;
 	else if (before.joining) {
-		snprintf(why, REPLICATOR_WHY, "was about to become a standby's store: standby_of says where its primary is");
+		snprintf(why, REPLICATOR_WHY, "was about to become a standby's store: peer or standby_of says where its primary is");
 		return -EINVAL;
 	}
 	return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two nodes with their threads, over TLS on the loopback: how roles change, and what an operator is told. */
 #include "cluster_keys.h"
+#include "install.h"
 #include "replicator.h"
 #include "scratch.h"
 #include <criterion/criterion.h>
@@ -478,6 +479,22 @@ Test(replicator, of_two_that_went_on_alone_the_one_that_starts_last_takes_nothin
 	open_node(&b, true, -1);
 	cr_assert(until(a_rules_a_pair));
 	cr_assert(until(no_rival_is_seen));
+}
+
+Test(replicator, a_store_that_was_being_made_anew_is_made_whatever_the_options_call_the_other_node)
+{
+	struct install *i;
+	char why[STORE_WHY], away[140];
+
+	make_pair(0);
+	close_node(&b);
+	snprintf(away, sizeof away, "%s.away", b.path);
+	cr_assert_eq(rename(b.path, away), 0);
+	cr_assert_eq(install_begin(&i, b.path, false, UINT64_MAX, store_identity(a.store), &(struct log_start){0}, 0, status_of(&a).view.end,
+		options.segment_size, why), 0, "%s", why);
+	install_free(i);
+	open_node(&b, false, 0);
+	cr_assert(until(same_ends));
 }
 
 static bool a_holds_no_more(void)
