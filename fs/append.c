@@ -179,9 +179,46 @@ static void write_committed(
 	answer_write(req, h, at, taken);
 }
 
+static void write_answer_logged(fuse_req_t req, struct handle *h, off_t at, ssize_t taken, uint64_t pos, int err)
+{
+	answer_write(req, h, at, err ? write_failed(h, pos, err) : taken);
+}
+
 static void write_logged_together(const struct unanswered *u, int err)
 {
-	answer_write(u->req, u->handle, u->at, err ? write_failed(u->handle, u->pos, err) : (ssize_t)u->size);
+	write_answer_logged(u->req, u->handle, u->at, (ssize_t)u->size, u->pos, err);
+}
+
+/* It is in the log, whatever came of the wait; only where the log has failed it may not be. */
+static void write_paused(struct parked *p, int err)
+{
+	write_answer_logged(p->req, p->handle, p->at, (ssize_t)p->size, p->pos, err == -EIO ? err : 0);
+	park_free(p);
+}
+
+static bool outruns_disk(const struct handle *h, uint64_t pos)
+{
+	struct store *s = handle_mount(h)->store;
+
+	return pos > store_committed(s) + store_backlog(s);
+}
+
+/* The answer to a write that is in the log up to POS waits while too much is not committed. False: it need not. */
+static bool pause_writer(fuse_req_t req, struct handle *h, off_t at, ssize_t taken, uint64_t pos)
+{
+	struct parked *p = outruns_disk(h, pos) ? park_new(req, write_paused) : NULL;
+	uint64_t most = store_backlog(handle_mount(h)->store);
+
+	if (!p)
+		return false;
+	p->handle = h;
+	p->size = (size_t)taken;
+	p->at = at;
+	p->pos = pos;
+	if (park_follow(p, pos > most ? pos - most : 0, PARK_FIRM) == 0)
+		return true;
+	park_free(p);
+	return false;
 }
 
 /* It survives kill -9 when it is answered, not before. */
@@ -195,15 +232,16 @@ static void write_logged(
 
 	w->later = t;
 	taken = append(h, owner, from, size, w, &pos);
-	if (t && taken > 0 && pos) {
+	if (t && taken > 0 && pos && !outruns_disk(h, pos)) {
 		together_add(t, &(struct unanswered){write_logged_together, req, h, pos, at, (size_t)taken});
 		return;
 	}
-	if (taken > 0 && pos)
+	if (taken > 0 && pos) {
 		err = store_wait_written(handle_mount(h)->store, pos);
-	if (err)
-		taken = write_failed(h, pos, err);
-	answer_write(req, h, at, taken);
+		if (!err && pause_writer(req, h, at, taken, pos))
+			return;
+	}
+	write_answer_logged(req, h, at, taken, pos, err);
 }
 
 static void queue_write(

@@ -9,6 +9,8 @@
 #include <utlist.h>
 
 #define TAKE 256                       /* log entries applied at a time */
+#define BACKLOG_LEAST (64u << 20)      /* bytes */
+#define TELLING (8u << 20)             /* bytes of a sync that tells how quick the disk is: of shorter ones most is the way there and back */
 
 struct commit {
 	struct log *log;
@@ -16,6 +18,7 @@ struct commit {
 	int64_t timeout;
 	_Atomic uint64_t committed;
 	_Atomic uint64_t synced;
+	_Atomic uint64_t rate;         /* bytes a second that the disk syncs, of late; 0: not known */
 	_Atomic bool armed;            /* something is appended, and the committer knows that it must sync within COMMIT_LATEST */
 
 	pthread_mutex_t lock;
@@ -154,18 +157,36 @@ static void advance(struct commit *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
+static void note_rate(struct commit *c, uint64_t bytes, int64_t ns)
+{
+	uint64_t now = (uint64_t)((double)bytes * 1e9 / (double)(ns > 0 ? ns : 1));
+
+	if (bytes >= TELLING)
+		c->rate = c->rate ? (3 * c->rate + now) / 4 : now;
+}
+
+/* One sync that is under way and one for what came meanwhile: with a fifth of the timeout for each, a slow moment does not end it. */
+uint64_t commit_backlog(struct commit *c)
+{
+	uint64_t bytes = (uint64_t)((double)c->rate * (double)c->timeout / 5e9);
+
+	return bytes > BACKLOG_LEAST ? bytes : BACKLOG_LEAST;
+}
+
 /*
  * What is appended becomes durable, then applied, then known: followers and readers never see what a crash could take
  * back. A sync that failed is not tried again (the kernel has dropped the error and maybe the pages): the log has failed.
  */
 static void commit_once(struct commit *c)
 {
+	int64_t began = commit_clock();
 	uint64_t to;
 
 	if (log_sync(c->log, &to)) {
 		fail(c);
 		return;
 	}
+	note_rate(c, to - c->synced, commit_clock() - began);
 	c->synced = to;
 	c->calls.synced(c->calls.ctx, to);
 	advance(c);

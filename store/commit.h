@@ -68,6 +68,9 @@ void commit_hurry(struct commit *c);
 /* allowed() would answer more than before. */
 void commit_look(struct commit *c);
 uint64_t commit_point(struct commit *c);
+/* Bytes that may be appended and not committed before who appends more has to wait: a sync of so many, and the one before it, end well within the
+ * commit timeout, or a program that appends faster than the disk takes it would hear -ETIMEDOUT at its fsync. */
+uint64_t commit_backlog(struct commit *c);
 uint64_t commit_synced(struct commit *c);              /* the position up to which this node's disk has everything */
 /* Nobody syncs, applies or tells until commit_go_on(): for who changes what lies behind the commit point. Not twice. */
 void commit_pause(struct commit *c);

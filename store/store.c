@@ -543,6 +543,11 @@ bool store_unfollow(struct store *s, struct follower *f)
 	return s->commit && commit_unfollow(s->commit, f);
 }
 
+uint64_t store_backlog(struct store *s)
+{
+	return commit_backlog(s->commit);
+}
+
 uint64_t store_committed(struct store *s)
 {
 	return s->applied;

@@ -85,6 +85,7 @@ int store_wait_written(struct store *s, uint64_t end);
 int store_follow(struct store *s, struct follower *f);           /* commit_follow() */
 bool store_unfollow(struct store *s, struct follower *f);
 uint64_t store_committed(struct store *s);                       /* the commit point */
+uint64_t store_backlog(struct store *s);                         /* see commit_backlog() */
 const struct settings *store_settings(struct store *s);          /* the mount's */
 
 /* Queue offset behind all appends to Q, committed or not. */
