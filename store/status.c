@@ -78,7 +78,7 @@ void store_status(struct store *s, struct store_status *to)
 	*to = s->base;
 	to->cluster = s->id.cluster;
 	to->node = s->id.node;
-	to->epoch = s->epoch;
+	to->epoch = s->log ? log_tail(s->log).epoch : s->applied_at.epoch;
 	snprintf(to->path, sizeof to->path, "%s", s->path);
 	to->segment_size = s->options.segment_size;
 	to->damaged = s->damaged;

@@ -37,6 +37,9 @@ wait_lines "$DIR/tail" 4
 same 'tail -f' "$b/t/0" "$DIR/tail"
 succeeds 'statfs of a standby' df "$b"
 
+reign_of() { echo "$(status_of "$1" epoch.reign) $(status_of "$1" epoch.node) $(metric "$1" mqfs_epoch_reign)"; }
+equal 'both are in the epoch of the primary' "$(reign_of a)" "$(reign_of b)"
+
 # --- and read-only
 cat "$b/t/0" > "$DIR/before"
 refused 'an append' 'Read-only file system' bash -c "echo x >> $b/t/0"
