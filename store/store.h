@@ -110,7 +110,7 @@ struct store_status {
 	enum store_health health;
 	char why[STORE_WHY];             /* for other than STORE_FINE */
 	uint64_t cluster, node;
-	struct epoch epoch;
+	struct epoch epoch;              /* of the last record in the log */
 	char path[4096];
 	uint64_t log_start, log_committed, log_written, log_end;     /* positions */
 	uint64_t segments, segments_unsealed, segments_prepared;
