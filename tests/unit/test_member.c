@@ -227,6 +227,39 @@ Test(member, after_a_promotion_the_old_primary_is_cut_where_the_logs_part)
 	cr_assert_eq(store_open(&a, path_a, &options, why), -EPERM, "it has promised another's reign");
 }
 
+Test(member, what_was_received_and_cut_is_not_applied_by_its_headers)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct reign r = {2, view(a).node};
+	struct topic *t = make_topic(a, "orders");
+	uint64_t pos, parted;
+
+	make_pair(a, b, 1);
+	send(a, b);
+	acknowledge(b, a);
+	announce(a, b);
+	parted = view(a).end;
+	cr_assert_eq(append(t, "received, and cut\n", &pos), 0);
+	send(a, b);
+	cr_assert_eq(store_step_down(a), 0);
+	cr_assert_eq(store_cut(a, parted), 0);
+	cr_assert_eq(store_promise(a, r), 0);
+	cr_assert_eq(store_begin_reign(a, r, 0, true), 0);
+	cr_assert_eq(store_promise(b, r), 0);
+	cr_assert_eq(store_cut(b, parted), 0);
+	send(a, b);
+	acknowledge(b, a);
+	cr_assert_eq(append(t, "two\n", &pos), 0);
+	send(a, b);
+	acknowledge(b, a);
+	cr_assert_eq(wait_committed(a, pos), 0);
+	announce(a, b);
+	cr_assert_eq(wait_committed(b, pos), 0);
+	cr_assert_str_eq(shown(b, "orders"), "two\n");
+	topic_put(t);
+	close_both(a, b);
+}
+
 Test(member, joint_one_change_of_the_pair_at_a_time)
 {
 	struct store *a = open_as(path_a, false), *b = join(a);
