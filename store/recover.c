@@ -169,39 +169,48 @@ static int replay(struct survey *v, struct recovered *to)
 	return err;
 }
 
+/* The last segment, where the log may go on in it: it is unsealed and sound. */
+static const struct found_segment *unfinished(const struct survey *v)
+{
+	const struct found_segment *f = v->count ? &v->segments[v->count - 1] : NULL;
+
+	return f && !f->sealed && f->head_valid && v->end >= v->durable ? f : NULL;
+}
+
 /*
  * A last segment that has an index is a finished one (survey.c). Where the name of the segment behind it was lost and a later one's was not,
  * this one has an index and goes on: then that goes for good before anything is appended, or the next start would not see it.
  */
-static int drop_index(struct store *s, uint64_t base)
+static int drop_index(const struct survey *v)
 {
+	const struct found_segment *f = unfinished(v);
 	char name[40];
 	int err;
 
-	segment_index_name(name, base);
-	err = disk_unlink(s->disk, name);
+	if (!f)
+		return 0;
+	segment_index_name(name, f->head.base);
+	err = disk_unlink(v->store->disk, name);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	return disk_sync_directory(s->disk, "log");
+	return disk_sync_directory(v->store->disk, "log");
 }
 
-/* The last segment goes on where it is unsealed, sound, and has its room on the disk. */
+/* The log goes on there if it has its room on the disk. */
 static int adopt(struct survey *v, struct recovered *to)
 {
-	const struct found_segment *f = v->count ? &v->segments[v->count - 1] : NULL;
+	const struct found_segment *f = unfinished(v);
 	uint64_t size = SEGMENT_HEADER + v->store->options.segment_size;
 	char name[32];
 	struct stat st;
 	int err;
 
-	if (!f || f->sealed || !f->head_valid || v->end < v->durable)
+	if (!f)
 		return 0;
 	segment_name(name, f->head.base);
 	err = disk_stat(v->store->disk, name, &st);
 	if (err)
 		return err;
-	if (drop_index(v->store, f->head.base))
-		return 0;
 	to->active_fd = disk_open(v->store->disk, name, O_RDWR, 0);
 	if (to->active_fd < 0)
 		return to->active_fd;
@@ -251,6 +260,8 @@ int recover(struct store *s, struct recovered *r, char why[STORE_WHY])
 			tail = tail_make_durable(&v);
 		if (!tail)
 			tail = with_reserve(&v, tail_cut);
+		if (!tail)
+			tail = drop_index(&v);
 		if (tail) {
 			store_say(s, LOG_ERR, "the log's tail could not be made durable (%s): the store is read-only, up to what is committed", strerror(-tail));
 			r->read_only = true;
