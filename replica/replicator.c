@@ -285,6 +285,8 @@ int replicator_start(struct replicator *r, struct store *s, char why[REPLICATOR_
 	store_want_pair(s, r->min_standbys > 0);
 	r->poked = r->wanted = false;
 	r->probe_at = 0;
+	r->rival_known = false;
+	r->rival[0] = 0;
 	r->asking = r->holding_back = asks_first(r);
 	store_hold_back(s, r->holding_back);
 	if (read(r->elsewhere, &count, sizeof count) < 0)      /* of an earlier run: nothing is wanted yet */
