@@ -84,10 +84,10 @@ static void told(struct guest *g, const struct frame *f, int heard)
 		minder_poke(r);
 }
 
-/* Until the link ends, or either side says that it does. */
-static void listen_to(struct guest *g, struct sender *s, struct talker *t)
+/* Until the link ends, or either side says that it does. False: nothing came behind HELLO. */
+static bool listen_to(struct guest *g, struct sender *s, struct talker *t)
 {
-	bool ended = false;
+	bool ended = false, came = false;
 	struct frame f;
 	int heard;
 
@@ -97,26 +97,31 @@ static void listen_to(struct guest *g, struct sender *s, struct talker *t)
 		if (heard == -EBADMSG || heard == -EMSGSIZE)
 			sender_spoilt(s, heard);
 		else if (heard)
-			return;
+			return came;
 		else
 			heard = sender_hear(s, link_in(0), &f, g->body);
+		came = true;
 		if (heard < 0) {
 			progress_moved(store_progress(g->r->store));
 			/* What the talker says of it is heard once the other side closes. */
 			while (link_receive(g->link, &f, g->body, FRAME_BODY, link_in(LEAVE_NS)) == 0)
 				;
-			return;
+			return true;
 		}
 		told(g, &f, heard);
 	}
+	return came;
 }
 
-static void say_end(struct guest *g, struct sender *s)
+/* Who only looked what this node is ends the link without a word, and needs none. */
+static void say_end(struct guest *g, struct sender *s, bool came)
 {
 	char why[FRAME_REASON], of_link[LINK_WHY];
 
 	sender_why(s, why);
 	link_why(g->link, of_link);
+	if (!came && !*why)
+		return;
 	replicator_say_ended(g->r, "%s as a standby: %s", g->link->peer, *why ? why : *of_link ? of_link : "the link has ended");
 }
 
@@ -124,6 +129,7 @@ static void serve(struct guest *g, struct sender *s, struct reign promise)
 {
 	const struct voice voice = {voice_next, voice_due, s, voice_rest};
 	struct talker *t;
+	bool came;
 	int err = talker_start(&t, g->link, &voice, store_progress(g->r->store));
 
 	if (err) {
@@ -133,7 +139,7 @@ static void serve(struct guest *g, struct sender *s, struct reign promise)
 	lock(g->r);
 	g->sender = s;
 	unlock(g->r);
-	listen_to(g, s, t);
+	came = listen_to(g, s, t);
 	err = talker_stop(t);
 	lock(g->r);
 	g->sender = NULL;
@@ -142,7 +148,7 @@ static void serve(struct guest *g, struct sender *s, struct reign promise)
 		minder_want(g->r);
 	}
 	unlock(g->r);
-	say_end(g, s);
+	say_end(g, s, came);
 }
 
 static void host(struct guest *g, const struct frame *f)
