@@ -37,20 +37,17 @@ static bool gives_way(const struct guest *other, const struct guest *to, const s
 	return !other->node || (v->paired && pair_has(&v->pair, to->node));
 }
 
-/* Under the lock. Names tell nodes apart in status, metrics and orders. A link that has broken needs a moment to be gone. */
-static bool is_only_one_of_name(struct guest *g)
+/* Under the lock: no guest before G IS any more. A link that has broken needs a moment to be gone. V is NULL: none gives way; of two that run the same
+ * store the one that was there first stays, or both would take the link from each other for ever. */
+static bool is_only_one(struct guest *g, bool (*is)(const struct guest *a, const struct guest *b), const struct member_view *v)
 {
 	int64_t until = link_in(LEAVE_NS);
 	struct timespec at = {until / 1000000000, until % 1000000000};
-	struct member_view v;
 	struct guest *other;
 	int err = 0;
 
-	store_view(g->r->store, &v);
-	if (g->node != v.node && strcmp(g->link->peer, g->r->name) == 0)
-		return false;
-	while ((other = find_before(g, namesakes)) && err != ETIMEDOUT) {
-		if (gives_way(other, g, &v)) {
+	while ((other = find_before(g, is)) && err != ETIMEDOUT) {
+		if (v && gives_way(other, g, v)) {
 			link_shutdown(other->link);
 			pthread_cond_wait(&g->r->left, &g->r->lock);
 		} else {
@@ -60,16 +57,10 @@ static bool is_only_one_of_name(struct guest *g)
 	return !other;
 }
 
-/* Under the lock. The one that was there first stays: both would take the link from each other for ever. */
-static bool is_only_one_of_id(struct guest *g)
+/* Names tell nodes apart in status, metrics and orders. */
+static bool has_name_of_own(const struct guest *g, const struct member_view *v)
 {
-	int64_t until = link_in(LEAVE_NS);
-	struct timespec at = {until / 1000000000, until % 1000000000};
-	int err = 0;
-
-	while (find_before(g, copies) && err != ETIMEDOUT)
-		err = pthread_cond_timedwait(&g->r->left, &g->r->lock, &at);
-	return !find_before(g, copies);
+	return g->node == v->node || strcmp(g->link->peer, g->r->name) != 0;
 }
 
 static size_t count_standbys(const struct replicator *r)
@@ -84,8 +75,9 @@ static size_t count_standbys(const struct replicator *r)
 bool guest_enter(struct guest *g, uint64_t node, char why[FRAME_REASON])
 {
 	struct replicator *r = g->r;
-	struct guest *other;
 	bool only, original, room;
+	struct member_view v;
+	struct guest *other;
 
 	pthread_mutex_lock(&r->lock);
 	g->node = node;
@@ -94,8 +86,9 @@ bool guest_enter(struct guest *g, uint64_t node, char why[FRAME_REASON])
 		link_shutdown(other->link);
 		pthread_cond_wait(&r->left, &r->lock);
 	}
-	original = is_only_one_of_id(g);
-	only = is_only_one_of_name(g);
+	store_view(r->store, &v);
+	original = is_only_one(g, copies, NULL);
+	only = has_name_of_own(g, &v) && is_only_one(g, namesakes, &v);
 	room = count_standbys(r) <= REPLICATOR_LINKS;
 	g->standby = original && only && room;
 	pthread_mutex_unlock(&r->lock);

@@ -10,10 +10,10 @@
  */
 #include "holds.h"
 #include "ledger.h"
+#include "options.h"
 #include "parts.h"
 #include "store.h"
 #include <errno.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -405,28 +405,18 @@ static void read_all(struct stress *s)
 
 int main(int argc, char **argv)
 {
-	static const struct option longs[] = {{"rounds", required_argument, NULL, 'r'}, {"seconds", required_argument, NULL, 's'}, {0}};
-	char scratch[] = "/tmp/mqfs-stress.XXXXXX", *path;
-	unsigned rounds = 3, seconds = 3;
+	struct stress_options o = {.rounds = 3, .seconds = 3};
+	char scratch[] = "/tmp/mqfs-stress.XXXXXX";
 	static struct stress s;
-	int c;
+	const char *path;
 
-	while ((c = getopt_long(argc, argv, "r:s:", longs, NULL)) != -1)
-		if (c == 'r')
-			rounds = (unsigned)atoi(optarg);
-		else if (c == 's')
-			seconds = (unsigned)atoi(optarg);
-		else
-			return 2;
-	if (optind + 1 < argc || rounds == 0) {
-		fprintf(stderr, "usage: stress [--seconds N] [--rounds N] [DIRECTORY]\n");
+	if (!stress_options(&o, argc, argv, "stress"))
 		return 2;
-	}
-	path = optind < argc ? argv[optind] : mkdtemp(scratch);
+	path = o.directory ? o.directory : mkdtemp(scratch);
 	check(path);
 	open_store(&s, path);
-	for (unsigned n = 0; n < rounds; n++) {
-		round_of(&s, seconds * 1000 / rounds);
+	for (unsigned n = 0; n < o.rounds; n++) {
+		round_of(&s, o.seconds * 1000 / o.rounds);
 		close_store(&s);
 		open_store(&s, path);
 		read_all(&s);
@@ -434,7 +424,7 @@ int main(int argc, char **argv)
 	close_store(&s);
 	if (path == scratch)
 		remove_tree(path);
-	printf("%u rounds: %lu appends, %lu reads, %lu changes; all that was acknowledged is there\n", rounds, (unsigned long)s.appends,
+	printf("%u rounds: %lu appends, %lu reads, %lu changes; all that was acknowledged is there\n", o.rounds, (unsigned long)s.appends,
 		(unsigned long)s.reads, (unsigned long)s.changes);
 	return 0;
 }

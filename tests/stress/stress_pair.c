@@ -12,10 +12,10 @@
 #include "holds.h"
 #include "ledger.h"
 #include "nodes.h"
+#include "options.h"
 #include "parts.h"
 #include "../unit/committed.h"
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -342,29 +342,19 @@ static void stress(struct stress *s, const char *path, unsigned rounds, unsigned
 
 int main(int argc, char **argv)
 {
-	static const struct option longs[] = {{"rounds", required_argument, NULL, 'r'}, {"seconds", required_argument, NULL, 's'}, {0}};
-	char scratch[] = "/tmp/mqfs-stress.XXXXXX", *path;
-	unsigned rounds = 2, seconds = 3;
+	struct stress_options o = {.rounds = 2, .seconds = 3};
+	char scratch[] = "/tmp/mqfs-stress.XXXXXX";
 	static struct stress s;
-	int c;
+	const char *path;
 
-	while ((c = getopt_long(argc, argv, "r:s:", longs, NULL)) != -1)
-		if (c == 'r')
-			rounds = (unsigned)atoi(optarg);
-		else if (c == 's')
-			seconds = (unsigned)atoi(optarg);
-		else
-			return 2;
-	if (optind + 1 < argc || rounds == 0) {
-		fprintf(stderr, "usage: stress_pair [--seconds N] [--rounds N] [DIRECTORY]\n");
+	if (!stress_options(&o, argc, argv, "stress_pair"))
 		return 2;
-	}
-	path = optind < argc ? argv[optind] : mkdtemp(scratch);
+	path = o.directory ? o.directory : mkdtemp(scratch);
 	check(path);
-	stress(&s, path, rounds, seconds);
+	stress(&s, path, o.rounds, o.seconds);
 	if (path == scratch)
 		remove_tree(path);
-	printf("%u rounds: %lu appends, %lu reads, %lu came by damage, %lu places rotted and are as they were\n", rounds, (unsigned long)s.appends,
+	printf("%u rounds: %lu appends, %lu reads, %lu came by damage, %lu places rotted and are as they were\n", o.rounds, (unsigned long)s.appends,
 		(unsigned long)s.reads, (unsigned long)s.damaged, (unsigned long)s.rotted);
 	return 0;
 }

@@ -293,6 +293,16 @@ static void a_line_more(void)
 	topic_put(t);
 }
 
+/* Where the log ends, and the secret with which records and indexes of it can be made. */
+static uint64_t close_to_forge(uint8_t secret[RECORD_SECRET])
+{
+	uint64_t end = store->applied;
+
+	memcpy(secret, store->id.secret, RECORD_SECRET);
+	close_store();
+	return end;
+}
+
 Test(recover, rot_just_before_the_torn_tail_does_not_hide_where_that_begins)
 {
 	uint8_t secret[RECORD_SECRET];
@@ -300,9 +310,7 @@ Test(recover, rot_just_before_the_torn_tail_does_not_hide_where_that_begins)
 	int fd;
 
 	many_lines();
-	end = store->applied;
-	memcpy(secret, store->id.secret, sizeof secret);
-	close_store();
+	end = close_to_forge(secret);
 	fd = open_segment(0);
 	write_behind_a_hole(fd, end, secret);
 	cr_assert_eq(pwrite(fd, "X", 1, find_line(fd, 9) - 50), 1);
@@ -337,9 +345,7 @@ Test(recover, rot_at_the_end_of_a_sealed_segment_is_no_torn_tail)
 	int fd;
 
 	many_lines();
-	end = store->applied;
-	memcpy(secret, store->id.secret, sizeof secret);
-	close_store();
+	end = close_to_forge(secret);
 	index_first(secret, end);
 	snprintf(command, sizeof command, "rm -f %s/checkpoint/*", scratch_path);
 	cr_assert_eq(system(command), 0);
@@ -362,10 +368,8 @@ Test(recover, a_segment_that_goes_on_has_no_index)
 	int fd;
 
 	many_lines();
-	end = store->applied;
 	h.cluster = store->id.cluster;
-	memcpy(secret, store->id.secret, sizeof secret);
-	close_store();
+	end = close_to_forge(secret);
 	index_first(secret, end);
 	fd = disk_open(&scratch.disk, "log/0000000000300000", O_RDWR | O_CREAT, 0600);
 	cr_assert_eq(segment_head_write(&scratch.disk, fd, &h, secret), 0);
