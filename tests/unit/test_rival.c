@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes of which there must not be two: primaries that follow nobody, a name, a cluster. */
+#include "replicator_rig.h"
+
+TestSuite(rival, .init = begin, .fini = end, .timeout = 120);
+
+static bool both_see_a_rival(void)
+{
+	struct replicator_status x = status_of(&a), y = status_of(&b);
+
+	return x.rival && y.rival && strstr(x.why, "b has gone on alone as well") && strstr(y.why, "a has gone on alone as well");
+}
+
+static bool no_rival_is_seen(void)
+{
+	struct replicator_status s = status_of(&a);
+
+	return !s.rival && !*s.why;
+}
+
+/* An operator has said of both that the other one is stopped, and it was so. */
+Test(rival, of_two_that_went_on_alone_the_one_that_starts_last_takes_nothing_until_the_other_is_made_anew)
+{
+	char away[140];
+
+	make_pair(1);
+	close_node(&b);
+	cr_assert(until(a_refuses));
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), 0, "%s", said);
+	close_node(&a);
+	open_node(&b, false, -1);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "a", true, 0), 0, "%s", said);
+	open_node(&a, false, -1);
+	cr_assert_eq(put(&a, "nobody's\n"), -EHOSTDOWN);
+	cr_assert(until(both_see_a_rival));
+	cr_assert_eq(put(&a, "nobody's\n"), -EHOSTDOWN);
+	cr_assert_eq(put(&b, "there\n"), 0);
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), -EPERM);
+	close_node(&b);
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", true, 0), 0, "%s", said);
+	cr_assert_eq(put(&a, "here\n"), 0);
+	snprintf(away, sizeof away, "%s.away", b.path);
+	cr_assert_eq(rename(b.path, away), 0);
+	open_node(&b, true, -1);
+	cr_assert(until(a_rules_a_pair));
+	cr_assert(until(no_rival_is_seen));
+}
+
+static bool b2_is_linked(void)
+{
+	return status_of(&b2).linked;
+}
+
+static bool b2_is_refused(void)
+{
+	struct replicator_status s = status_of(&b2);
+
+	return !s.linked && strstr(s.why, "another node named b is linked");
+}
+
+Test(rival, a_second_node_of_a_name_is_refused_and_the_pairs_own_goes_before_it)
+{
+	struct replicator_status s;
+
+	make_pair(0);
+	close_node(&b);
+	open_node(&b2, true, -1);
+	cr_assert(until(b2_is_linked));
+	open_node(&b, true, -1);
+	cr_assert(until(b_is_current));
+	cr_assert(until(b2_is_refused));
+	close_node(&b2);
+	open_node(&b2, true, -1);
+	cr_assert(until(b2_is_refused));
+	s = status_of(&a);
+	cr_assert_eq(s.senders, 1);
+	cr_assert_eq(s.sender[0].node, status_of(&b).view.node);
+}
+
+static bool both_see_strangers(void)
+{
+	return strstr(status_of(&a).why, "another cluster") && strstr(status_of(&b).why, "another cluster");
+}
+
+/* Whoever of them has the higher reign. */
+Test(rival, a_node_of_another_cluster_deposes_nobody_and_the_later_one_takes_nothing)
+{
+	open_node(&a, false, 0);
+	open_node(&b, false, 0);
+	cr_assert(until(both_see_strangers));
+	cr_assert_eq(status_of(&a).view.role, ROLE_PRIMARY);
+	cr_assert_eq(status_of(&b).view.role, ROLE_PRIMARY);
+	cr_assert_not(status_of(&a).view.refused);
+	cr_assert(status_of(&b).view.refused, "its own store may only not be there");
+}
