@@ -22,6 +22,7 @@ struct room {
 	const struct load *load;
 	sem_t opened;            /* posted by each reader once */
 	sem_t delivered;         /* posted by the last reader of each message */
+	sem_t measured;          /* posted once for each reader: a thousand that close their files would delay the last message */
 	atomic_uint left;        /* readers that have not had the message */
 	pthread_t *readers;
 	struct reader {
@@ -73,6 +74,7 @@ static void *reader_run(void *arg)
 		if (atomic_fetch_sub(&room->left, 1) == 1)
 			sem_post(&room->delivered);
 	}
+	wait_for(&room->measured);
 	close(fd);
 	free(to);
 	return NULL;
@@ -88,6 +90,7 @@ static void readers_start(struct room *room, void *(*run)(void *))
 	room->reader = must_alloc(n, sizeof *room->reader);
 	sem_init(&room->opened, 0, 0);
 	sem_init(&room->delivered, 0, 0);
+	sem_init(&room->measured, 0, 0);
 	for (unsigned i = 0; i < n; i++) {
 		room->reader[i].room = room;
 		if ((errno = pthread_create(&room->readers[i], &attr, run, &room->reader[i])))
@@ -100,6 +103,8 @@ static void readers_start(struct room *room, void *(*run)(void *))
 
 static void readers_join(struct room *room)
 {
+	for (unsigned i = 0; i < room->load->readers; i++)
+		sem_post(&room->measured);
 	for (unsigned i = 0; i < room->load->readers; i++)
 		pthread_join(room->readers[i], NULL);
 	free(room->readers);
