@@ -194,17 +194,17 @@ static int live(struct run *r, bool *go_on)
 		return EXIT_OK;
 	if (err)
 		return fail(r, r->o->store_given, why);
-	err = replicator_start(r->peers.replicator, m->store, why);
-	if (err) {
+	err = replicator_start(r->peers.replicator, m->store, r->stop, why);
+	if (err && err != -ECANCELED) {
 		daemon_say(&r->daemon, LOG_ERR, why);
-	} else {
+	} else if (!err) {
 		err = mount_and_serve(r, go_on, why);
 		if (err)
 			fail(r, r->o->mountpoint_given, why);
 		replicator_stop(r->peers.replicator);
 	}
 	store_close(m->store);
-	return err ? EXIT_MOUNT : EXIT_OK;
+	return err && err != -ECANCELED ? EXIT_MOUNT : EXIT_OK;
 }
 
 static int run(struct options *o)

@@ -79,7 +79,7 @@ static void init(struct replicator *r)
 	pthread_cond_init(&r->wake, &monotonic);
 	pthread_cond_init(&r->left, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	r->elsewhere = -1;
+	r->elsewhere = r->answered = -1;
 }
 
 int replicator_new(struct replicator **to, const struct replicator_options *o, char why[REPLICATOR_WHY])
@@ -94,8 +94,9 @@ int replicator_new(struct replicator **to, const struct replicator_options *o, c
 		snprintf(r->name, sizeof r->name, "%s", o->name ? o->name : "");
 		r->others = o->others ? strdup(o->others) : NULL;
 		r->elsewhere = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		r->answered = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
-	if (!r || (o->others && !r->others) || r->elsewhere < 0) {
+	if (!r || (o->others && !r->others) || r->elsewhere < 0 || r->answered < 0) {
 		snprintf(why, REPLICATOR_WHY, "%s", strerror(ENOMEM));
 		replicator_free(r);
 		return -ENOMEM;
@@ -110,6 +111,8 @@ void replicator_free(struct replicator *r)
 		return;
 	if (r->elsewhere >= 0)
 		close(r->elsewhere);
+	if (r->answered >= 0)
+		close(r->answered);
 	pthread_mutex_destroy(&r->lock);
 	pthread_cond_destroy(&r->wake);
 	pthread_cond_destroy(&r->left);
@@ -258,58 +261,6 @@ static bool asks_first(const struct replicator *r)
 	return r->others && r->o.network && v.role == ROLE_PRIMARY && (v.pair.nodes < PAIR_NODES || !v.pair.min_standbys);
 }
 
-static void await_answer(struct replicator *r)
-{
-	pthread_mutex_lock(&r->lock);
-	while (r->asking)
-		pthread_cond_wait(&r->left, &r->lock);
-	pthread_mutex_unlock(&r->lock);
-}
-
-int replicator_start(struct replicator *r, struct store *s, char why[REPLICATOR_WHY])
-{
-	const struct network_handlers handlers = {guest_accept, guest_refused, r};
-	uint64_t count;
-	int err = 0;
-
-	r->store = s;
-	if (is_read_only(s)) {         /* its disk failed at its start: there is no log that anything could come to */
-		replicator_why(r, "the store is open for reading only: this node takes no part");
-		return 0;
-	}
-	if (r->o.mirror && is_of_pair(s)) {
-		snprintf(why, REPLICATOR_WHY, "mirror: this store is of the pair, and stays so: a mirror's is made anew, so move this one away or leave the option out");
-		return -EINVAL;
-	}
-	r->stopping = r->given_up = false;
-	store_want_pair(s, r->min_standbys > 0);
-	r->poked = r->wanted = false;
-	r->probe_at = 0;
-	r->rival_known = false;
-	r->rival[0] = 0;
-	r->asking = r->holding_back = asks_first(r);
-	store_hold_back(s, r->holding_back);
-	if (read(r->elsewhere, &count, sizeof count) < 0)      /* of an earlier run: nothing is wanted yet */
-		count = 0;
-	if (r->o.network && r->o.network->listen)
-		err = r->o.network->listen(r->o.network, &handlers, why);
-	if (err)
-		return err;
-	err = -pthread_create(&r->minder, NULL, minder, r);
-	if (err) {
-		snprintf(why, REPLICATOR_WHY, "%s", strerror(-err));
-		if (r->o.network && r->o.network->listen)
-			r->o.network->unlisten(r->o.network);
-		guests_leave(r);
-		return err;
-	}
-	pthread_mutex_lock(&r->lock);
-	r->started = true;
-	pthread_mutex_unlock(&r->lock);
-	await_answer(r);
-	return 0;
-}
-
 /* The primary is told, and gets a moment to hear it. */
 static void leave_primary(struct replicator *r)
 {
@@ -340,6 +291,65 @@ void replicator_stop(struct replicator *r)
 		r->o.network->unlisten(r->o.network);
 	pthread_join(r->minder, NULL);
 	guests_leave(r);
+}
+
+/* False: STOP has become readable before. */
+static bool await_answer(struct replicator *r, int stop)
+{
+	struct pollfd on[] = {{.fd = r->answered, .events = POLLIN}, {.fd = stop, .events = POLLIN}};
+	const struct timespec long_enough = {3600, 0};
+
+	while (ppoll(on, 2, &long_enough, NULL) <= 0)
+		;
+	return on[0].revents;
+}
+
+int replicator_start(struct replicator *r, struct store *s, int stop, char why[REPLICATOR_WHY])
+{
+	const struct network_handlers handlers = {guest_accept, guest_refused, r};
+	uint64_t count;
+	bool asks;
+	int err = 0;
+
+	r->store = s;
+	if (is_read_only(s)) {         /* its disk failed at its start: there is no log that anything could come to */
+		replicator_why(r, "the store is open for reading only: this node takes no part");
+		return 0;
+	}
+	if (r->o.mirror && is_of_pair(s)) {
+		snprintf(why, REPLICATOR_WHY, "mirror: this store is of the pair, and stays so: a mirror's is made anew, so move this one away or leave the option out");
+		return -EINVAL;
+	}
+	r->stopping = r->given_up = false;
+	store_want_pair(s, r->min_standbys > 0);
+	r->poked = r->wanted = false;
+	r->probe_at = 0;
+	r->rival_known = false;
+	r->rival[0] = 0;
+	r->asking = r->holding_back = asks = asks_first(r);
+	store_hold_back(s, asks);
+	/* Of an earlier run: nothing is wanted yet, nothing answered. */
+	if (read(r->elsewhere, &count, sizeof count) < 0 || read(r->answered, &count, sizeof count) < 0)
+		count = 0;
+	if (r->o.network && r->o.network->listen)
+		err = r->o.network->listen(r->o.network, &handlers, why);
+	if (err)
+		return err;
+	err = -pthread_create(&r->minder, NULL, minder, r);
+	if (err) {
+		snprintf(why, REPLICATOR_WHY, "%s", strerror(-err));
+		if (r->o.network && r->o.network->listen)
+			r->o.network->unlisten(r->o.network);
+		guests_leave(r);
+		return err;
+	}
+	pthread_mutex_lock(&r->lock);
+	r->started = true;
+	pthread_mutex_unlock(&r->lock);
+	if (!asks || await_answer(r, stop))
+		return 0;
+	replicator_stop(r);
+	return -ECANCELED;
 }
 
 /* ---- orders ---- */

@@ -43,6 +43,7 @@ struct replicator {
 	struct store *store;
 	pthread_t minder;
 	int elsewhere;                   /* eventfd: readable while the minder is wanted elsewhere; what it waits for then ends */
+	int answered;                    /* eventfd: readable when the first look for a higher reign is over */
 	uint64_t aside;                  /* for replicator_join(again): see install_begin() */
 
 	pthread_mutex_t lock;            /* all below */
@@ -64,7 +65,6 @@ struct replicator {
 	char why[REPLICATOR_WHY];
 	char last_order[REPLICATOR_WHY];
 	bool rival_known;                /* a node commits alone as this primary does */
-	bool asking;                     /* a primary has just started, and its first look for a higher reign is not over */
 	char said[REPLICATOR_WHY];       /* the last message: it is not repeated */
 	char said_ended[REPLICATOR_WHY]; /* nor the last one on the end of a standby's link, which may come between the others each second */
 
@@ -73,6 +73,7 @@ struct replicator {
 	int min_standbys;                /* as the options, or an order since */
 	int64_t hurry_until;             /* until then others are called again at once */
 	int64_t probe_at;
+	bool asking;                     /* a primary has just started, and its first look for a higher reign is not over */
 	bool holding_back;               /* appends, see store_hold_back() */
 	char rival[REPLICATOR_WHY];      /* who commits alone as this primary does, or is another cluster's, for people; "": nobody is known to */
 	uint64_t rival_node;             /* its id */

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #define TICK_NS 1000000000LL
 #define SOON_NS 100000000LL
@@ -32,16 +33,17 @@
 /* The first look is over, one way or the other. */
 static void answered(struct replicator *r)
 {
+	uint64_t one = 1;
+
 	if (r->holding_back && !r->rival_known) {
 		r->holding_back = false;
 		store_hold_back(r->store, false);
 	}
 	if (!r->asking)
 		return;
-	pthread_mutex_lock(&r->lock);
 	r->asking = false;
-	pthread_cond_broadcast(&r->left);
-	pthread_mutex_unlock(&r->lock);
+	if (write(r->answered, &one, sizeof one) < 0)
+		one = 0;               /* it is full: so it is readable */
 }
 
 /* ---- stepping down ---- */

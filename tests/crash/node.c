@@ -256,7 +256,7 @@ int node_order(struct node *n, const struct order *o, int64_t time, char why[REP
 static void run_store(struct node *n)
 {
 	struct member_view v;
-	int err = replicator_start(n->replicator, n->store, n->why);
+	int err = replicator_start(n->replicator, n->store, -1, n->why);
 
 	if (err && !n->dead)
 		ledger_fail(&n->duo->ledger, "the replicator of %s does not start: %s (%s)", name(n), n->why, strerror(-err));

@@ -139,3 +139,28 @@ equal 'but kept' 5 "$("$MQCTL" dump "$DIR"/a.store/lost/* | grep -c '"body": *"g
 equal 'and nothing else is' 5 "$("$MQCTL" dump "$DIR"/a.store/lost/* | grep -c '"type": *"message"')"
 node_stop a
 node_stop b
+
+# --- a primary that commits alone asks the others before its mount is there: where they are silent, a signal ends that
+coproc SILENT { exec python3 -c 'import select, socket
+all = [socket.create_server(("127.0.0.1", 0)) for _ in range(5)]
+print("+".join("127.0.0.1:%d" % s.getsockname()[1] for s in all), flush=True)
+held = []
+while True:
+    for s in select.select(all, [], [])[0]:
+        held.append(s.accept())
+        print("called", flush=True)'; }
+on_exit kill "$SILENT_PID"
+read -r -u "${SILENT[0]}" silent
+for signal in TERM INT; do
+	"$MQFS" -f -o "peer=$silent,$keys" "$STORE" "$MNT" > "$DIR/asks" 2>&1 &
+	asks=$!
+	DAEMONS+=("$asks")
+	read -r -u "${SILENT[0]}"
+	kill -s "$signal" "$asks"
+	wait_gone "$asks" || die "it does not end on SIG$signal"
+	wait "$asks" && ended=0 || ended=$?
+	_forget "$asks"
+	equal "the status of a start that SIG$signal ends" 0 "$ended"
+	[ ! -e "$MNT" ] || fail "SIG$signal: a mountpoint is left behind"
+	! read -r -t 0 -u "${SILENT[0]}" || fail "SIG$signal: the others were called before it ended"
+done

@@ -75,7 +75,7 @@ static void open_node(struct node *n, bool joins)
 	if (!err)
 		err = store_open(&n->store, n->path, &o, why);
 	if (!err)
-		err = replicator_start(n->replicator, n->store, why);
+		err = replicator_start(n->replicator, n->store, -1, why);
 	if (err)
 		fprintf(stderr, "%s: %s\n", n->name, why);
 	check(!err);

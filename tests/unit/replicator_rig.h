@@ -98,7 +98,7 @@ static inline void open_node(struct node *n, bool joins, int min_standbys)
 	close(stop);
 	o.standby = start != REPLICATOR_PRIMARY;
 	cr_assert_eq(store_open(&n->store, n->path, &o, why), 0, "%s", why);
-	cr_assert_eq(replicator_start(n->replicator, n->store, why), 0, "%s", why);
+	cr_assert_eq(replicator_start(n->replicator, n->store, -1, why), 0, "%s", why);
 }
 
 /* As main() does when it is told to start again. */
@@ -116,7 +116,7 @@ static inline void renew_node(struct node *n)
 	cr_assert_eq(replicator_join(n->replicator, n->path, &o, true, stop, why), 0, "%s", why);
 	close(stop);
 	cr_assert_eq(store_open(&n->store, n->path, &o, why), 0, "%s", why);
-	cr_assert_eq(replicator_start(n->replicator, n->store, why), 0, "%s", why);
+	cr_assert_eq(replicator_start(n->replicator, n->store, -1, why), 0, "%s", why);
 }
 
 static inline void close_node(struct node *n)

@@ -212,6 +212,6 @@ Test(replicator, a_store_that_is_open_for_reading_only_takes_no_part)
 	store_close(a.store);
 	o.read_only = true;
 	cr_assert_eq(store_open(&a.store, a.path, &o, why), 0, "%s", why);
-	cr_assert_eq(replicator_start(a.replicator, a.store, why), 0, "%s", why);
+	cr_assert_eq(replicator_start(a.replicator, a.store, -1, why), 0, "%s", why);
 	cr_assert(strstr(status_of(&a).why, "reading only"), "%s", status_of(&a).why);
 }
