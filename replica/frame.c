@@ -11,7 +11,7 @@ static const struct kind {
 	uint32_t least, most;      /* bytes of its body */
 } kinds[] = {
 	[FRAME_HELLO] = {"HELLO", FRAME_BLANK | FRAME_MIRROR, 1, FRAME_TALK},
-	[FRAME_HELLO_ACK] = {"HELLO_ACK", FRAME_SETTLED, 1, FRAME_TALK},
+	[FRAME_HELLO_ACK] = {"HELLO_ACK", FRAME_SETTLED | FRAME_COPY, 1, FRAME_TALK},
 	[FRAME_SEGMENT] = {"SEGMENT", 0, 32, 32},
 	[FRAME_RECORDS] = {"RECORDS", 0, 1, FRAME_BODY},
 	[FRAME_COMMIT] = {"COMMIT", FRAME_MEMBER, 16, 16},

@@ -19,7 +19,7 @@
  *   type            from         epoch          position           flags            body
  *    1 HELLO        standby      of its last    end of its log     blank, mirror    version u16, cluster u64, node u64, promise,
  *                                record                                             checkpoint u64, of it u64, name, epochs
- *    2 HELLO_ACK    primary      its own        where the standby  settled          answer u8, version u16, cluster u64, node u64, promise,
+ *    2 HELLO_ACK    primary      its own        where the standby  settled, copy    answer u8, version u16, cluster u64, node u64, promise,
  *                                               is cut, or begins                   chain u64, end u64, checkpoint u64, size u64,
  *                                                                                   secret, name, reason, epochs
  *    3 SEGMENT      primary      its own        base of the next                    chain u64, epoch there, time i64
@@ -85,6 +85,7 @@ enum frame_type {
 enum frame_flag {
 	FRAME_BLANK = 1,           /* HELLO: it has no log, or gives its own up */
 	FRAME_MIRROR = 2,          /* HELLO: of a node that never is of the pair */
+	FRAME_COPY = 2,            /* HELLO_ACK, a refusal: the primary that the sender follows has the asker's id, and another name */
 	FRAME_MEMBER = 4,          /* COMMIT: who hears it is in the pair */
 	FRAME_CURRENT = 8,         /* ACK, PROMISED: the sender is current */
 	FRAME_GRANTED = 16,        /* PROMISED */

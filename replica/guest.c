@@ -151,10 +151,23 @@ static void serve(struct guest *g, struct sender *s, struct reign promise)
 	say_end(g, s, came);
 }
 
+/* Whether its store has the id of the primary that this node follows, which is another node. */
+static bool is_copy(struct guest *g, const struct frame_hello *h, char original[FRAME_NAME])
+{
+	struct receiver_status primary = {0};
+
+	lock(g->r);
+	if (g->r->receiver)
+		receiver_status(g->r->receiver, &primary);
+	unlock(g->r);
+	memcpy(original, primary.name, FRAME_NAME);
+	return primary.accepted && primary.node == h->node && strcmp(primary.name, g->link->peer) != 0;
+}
+
 static void host(struct guest *g, const struct frame *f)
 {
 	struct frame_hello *h = malloc(sizeof *h);
-	char why[FRAME_REASON];
+	char why[FRAME_REASON], original[FRAME_NAME];
 	struct sender *s = NULL;
 	int err = h ? frame_get_hello(h, g->body, f->length) : -ENOMEM;
 
@@ -164,8 +177,11 @@ static void host(struct guest *g, const struct frame *f)
 		say_error(g, FRAME_BUSY, why);
 	else if ((err = sender_new(&s, g->r->store, g->r->name, g->link->peer, h, f->flags, f->pos)))
 		say_error(g, FRAME_FAILED, strerror(-err));
-	else
+	else {
+		if (is_copy(g, h, original))
+			sender_copy(s, original);
 		serve(g, s, h->promise);
+	}
 	sender_free(s);
 	free(h);
 	guest_leave(g);

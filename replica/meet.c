@@ -61,6 +61,7 @@ static int hear_hello_ack(const struct link *l, const struct frame *f, const uin
 		to->rules = a->answer != FRAME_REFUSED;
 		to->rule = epoch_reign(&f->epoch);
 		to->settled = f->flags & FRAME_SETTLED;
+		to->copy = f->flags & FRAME_COPY;
 		memcpy(to->name, a->name, sizeof to->name);
 		memcpy(to->reason, a->reason, sizeof to->reason);
 	}

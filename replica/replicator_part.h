@@ -149,6 +149,7 @@ struct meeting {
 	bool rules;                      /* it is a primary, of reign `rule`, that would take this node as its standby */
 	struct reign rule;
 	bool settled;                    /* it rules, whether it would or not, and has committed the first record of that reign */
+	bool copy;                       /* it follows a primary of another name with the id of this node's store */
 	bool granted, current;           /* of a promise */
 	struct epoch last;
 	uint64_t end;

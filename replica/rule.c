@@ -80,10 +80,10 @@ static bool is_stranger(const struct member_view *v, const struct meeting *m)
 	return m->cluster != v->cluster;
 }
 
-/* Of this very store, not this node by its own address. */
+/* Of this very store, not this node by its own address; or that of whom M follows is. */
 static bool is_copy(const struct replicator *r, const struct member_view *v, const struct meeting *m)
 {
-	return m->node == v->node && strcmp(m->name, r->name) != 0;
+	return m->copy || (m->node == v->node && strcmp(m->name, r->name) != 0);
 }
 
 static void set_rival(struct replicator *r, uint64_t node, const char name[FRAME_NAME], bool commits, const char why[REPLICATOR_WHY])
@@ -121,6 +121,8 @@ static void note_rival(struct replicator *r, const struct member_view *v, const 
 
 	if (stranger)
 		snprintf(why, sizeof why, "%s has a store of another cluster", m->name);
+	else if (m->copy)
+		snprintf(why, sizeof why, "%s says: %.400s", m->name, m->reason);
 	else if (copy)
 		snprintf(why, sizeof why, "the store of %s has the same id: one of the two is a copy, and has to be made anew", m->name);
 	else if (rival)

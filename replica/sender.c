@@ -38,6 +38,11 @@ int sender_new(struct sender **to, struct store *store, const char *name, const 
 	return 0;
 }
 
+void sender_copy(struct sender *s, const char *original)
+{
+	snprintf(s->greeting->original, sizeof s->greeting->original, "%s", original);
+}
+
 bool sender_counts(const struct sender *s, const struct member_view *v)
 {
 	return (v->paired && pair_has(&v->pair, s->node)) || (!s->mirror && (!v->paired || v->pair.nodes < PAIR_NODES));

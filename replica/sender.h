@@ -68,6 +68,8 @@ struct sender_status {
 int sender_new(struct sender **s, struct store *store, const char *name, const char *peer, const struct frame_hello *h, uint8_t flags,
 	uint64_t end);
 void sender_free(struct sender *s);
+/* The primary that this node follows, named ORIGINAL, has the id of the other side's store, which is refused as a copy. */
+void sender_copy(struct sender *s, const char *original);
 /* NOW is CLOCK_MONOTONIC ns, as everywhere here. */
 int sender_next(struct sender *s, int64_t now, struct frame *f, struct iovec iov[SENDER_PARTS], int *n);
 int64_t sender_due(struct sender *s);        /* when the heartbeat is to be sent */

@@ -79,6 +79,10 @@ static int judge(struct sender *s, const struct hello_self *self, struct frame_h
 	enum hello_answer answer = hello_answer(self, &g->hello, g->blank, g->end, pos, a->reason);
 	int err;
 
+	if (g->original[0]) {
+		snprintf(a->reason, sizeof a->reason, "the store is a copy of that of %s, which this node follows", g->original);
+		answer = HELLO_REFUSED;
+	}
 	if (strcmp(g->hello.name, s->peer) != 0) {
 		snprintf(a->reason, sizeof a->reason, "the name %s is not that of the certificate, %s", g->hello.name, s->peer);
 		answer = HELLO_REFUSED;
@@ -120,7 +124,7 @@ static int put_answer(struct sender *s, const struct hello_self *self, struct fr
 		return err;
 	s->epoch = f->epoch = self->view.epoch;
 	f->committed = self->view.committed;
-	f->flags = self->view.role == ROLE_PRIMARY && self->view.settled ? FRAME_SETTLED : 0;
+	f->flags = (self->view.role == ROLE_PRIMARY && self->view.settled ? FRAME_SETTLED : 0) | (s->greeting->original[0] ? FRAME_COPY : 0);
 	if (a->answer != FRAME_REFUSED && sender_counts(s, &self->view))
 		store_hold(s->store, pos);
 	pthread_mutex_lock(&s->lock);

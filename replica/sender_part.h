@@ -24,6 +24,7 @@ struct greeting {
 	struct frame_hello_ack ack;
 	uint64_t end;
 	bool blank;
+	char original[FRAME_NAME];     /* see sender_copy(); "": none */
 };
 
 struct sender {

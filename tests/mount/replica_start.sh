@@ -137,6 +137,18 @@ equal 'the process is the same' "${PIDS[a]}" "$(cat "$a/.mqfs/pid")"
 equal 'what the first had alone is in no queue' 0 "$(grep -c given-up "$a/t/0" || true)"
 equal 'but kept' 5 "$("$MQCTL" dump "$DIR"/a.store/lost/* | grep -c '"body": *"given-up')"
 equal 'and nothing else is' 5 "$("$MQCTL" dump "$DIR"/a.store/lost/* | grep -c '"type": *"message"')"
+
+# --- nor does a copy of the primary's store that knows the standby alone
+node_stop b
+rm -rf "$DIR/c.store"
+cp -r "$DIR/b.store" "$DIR/c.store"
+node_start b standby_of=a
+wait_pair b a
+node_start c standby_of=a
+refused 'an append to a copy of the primary that the standby follows' 'Host is down' bash -c "echo x >> $c/t/0"
+match 'why' 'health +rival: a says: the store is a copy of that of b, which this node follows' "$("$MQCTL" status -m "$c" || true)"
+node_stop c
+_pair b a || fail 'the copy has disturbed the pair'
 node_stop a
 node_stop b
 
