@@ -151,6 +151,16 @@ static void serve(struct guest *g, struct sender *s, struct reign promise)
 	say_end(g, s, came);
 }
 
+static void note_self_call(struct guest *g, const struct frame_hello *h)
+{
+	struct member_view v;
+
+	store_view(g->r->store, &v);
+	lock(g->r);
+	g->r->self_calls += h->node == v.node && strcmp(g->link->peer, g->r->name) == 0;
+	unlock(g->r);
+}
+
 /* Whether its store has the id of the primary that this node follows, which is another node. */
 static bool is_copy(struct guest *g, const struct frame_hello *h, char original[FRAME_NAME])
 {
@@ -171,6 +181,8 @@ static void host(struct guest *g, const struct frame *f)
 	struct sender *s = NULL;
 	int err = h ? frame_get_hello(h, g->body, f->length) : -ENOMEM;
 
+	if (!err)
+		note_self_call(g, h);
 	if (err)
 		say_error(g, FRAME_UNEXPECTED, err == -EPROTONOSUPPORT ? "this node speaks another version of the protocol" : strerror(-err));
 	else if (!guest_enter(g, h->node, why))

@@ -122,9 +122,21 @@ static int talk_to(struct replicator *r, struct link *l, const struct reign *rei
 	return err;
 }
 
+static uint64_t self_calls(struct replicator *r)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&r->lock);
+	n = r->self_calls;
+	pthread_mutex_unlock(&r->lock);
+	return n;
+}
+
 static int meet_with(struct replicator *r, const char *address, const struct reign *reign, int64_t ns, struct meeting *to, char why[LINK_WHY])
 {
 	int64_t until = link_in(ns);
+	uint64_t before = self_calls(r);
+	struct member_view v;
 	struct link *l;
 	int err;
 
@@ -136,6 +148,8 @@ static int meet_with(struct replicator *r, const char *address, const struct rei
 		link_shutdown(l);
 		link_close(l);
 	}
+	store_view(r->store, &v);
+	to->self = to->node == v.node && self_calls(r) != before;      /* the call has come before its answer */
 	if (err && !*why)
 		snprintf(why, LINK_WHY, "%s", strerror(-err));
 	return err;

@@ -58,6 +58,7 @@ struct replicator {
 	struct reign deposed;            /* a higher reign that was heard of; number 0: none was */
 	uint64_t asked_over;             /* the standby whose operator wants this primary to hand over; 0: none */
 	struct guest *guests;
+	uint64_t self_calls;             /* hellos that came with the id and the name of this node */
 	struct link *up;                 /* to the primary, while there is one */
 	struct receiver *receiver;
 	char calling[LINK_ADDRESS];
@@ -149,6 +150,7 @@ struct meeting {
 	bool rules;                      /* it is a primary, of reign `rule`, that would take this node as its standby */
 	struct reign rule;
 	bool settled;                    /* it rules, whether it would or not, and has committed the first record of that reign */
+	bool self;                       /* this very process: an address of its own */
 	bool copy;                       /* it follows a primary of another name with the id of this node's store */
 	bool granted, current;           /* of a promise */
 	struct epoch last;

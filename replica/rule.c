@@ -80,10 +80,10 @@ static bool is_stranger(const struct member_view *v, const struct meeting *m)
 	return m->cluster != v->cluster;
 }
 
-/* Of this very store, not this node by its own address; or that of whom M follows is. */
-static bool is_copy(const struct replicator *r, const struct member_view *v, const struct meeting *m)
+/* Of this very store, or that of whom M follows is. */
+static bool is_copy(const struct member_view *v, const struct meeting *m)
 {
-	return m->copy || (m->node == v->node && strcmp(m->name, r->name) != 0);
+	return m->copy || m->node == v->node;
 }
 
 static void set_rival(struct replicator *r, uint64_t node, const char name[FRAME_NAME], bool commits, const char why[REPLICATOR_WHY])
@@ -115,7 +115,7 @@ void rule_go_on(struct replicator *r)
 /* What another address says does not tell that the one that is known has gone. */
 static void note_rival(struct replicator *r, const struct member_view *v, const struct meeting *m)
 {
-	bool stranger = is_stranger(v, m), copy = !stranger && is_copy(r, v, m);
+	bool stranger = is_stranger(v, m), copy = !stranger && is_copy(v, m);
 	bool rival = stranger ? r->holding_back && !v->paired : copy || is_rival(v, m);
 	char why[REPLICATOR_WHY] = "";
 
@@ -155,7 +155,7 @@ static bool look_for_higher(struct replicator *r, const struct member_view *v)
 
 		if (minder_wanted(r))
 			return false;
-		if (err)
+		if (err || m.self)
 			continue;
 		note_rival(r, v, &m);
 		if (is_stranger(v, &m))

@@ -149,7 +149,25 @@ refused 'an append to a copy of the primary that the standby follows' 'Host is d
 match 'why' 'health +rival: a says: the store is a copy of that of b, which this node follows' "$("$MQCTL" status -m "$c" || true)"
 node_stop c
 _pair b a || fail 'the copy has disturbed the pair'
+
+# --- nor one with the very certificate of the primary, which names that and itself; the primary may name itself too
+again=$DIR/again
+"$MQFS" -f -o "peer=$(address b)+$(address c),listen=$(address c),${keys//\/a./\/b.}" "$DIR/c.store" "$again" >> "$DIR/c.log" 2>&1 &
+PIDS[c]=$!
+DAEMONS+=("$!")
+wait_for 'the mount of the copy' _live "$again" "${PIDS[c]}"
+mkdir "$again/t2" 2> /dev/null && fail 'the copy takes a topic'
+refused 'an append to a copy with the same certificate' 'Host is down' bash -c "echo x >> $again/t/0"
+match 'why' 'health +rival: the store of b has the same id: one of the two is a copy' "$("$MQCTL" status -m "$again" || true)"
+node_stop c
 node_stop a
+node_stop b
+rm -rf "$DIR/c.store"
+"$MQFS" -f -o "peer=$(address b),listen=$(address b),${keys//\/a./\/b.}" "$DIR/b.store" "$b" >> "$DIR/b.log" 2>&1 &
+PIDS[b]=$!
+DAEMONS+=("$!")
+node_live b
+succeeds 'an append to a primary that names itself' bash -c "echo x >> $b/t/0"
 node_stop b
 
 # --- a primary that commits alone asks the others before its mount is there: where they are silent, a signal ends that
