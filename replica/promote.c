@@ -66,7 +66,8 @@ static bool lacking(const struct promotion *p, char reason[FRAME_REASON])
 				of->min_standbys, p->missing);
 			return true;
 		}
-		if (!current) {
+		/* Where all have promised, whoever went alone is among them, and has the better log for that. */
+		if (!current && have < of->nodes) {
 			snprintf(reason, FRAME_REASON, "this node has not been in touch with its primary since it started: the other one may have gone on alone");
 			return true;
 		}

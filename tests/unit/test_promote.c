@@ -73,6 +73,11 @@ Test(promote, current_one_that_is_not_needs_the_consent_to_a_loss)
 	cr_assert_eq(judge(&p, &flags), 0, "the other one is current and has promised");
 	p.promises = &(struct promised){A, false, true};
 	cr_assert_eq(judge(&p, &flags), -EPERM);
+	p.promises = &(struct promised){A, true, false};
+	cr_assert_eq(judge(&p, &flags), 0, "all have promised");
+	cr_assert_eq(flags, 0);
+	p.promises = &(struct promised){9, true, false};
+	cr_assert_eq(judge(&p, &flags), -EPERM, "not one of all");
 }
 
 Test(promote, fence_count_without_min_standbys_the_other_node_must_promise)

@@ -65,6 +65,26 @@ Test(replicator, a_promotion_without_word_of_the_other_node_commits_when_that_is
 	cr_assert_eq(put(&b, "three\n"), 0);
 }
 
+Test(replicator, two_that_die_while_they_change_places_need_no_consent_to_a_loss)
+{
+	struct member_view v;
+
+	make_pair(1);
+	cr_assert(until(b_is_current));
+	store_view(b.store, &v);
+	replicator_stop(a.replicator);
+	cr_assert_eq(store_step_down(a.store), 0);
+	cr_assert_eq(store_promise(a.store, (struct reign){v.promise.reign.number + 1, v.node}), 0);
+	close_node(&a);
+	close_node(&b);
+	open_node(&b, true, 1);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "a", false, 0), -EPERM, "not without the other one");
+	open_node(&a, true, 1);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "", false, 0), 0, "%s", said);
+	cr_assert(until(b_rules_a_pair));
+	cr_assert_eq(put(&b, "two\n"), 0);
+}
+
 Test(replicator, both_change_places_from_either_side)
 {
 	make_pair(1);
