@@ -169,7 +169,7 @@ const char *meet_other(struct replicator *r, const struct member_view *v, int64_
 {
 	snprintf(why, LINK_WHY, "no address of it is known");
 	for (const char *address = r->o.network ? r->others : NULL; address; address = address_behind(address))
-		if (meet_with(r, address, NULL, ns, to, why) == 0 && v->paired && pair_has(&v->pair, to->node))
+		if (meet_with(r, address, NULL, ns, to, why) == 0 && v->paired && to->node != v->node && pair_has(&v->pair, to->node))
 			return address;
 	return NULL;
 }

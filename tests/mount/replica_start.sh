@@ -74,8 +74,14 @@ rm -rf "$DIR/c.store"
 mv "$DIR/c.store.copy" "$DIR/c.store"
 node_start c standby_of=a
 wait_for 'the copy to be refused' grep -q 'the store is a copy of that of another node, which is linked' "$DIR/c.log"
+status 'promote of a copy' 1 "$MQCTL" promote -m "$c"
 node_stop c
-_pair a b || fail 'the copy has taken the place of its original'
+node_run c 'private,standby_of='"$(address b)+$(address a)"
+node_live c
+status 'promote of a copy that knows its original' 1 "$MQCTL" promote -m "$c"
+status 'the same with a word' 1 "$MQCTL" promote --stopped a -m "$c"
+node_stop c
+_pair a b || fail 'the copy has taken the place of its original, or the primary has stepped down for it'
 node_stop a
 rm -rf "$DIR/c.store"
 cp -r "$DIR/a.store" "$DIR/c.store"
