@@ -80,10 +80,10 @@ enum hello_answer hello_answer(const struct hello_self *self, const struct frame
 }
 
 /* Has the log of these epochs one behind POS that was begun with an accepted loss? */
-static bool loss_accepted(const struct frame_epochs *epochs, uint64_t pos)
+static bool loss_accepted(const struct epoch_row *epochs, size_t count, uint64_t pos)
 {
-	for (uint32_t n = 0; n < epochs->count; n++)
-		if (epochs->of[n].accepted_loss && epochs->of[n].start >= pos)
+	for (size_t n = 0; n < count; n++)
+		if (epochs[n].accepted_loss && epochs[n].start >= pos)
 			return true;
 	return false;
 }
@@ -106,7 +106,7 @@ int hello_accept(const struct hello_self *self, const struct frame_hello_ack *a,
 	if (pos >= known)
 		return 0;
 	snprintf(reason, FRAME_REASON, "the logs part at position %" PRIu64 ", and up to %" PRIu64 " is committed here", pos, known);
-	return loss_accepted(&a->epochs, pos) ? -ECANCELED : -EPERM;
+	return loss_accepted(a->epochs.of, a->epochs.count, pos) ? -ECANCELED : -EPERM;
 }
 
 /* A log that ends where the primary's begins, or before, is its beginning, which it does not keep any more: nothing says otherwise. */
@@ -121,8 +121,16 @@ int hello_give_up(const struct hello_self *self, const struct frame_hello_ack *a
 	if (me->end <= pos)
 		return 0;
 	*aside = common > me->start ? common : me->start;
-	if (known <= pos || known <= common || loss_accepted(&a->epochs, common))
+	if (known <= pos || known <= common || loss_accepted(a->epochs.of, a->epochs.count, common))
 		return 0;
 	snprintf(reason, FRAME_REASON, "the logs part at position %" PRIu64 ", and up to %" PRIu64 " is committed here", common, known);
 	return -EPERM;
+}
+
+uint64_t hello_lacks(const struct hello_self *self, const struct frame_hello_ack *a, uint64_t committed)
+{
+	uint64_t common = hello_common(self->epochs, self->count, self->view.end, a->epochs.of, a->epochs.count, a->end);
+
+	/* Of tables that share nothing one is too short, or its log begins anew: that says nothing. */
+	return common && committed > common && !loss_accepted(self->epochs, self->count, common) ? committed - common : 0;
 }

@@ -50,4 +50,8 @@ int hello_accept(const struct hello_self *self, const struct frame_hello_ack *a,
  * primary's log and is kept for people, UINT64_MAX: nothing is. -EPERM [cut-guard]: it would give up what is known here to be committed. */
 int hello_give_up(const struct hello_self *self, const struct frame_hello_ack *a, uint64_t pos, uint64_t *aside, char reason[FRAME_REASON]);
 
+/* A primary's, of a refusal A by who has promised nothing above its reign, and knows of COMMITTED: how many bytes that are committed there and are
+ * not in this log, an accepted loss excepted. Then this store is an older copy of itself. */
+uint64_t hello_lacks(const struct hello_self *self, const struct frame_hello_ack *a, uint64_t committed);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replicator_part.h"
 #include "address.h"
+#include "hello.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +48,26 @@ static int say_hello(struct replicator *r, struct link *l, struct frame *f, uint
 	return err;
 }
 
-static int hear_hello_ack(const struct link *l, const struct frame *f, const uint8_t *body, struct meeting *to, char why[LINK_WHY])
+static int find_lacking(struct replicator *r, const struct frame *f, const struct frame_hello_ack *a, struct meeting *to)
+{
+	struct epoch_row *rows;
+	struct hello_self self;
+	size_t count;
+	uint64_t end;
+	int err = store_epochs(r->store, &rows, &count, &end);
+
+	if (err)
+		return err;
+	store_view(r->store, &self.view);
+	self.epochs = rows;
+	self.count = count;
+	if (a->cluster == self.view.cluster)
+		to->lacking = hello_lacks(&self, a, f->committed);
+	free(rows);
+	return 0;
+}
+
+static int hear_hello_ack(struct replicator *r, const struct link *l, const struct frame *f, const uint8_t *body, struct meeting *to, char why[LINK_WHY])
 {
 	struct frame_hello_ack *a = malloc(sizeof *a);
 	int err = a ? 0 : -ENOMEM;
@@ -64,6 +84,7 @@ static int hear_hello_ack(const struct link *l, const struct frame *f, const uin
 		to->copy = f->flags & FRAME_COPY;
 		memcpy(to->name, a->name, sizeof to->name);
 		memcpy(to->reason, a->reason, sizeof to->reason);
+		err = find_lacking(r, f, a, to);
 	}
 	free(a);
 	return err;
@@ -117,7 +138,7 @@ static int talk_to(struct replicator *r, struct link *l, const struct reign *rei
 	int err = !body ? -ENOMEM : reign ? say_promise(r, l, *reign, &f, body, until, why) : say_hello(r, l, &f, body, until, why);
 
 	if (!err)
-		err = reign ? hear_promised(l, &f, body, to, why) : hear_hello_ack(l, &f, body, to, why);
+		err = reign ? hear_promised(l, &f, body, to, why) : hear_hello_ack(r, l, &f, body, to, why);
 	free(body);
 	return err;
 }

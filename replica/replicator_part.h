@@ -151,6 +151,7 @@ struct meeting {
 	struct reign rule;
 	bool settled;                    /* it rules, whether it would or not, and has committed the first record of that reign */
 	bool self;                       /* this very process: an address of its own */
+	uint64_t lacking;                /* bytes that are committed there and are not in this node's log */
 	bool copy;                       /* it follows a primary of another name with the id of this node's store */
 	bool granted, current;           /* of a promise */
 	struct epoch last;

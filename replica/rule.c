@@ -86,6 +86,12 @@ static bool is_copy(const struct member_view *v, const struct meeting *m)
 	return m->copy || m->node == v->node;
 }
 
+/* It follows this primary and has committed what that does not have: of the two this store is the older one. */
+static bool is_older(const struct member_view *v, const struct meeting *m)
+{
+	return m->lacking && !m->rules && reign_compare(m->promise, epoch_reign(&v->epoch)) <= 0;
+}
+
 static void set_rival(struct replicator *r, uint64_t node, const char name[FRAME_NAME], bool commits, const char why[REPLICATOR_WHY])
 {
 	if (*why && strcmp(why, r->rival) != 0)
@@ -116,7 +122,8 @@ void rule_go_on(struct replicator *r)
 static void note_rival(struct replicator *r, const struct member_view *v, const struct meeting *m)
 {
 	bool stranger = is_stranger(v, m), copy = !stranger && is_copy(v, m);
-	bool rival = stranger ? r->holding_back && !v->paired : copy || is_rival(v, m);
+	bool older = !stranger && !copy && is_older(v, m);
+	bool rival = stranger ? r->holding_back && !v->paired : copy || older || is_rival(v, m);
 	char why[REPLICATOR_WHY] = "";
 
 	if (stranger)
@@ -125,6 +132,8 @@ static void note_rival(struct replicator *r, const struct member_view *v, const 
 		snprintf(why, sizeof why, "%s says: %.400s", m->name, m->reason);
 	else if (copy)
 		snprintf(why, sizeof why, "the store of %s has the same id: one of the two is a copy, and has to be made anew", m->name);
+	else if (older)
+		snprintf(why, sizeof why, "%s has %" PRIu64 " bytes that this node had committed and lacks: the store is an older copy", m->name, m->lacking);
 	else if (rival)
 		snprintf(why, sizeof why, "%s has gone on alone as well, in reign %" PRIu32 ": one of the two has to be made anew", m->name, m->rule.number);
 	if (rival || (stranger && !r->rival_known))
@@ -281,6 +290,8 @@ static void say_why(struct replicator *r, const struct member_view *v, bool link
 			name = v->pair.name[n];
 	if (r->holding_back && *r->rival)
 		replicator_why(r, "%s; this one takes no appends", r->rival);
+	else if (r->holding_back)
+		replicator_why(r, "%s is asked first whether it rules", name);
 	else if (v->refused && !linked && v->paired && v->pair.nodes > 1)
 		replicator_why(r, v->settled ? "%s is not linked, and min_standbys is 1: appends are refused" :
 			"%s is not linked, and this primary has not heard from it since its start: appends are refused", name);

@@ -188,3 +188,21 @@ Test(hello, an_answer_that_contradicts_the_log_or_an_old_reign_is_not_followed)
 	ack->cluster = 6;
 	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 2000, reason), -EBADMSG);
 }
+
+Test(hello, a_primary_lacks_what_its_standby_has_committed_behind_where_they_part)
+{
+	static const struct epoch_row lossy[] = {{{1, 1, A}, 0, 0, false}, {{1, 2, A}, 1000, 11, false}, {{3, 1, B}, 1500, 22, true}};
+	struct hello_self p = primary(0);
+
+	ack->epochs.count = 2;
+	memcpy(ack->epochs.of, rows, 2 * sizeof *rows);
+	ack->end = 2600;
+	cr_assert_eq(hello_lacks(&p, ack, 2000), 0, "all is here");
+	cr_assert_eq(hello_lacks(&p, ack, 2500), 500);
+	p.epochs = lossy;
+	p.count = 3;
+	cr_assert_eq(hello_lacks(&p, ack, 2500), 0, "its loss was accepted");
+	ack->epochs.count = 0;
+	p = primary(0);
+	cr_assert_eq(hello_lacks(&p, ack, 2500), 0, "nothing is said of its log");
+}

@@ -93,3 +93,56 @@ Test(rival, a_node_of_another_cluster_deposes_nobody_and_the_later_one_takes_not
 	cr_assert_not(status_of(&a).view.refused);
 	cr_assert(status_of(&b).view.refused, "its own store may only not be there");
 }
+
+static bool b_is_refused_the_log(void)
+{
+	struct replicator_status s = status_of(&b);
+
+	return !s.linked && strstr(s.why, "the logs part");
+}
+
+/* A's store is put back from before the last message, which the standby has. */
+static void put_back_older(void)
+{
+	char command[600];
+
+	make_pair(0);
+	close_node(&a);
+	snprintf(command, sizeof command, "cp -r %s %s.older", a.path, a.path);
+	cr_assert_eq(system(command), 0);
+	open_node(&a, false, 0);
+	cr_assert(until(b_is_current));
+	cr_assert_eq(put(&a, "the last one\n"), 0);
+	cr_assert(until(same_ends));
+	close_node(&a);
+	snprintf(command, sizeof command, "rm -r %s && mv %s.older %s", a.path, a.path, a.path);
+	cr_assert_eq(system(command), 0);
+	open_node(&a, false, 0);
+	cr_assert_eq(put(&a, "nobody's\n"), -EHOSTDOWN);
+}
+
+Test(rival, a_store_that_is_older_than_its_standbys_takes_nothing_until_it_is_told_to)
+{
+	put_back_older();
+	cr_assert(strstr(status_of(&a).why, "committed and lacks: the store is an older copy"), "%s", status_of(&a).why);
+	cr_assert(until(b_is_refused_the_log));
+	cr_assert_eq(put(&a, "nobody's\n"), -EHOSTDOWN);
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), -EPERM);
+	close_node(&b);
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", true, 0), 0, "%s", said);
+	cr_assert_eq(put(&a, "all the same\n"), 0);
+}
+
+/* The other way round: what the standby has is kept. */
+Test(rival, a_standby_that_has_more_than_its_primarys_older_store_is_promoted)
+{
+	put_back_older();
+	close_node(&a);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "", true, 0), 0, "%s", said);
+	open_node(&a, false, 0);
+	cr_assert(until(a_begins_again));
+	renew_node(&a);
+	cr_assert(until(b_rules_a_pair));
+	cr_assert(until(a_is_current));
+	cr_assert_eq(put(&b, "goes on\n"), 0);
+}
