@@ -161,23 +161,17 @@ static void note_self_call(struct guest *g, const struct frame_hello *h)
 	unlock(g->r);
 }
 
-/* Whether G's store, of the id NODE, is a copy: of that of a node that is linked and has another name, ORIGINAL. */
+/* Whether G's store, of the id NODE, is a copy: the primary that this node follows has that id, and another name, ORIGINAL. */
 static bool is_copy(struct guest *g, uint64_t node, char original[FRAME_NAME])
 {
-	struct replicator *r = g->r;
 	struct receiver_status primary = {0};
 
-	*original = 0;
-	lock(r);
-	if (r->receiver)
-		receiver_status(r->receiver, &primary);
-	if (primary.accepted && primary.node == node)
-		memcpy(original, primary.name, FRAME_NAME);
-	for (const struct guest *other = r->guests; other; other = other->next)
-		if (other->standby && other != g && other->node == node)
-			snprintf(original, FRAME_NAME, "%s", other->link->peer);
-	unlock(r);
-	return *original && strcmp(original, g->link->peer) != 0;
+	lock(g->r);
+	if (g->r->receiver)
+		receiver_status(g->r->receiver, &primary);
+	unlock(g->r);
+	memcpy(original, primary.name, FRAME_NAME);
+	return primary.accepted && primary.node == node && strcmp(original, g->link->peer) != 0;
 }
 
 static void host(struct guest *g, const struct frame *f)
@@ -257,7 +251,6 @@ static void answer_promise(struct guest *g, const struct request *q)
 static void hear_promise(struct guest *g, const struct frame *f)
 {
 	struct request q = {.reign = epoch_reign(&f->epoch)};
-	char original[FRAME_NAME];
 	struct frame_promise p;
 	struct member_view v;
 	int err = frame_get_promise(&p, g->body, f->length);
@@ -270,10 +263,6 @@ static void hear_promise(struct guest *g, const struct frame *f)
 	q.node = p.node;
 	if (p.cluster != v.cluster || strcmp(p.name, g->link->peer) != 0)
 		snprintf(q.reason, sizeof q.reason, "it is of another cluster, or not the node of its certificate");
-	else if (p.node == v.node)
-		snprintf(q.reason, sizeof q.reason, "its store is a copy of this node's own");
-	else if (is_copy(g, p.node, original))
-		snprintf(q.reason, sizeof q.reason, "its store is a copy of that of %s, which is linked", original);
 	else
 		ask_minder(g->r, &q);
 	answer_promise(g, &q);

@@ -118,24 +118,48 @@ static int allowed(struct store *s, uint64_t *before, uint64_t *newest)
 }
 
 /* The index goes first: without it the segment is whole, but without the segment nobody would ever look for it. */
-static int remove_first(struct store *s, bool recycle)
+static int remove_names(struct store *s, bool recycle)
 {
-	struct segment *g = segments_take_first(s->segments);
 	char name[32], index[40];
 	int err;
 
-	if (!g)
-		return -ENOENT;
-	segment_name(name, g->head.base);
-	segment_index_name(index, g->head.base);
-	segment_wait_unused(g);
+	segment_name(name, s->leaving_base);
+	segment_index_name(index, s->leaving_base);
 	err = disk_unlink(s->disk, index);
-	if (err && err != -ENOENT)
+	if (!err || err == -ENOENT)
+		err = recycle ? supply_recycle(s->supply, name) : disk_unlink(s->disk, name);
+	return err;
+}
+
+/*
+ * A name that a crash brings back in front of a gap would be damage: so each segment has gone for good before the next one goes. One that could
+ * not be removed is tried again. But a directory whose sync has failed may never become durable, whatever a later sync says (commit_once()): nothing
+ * more goes before the next start, which makes the names durable that it finds.
+ */
+static int remove_first(struct store *s, bool recycle)
+{
+	struct segment *g;
+	int err;
+
+	if (s->stays)
+		return -EIO;
+	if (!s->leaving) {
+		g = segments_take_first(s->segments);
+		if (!g)
+			return -ENOENT;
+		s->leaving_base = g->head.base;
+		s->leaving = true;
+		segment_wait_unused(g);
+	}
+	err = remove_names(s, recycle);
+	if (err)
 		return err;
+	err = disk_sync_directory(s->disk, "log");
+	s->stays = err;
+	s->leaving = err;
 	if (recycle)
-		return supply_recycle(s->supply, name);
-	err = disk_unlink(s->disk, name);
-	return err ? err : disk_sync_directory(s->disk, "log");
+		supply_recycled(s->supply, !err);
+	return err;
 }
 
 /* All that end at BEFORE or earlier. Returns how many. */
@@ -314,7 +338,9 @@ int retain_run(struct store *s, int64_t now_ns, bool *need_checkpoint)
 		return 0;
 	/* On a full disk a head may fail to move, and still there be segments to remove. */
 	err = log_refusing(s->log) ? 0 : retain_heads(s, now_ns);
-	gone = remove_unneeded(s, need_checkpoint);
+	gone = s->leaving ? remove_first(s, true) : 0;
+	if (!gone)
+		gone = remove_unneeded(s, need_checkpoint);
 	more = gone < 0 ? 0 : make_space(s);
 	start = segments_start(s->segments);
 	damage_mended(s, 0, start < s->unneeded ? start : s->unneeded);

@@ -19,6 +19,7 @@ struct supply {
 	/* the keeper's */
 	int filling;                   /* descriptor of FILLING, -1: none */
 	bool recycled;                 /* FILLING has old bytes */
+	bool moved;                    /* FILLING is a segment whose old name may come back */
 };
 
 static void prepared_name(char to[32], unsigned n)
@@ -114,25 +115,25 @@ int supply_take(struct supply *p, const char *path, int *fd)
 	return err ? allocate(p, path, fd) : 0;
 }
 
-/*
- * The old name must be gone for good before the file is written to under another: after a crash a segment's name that
- * came back with another's content would be damage. So the directory is synced first; where that fails nobody writes to the file any more.
- */
 int supply_recycle(struct supply *p, const char *path)
 {
-	bool keep = p->filling < 0 && p->ready < PREPARED_MAX && fits(p, path);
-	int err = keep ? disk_rename(p->disk, path, FILLING) : disk_unlink(p->disk, path);
+	p->moved = p->filling < 0 && p->ready < PREPARED_MAX && fits(p, path) && disk_rename(p->disk, path, FILLING) == 0;
+	return p->moved ? 0 : disk_unlink(p->disk, path);
+}
 
-	if (err)
-		return err;
-	err = disk_sync_directory(p->disk, "log");
-	if (err && keep)
+/*
+ * The old name must be gone for good before the file is written to under another: after a crash a segment's name that
+ * came back with another's content would be damage. Where it is not, nobody writes to the file any more.
+ */
+void supply_recycled(struct supply *p, bool well)
+{
+	if (p->moved && !well)
 		disk_unlink(p->disk, FILLING);
-	if (!err && keep) {
+	if (p->moved && well) {
 		p->filling = disk_open(p->disk, FILLING, O_RDWR, 0);
 		p->recycled = true;
 	}
-	return err;
+	p->moved = false;
 }
 
 /*

@@ -20,8 +20,10 @@ int supply_new(struct supply **p, struct disk *d, uint64_t file_size);
 void supply_free(struct supply *p);
 /* A prepared file, renamed to PATH and open for reading and writing; an allocated one when there is none prepared. -ENOSPC. */
 int supply_take(struct supply *p, const char *path, int *fd);
-/* Gives a segment file that is no longer needed back: kept as a prepared one, or unlinked when there are enough. */
+/* Takes a segment file that is no longer needed away from PATH: to keep it as a prepared one, or unlinked when there are enough. The caller syncs the
+ * directory and says whether that went well; only then is the file written to. */
 int supply_recycle(struct supply *p, const char *path);
+void supply_recycled(struct supply *p, bool well);
 /* Prepares until there are WANT. KEEP_GOING is asked before each piece of zeros: once it is false, appends need the disk, and the file is
  * handed over as it is, merely allocated. */
 int supply_prepare(struct supply *p, unsigned want, bool (*keep_going)(void *ctx), void *ctx);

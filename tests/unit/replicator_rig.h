@@ -24,7 +24,7 @@
 #define LOOK_NS 2000000L
 
 struct node {
-	char name[8], path[128], address[64], other[64];
+	char name[8], path[128], address[64], other[140];
 	struct network_tls *network;
 	struct replicator *replicator;
 	struct store *store;

@@ -334,3 +334,99 @@ Test(retain, removed_files_are_gone_or_used_again)
 	head_is_readable(s, topic_queue(t, 0));
 	topic_put(t);
 }
+
+/* ---- a disk that fails ---- */
+
+static const struct disk_ops *disk_ops;
+static int fail_sync, fail_unlink;             /* of log/ and in it, with this */
+
+static int failing(int *how)
+{
+	int err = *how;
+
+	*how = 0;
+	return err;
+}
+
+static int sync_directory(struct disk *d, const char *path)
+{
+	int err = strcmp(path, "log") == 0 ? failing(&fail_sync) : 0;
+
+	return err ? err : disk_ops->sync_directory(d, path);
+}
+
+static int unlink_path(struct disk *d, const char *path)
+{
+	int err = strncmp(path, "log/", 4) == 0 ? failing(&fail_unlink) : 0;
+
+	return err ? err : disk_ops->unlink(d, path);
+}
+
+/* What the run of retention returns in which the first segment is to go, while *HOW is ERR. */
+static int remove_first_with(int *how, int err)
+{
+	static struct disk_ops ops;
+	bool need;
+	int gone;
+
+	disk_ops = s->disk->ops;
+	ops = *disk_ops;
+	ops.sync_directory = sync_directory;
+	ops.unlink = unlink_path;
+	s->disk->ops = &ops;
+	cr_assert_eq(seal_committed(s), 0);
+	for (;;) {
+		*how = err;
+		gone = retain_run(s, now(), &need);
+		*how = 0;
+		if (gone || !need)
+			return gone;
+		cr_assert_eq(keeper_checkpoint(s->keeper), 0);
+	}
+}
+
+static bool is_there(const char *name)
+{
+	struct stat st;
+
+	return disk_stat(s->disk, name, &st) == 0;
+}
+
+/* Its name may come back, and then the log behind it must be there. */
+Test(retain, nothing_goes_behind_a_segment_that_may_not_have_gone_for_good)
+{
+	struct topic *t = make("orders", 1);
+	char second[40];
+	bool need;
+
+	set(t, SETTING_RETENTION_SIZE, "400000");
+	append(t, 1000);
+	cr_assert_eq(remove_first_with(&fail_sync, -EIO), -EIO);
+	segment_name(second, segments_start(s->segments));
+	cr_assert_eq(retain_run(s, now(), &need), -EIO);
+	cr_assert(is_there(second));
+	cr_assert_not(is_there("log/filling"));
+	s->disk->ops = disk_ops;
+	store_stop(s);
+	topic_put(t);
+	store_close(s);
+	open_store();
+	keep(now());
+	cr_assert_not(is_there(second));
+}
+
+Test(retain, a_segment_that_could_not_be_removed_is_tried_again)
+{
+	struct topic *t = make("orders", 1);
+	char first[40];
+
+	set(t, SETTING_RETENTION_SIZE, "400000");
+	append(t, 1000);
+	segment_name(first, 0);
+	cr_assert_eq(remove_first_with(&fail_unlink, -ENOSPC), -ENOSPC);
+	cr_assert(is_there(first));
+	cr_assert_gt(keep(now()), 5);
+	cr_assert_not(is_there(first));
+	s->disk->ops = disk_ops;
+	topic_put(t);
+}

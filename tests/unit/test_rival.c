@@ -146,3 +146,48 @@ Test(rival, a_standby_that_has_more_than_its_primarys_older_store_is_promoted)
 	cr_assert(until(a_is_current));
 	cr_assert_eq(put(&b, "goes on\n"), 0);
 }
+
+/* Node b2 gets a store that is one of N's, and the certificate of a third node, c. */
+static void copy_store(const struct node *n)
+{
+	char command[600], why[KEYS_WHY];
+
+	snprintf(command, sizeof command, "cp -r %s %s", n->path, b2.path);
+	cr_assert_eq(system(command), 0);
+	snprintf(b2.name, sizeof b2.name, "c");
+	cr_assert_eq(keys_node(key_file("us", ""), "c", 0, why), 0, "%s", why);
+}
+
+/* It knows the standby alone, as its original does. */
+Test(rival, a_copy_of_the_primary_takes_nothing_where_the_standby_follows_that)
+{
+	make_pair(0);
+	close_node(&a);
+	copy_store(&a);
+	open_node(&a, false, 0);
+	cr_assert(until(b_is_current));
+	snprintf(b2.other, sizeof b2.other, "%s", b.address);
+	open_node(&b2, false, 0);
+	cr_assert_eq(put(&b2, "nobody's\n"), -EHOSTDOWN);
+	cr_assert(strstr(status_of(&b2).why, "b says: the store is a copy of that of a"), "%s", status_of(&b2).why);
+	cr_assert_eq(put(&a, "taken\n"), 0);
+	cr_assert(b_is_current());
+}
+
+/* Its promise would depose the primary in its original's name. */
+Test(rival, a_copy_of_the_standby_is_not_promoted)
+{
+	make_pair(0);
+	close_node(&b);
+	copy_store(&b);
+	open_node(&b, false, 0);
+	cr_assert(until(b_is_current));
+	open_node(&b2, false, 0);
+	cr_assert_eq(order(&b2, ORDER_PROMOTE, "", false, 0), -EPERM);
+	snprintf(b2.other, sizeof b2.other, "%s,%s", b.address, a.address);
+	close_node(&b2);
+	open_node(&b2, false, 0);
+	cr_assert_eq(order(&b2, ORDER_PROMOTE, "", false, 0), -EPERM);
+	cr_assert_eq(put(&a, "taken\n"), 0);
+	cr_assert(b_is_current());
+}
