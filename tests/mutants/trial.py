@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests that are to kill mutants, how each is run, and what it says.
 
-    crash                     the simulation of crashes, from seed 1 on, up to so many states
-    pair                      that of two nodes
+    crash [SEED]              the simulation of crashes, from seed 1 or SEED on, up to so many states
+    pair [SEED]               that of two nodes
     unit/NAME PATTERN         the tests of tests/unit/test_NAME whose names match
     mount/NAME VAR=VALUE...   a mounted test, in this environment: as root, or by sudo
 
@@ -45,12 +45,13 @@ class Trial:
 class Simulation(Trial):
     """Seeds in one process, so that a mutant is killed by the same one each time."""
 
-    def __init__(self, name):
+    def __init__(self, name, first="1"):
         self.program, self.option, self.cases = CASES[name]
+        self.first = first
         super().__init__(name, [f"tests/crash/{self.program}"])
 
     def command(self, build):
-        return [os.path.join(build, self.targets[0]), "--jobs", "1", self.option, str(self.cases)]
+        return [os.path.join(build, self.targets[0]), "--jobs", "1", "--first", self.first, self.option, str(self.cases)]
 
     def read(self, output):
         count = re.search(r"^(\d+ \w+), \d+ of them distinct, in ([\d.]+) s", output, re.M)
