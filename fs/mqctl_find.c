@@ -232,12 +232,18 @@ bool find_served(const char *store)
 	return resolve(store, path) == 0 && mounts_serve(path);
 }
 
+static bool has_file(const char *path, const char *name)
+{
+	char file[PATH_MAX + 16];
+
+	snprintf(file, sizeof file, "%s/%s", path, name);
+	return access(file, F_OK) == 0;
+}
+
+/* Also one that is in the making: who opens it says so. */
 bool find_is_store(const char *path)
 {
-	char id[PATH_MAX + 8];
-
-	snprintf(id, sizeof id, "%s/id", path);
-	return access(id, F_OK) == 0;
+	return has_file(path, "id") || has_file(path, "joining");
 }
 
 bool find_lost(const char *path, char store[PATH_MAX], char file[PATH_MAX])

@@ -2,6 +2,7 @@
 /* A check from its beginning to its end: the store's lock and identity, its files, then the log (check_log.c). */
 #include "check_part.h"
 #include "forbidden.h"
+#include "make.h"
 #include "scan.h"
 #include "segment.h"
 #include <errno.h>
@@ -296,7 +297,7 @@ static int open_stopped(struct check *c, const char *path, int *lock, char *why,
 	}
 	err = identity_load(c->disk, &c->id);
 	if (err == -ENOENT)
-		snprintf(why, why_len, "%s is no store of mqfs: it has no file \"%s\"", path, IDENTITY_FILE);
+		snprintf(why, why_len, "%s: %s", path, store_missing(c->disk));
 	else if (err == -EPROTONOSUPPORT)
 		snprintf(why, why_len, "%s has a newer format than this mqctl knows (%u)", path, FORMAT_VERSION);
 	else if (err == -EBADMSG)

@@ -3,6 +3,7 @@
 #include "damage.h"
 #include "disk.h"
 #include "identity.h"
+#include "make.h"
 #include "index.h"
 #include "parting.h"
 #include "parts.h"
@@ -335,8 +336,8 @@ static int open_files(struct dump *d, const char *path, char *why, size_t why_le
 	if (err == -EPROTONOSUPPORT)
 		snprintf(why, why_len, "%s has a newer format than this mqctl knows (%u)", path, FORMAT_VERSION);
 	else if (err)
-		snprintf(why, why_len, "%s: %s", path, err == -ENOENT || err == -ENOTDIR ? "no store of mqfs is there" :
-			err == -EBADMSG ? "its file \"id\" is damaged" : strerror(-err));
+		snprintf(why, why_len, "%s: %s", path, err == -ENOENT && d->disk ? store_missing(d->disk) :
+			err == -ENOENT || err == -ENOTDIR ? "no store of mqfs is there" : err == -EBADMSG ? "its file \"id\" is damaged" : strerror(-err));
 	return err;
 }
 

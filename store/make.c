@@ -117,3 +117,12 @@ int store_make(struct disk *d, char why[STORE_WHY])
 		snprintf(why, STORE_WHY, "cannot be made: %s", strerror(-err));
 	return err;
 }
+
+const char *store_missing(struct disk *d)
+{
+	struct stat st;
+
+	return disk_stat(d, JOINING_FILE, &st) == 0 ?
+		"it is being made from another node's store: start mqfs there again; what it gave up can be read when that is done" :
+		"no store of mqfs: it has no file \"" IDENTITY_FILE "\"";
+}

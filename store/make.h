@@ -11,6 +11,9 @@
 
 #define JOINING_FILE "joining"         /* there while install.h makes the store: see install.h */
 
+/* What a directory is that has no IDENTITY_FILE, for people. */
+const char *store_missing(struct disk *d);
+
 /* The directory PATH, mode 0700, where it is missing; its parent must exist. */
 int store_make_directory(const char *path, char why[STORE_WHY]);
 /* A directory that has no store and is not empty is somebody else's: -ENOTEMPTY. -EINPROGRESS: see install.h. What an interrupted store_make() left is ours. */

@@ -60,6 +60,12 @@ refused 'a store in use' "in use by mqfs, pid $PID, mounted at $MNT" "$MQCTL" ch
 refused 'no such topic' 'no topic' "$MQCTL" dump "$STORE" nosuch
 refused 'no such queue' 'no such queue' "$MQCTL" dump "$STORE" orders/7
 refused '--offset of a topic' 'TOPIC/QUEUE' "$MQCTL" dump "$STORE" orders --offset 5
+mkdir -p "$DIR/joins/lost"
+: > "$DIR/joins/joining"
+for what in "check $DIR/joins" "dump $DIR/joins" "dump $DIR/joins/lost/0000000000000000.0"; do
+	# shellcheck disable=SC2086  # a verb and a path
+	refused "$what of a store in the making" "$DIR/joins: it is being made from another node's store" "$MQCTL" $what
+done
 refused 'outside of any mount' 'no mqfs mount' "$MQCTL" status -m /
 
 # --- a dead mount, and its store
