@@ -32,6 +32,12 @@ struct mapping {
 	struct outgrown *outgrown;       /* mappings that were too short at last, and may still be read */
 };
 
+/* mapping_get() has nothing to do. */
+static inline bool mapping_is_whole(const struct mapping *m)
+{
+	return m->bytes && !m->is_short;
+}
+
 /* Of a file that is longer than MIN bytes. */
 int mapping_get(struct mapping *m, struct disk *d, const char *name, size_t min);
 /* The file may be longer than it was. */

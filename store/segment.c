@@ -324,11 +324,13 @@ int segment_time(struct segment *s, int64_t *ns)
 int segment_map(struct segment *s, const uint8_t **bytes, size_t *len)
 {
 	char name[32];
-	int err;
+	int err = 0;
 
-	segment_name(name, s->head.base);
 	pthread_mutex_lock(&s->all->lock);
-	err = mapping_get(&s->mapping, s->all->disk, name, SEGMENT_HEADER);
+	if (!mapping_is_whole(&s->mapping)) {          /* the name takes longer than all the rest */
+		segment_name(name, s->head.base);
+		err = mapping_get(&s->mapping, s->all->disk, name, SEGMENT_HEADER);
+	}
 	if (!err) {
 		*bytes = s->mapping.bytes + SEGMENT_HEADER;
 		*len = s->mapping.len - SEGMENT_HEADER;

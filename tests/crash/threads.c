@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ pid_t __real_getpid(void);
 uid_t __real_getuid(void);
 gid_t __real_getgid(void);
 int __real_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *time, const sigset_t *mask);
+int __real_setpriority(__priority_which_t which, id_t who, int nice);
 
 int __wrap_pthread_create(pthread_t *to, const pthread_attr_t *attr, void *(*run)(void *arg), void *arg);
 int __wrap_pthread_join(pthread_t t, void **result);
@@ -54,6 +56,7 @@ pid_t __wrap_getpid(void);
 uid_t __wrap_getuid(void);
 gid_t __wrap_getgid(void);
 int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *time, const sigset_t *mask);
+int __wrap_setpriority(__priority_which_t which, id_t who, int nice);
 
 int __wrap_pthread_create(pthread_t *to, const pthread_attr_t *attr, void *(*run)(void *arg), void *arg)
 {
@@ -237,6 +240,12 @@ gid_t __wrap_getgid(void)
 }
 
 /* What comes to a descriptor is seen a little later. */
+/* All threads of a world are one of the machine's. */
+int __wrap_setpriority(__priority_which_t which, id_t who, int nice)
+{
+	return world_here() ? 0 : __real_setpriority(which, who, nice);
+}
+
 int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *time, const sigset_t *mask)
 {
 	static const struct timespec at_once;
