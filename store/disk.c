@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <pthread.h>
 
+#define ONCE_PAGE 65536u               /* bytes: no system has larger pages */
+
 void disk_init(struct disk *d, const struct disk_ops *ops)
 {
 	d->ops = ops;
@@ -65,21 +67,16 @@ int disk_read_once(struct disk *d, int fd, void *to, size_t len, uint64_t at)
 	return read_all(d->ops->pread_once ? d->ops->pread_once : d->ops->pread, d, fd, to, len, at);
 }
 
-int disk_write(struct disk *d, int fd, const void *from, size_t len, uint64_t at)
-{
-	struct iovec iov = {(void *)from, len};
+typedef ssize_t write_call(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at);
 
-	return disk_writev(d, fd, &iov, 1, at);
-}
-
-int disk_writev(struct disk *d, int fd, struct iovec *iov, int n, uint64_t at)
+static int write_all(write_call *call, struct disk *d, int fd, struct iovec *iov, int n, uint64_t at)
 {
 	while (n) {
 		if (iov->iov_len == 0) {
 			iov++, n--;
 			continue;
 		}
-		ssize_t put = d->ops->pwritev(d, fd, iov, n < IOV_MAX ? n : IOV_MAX, at);
+		ssize_t put = call(d, fd, iov, n < IOV_MAX ? n : IOV_MAX, at);
 		if (put == -EINTR)
 			continue;
 		if (put < 0)
@@ -97,6 +94,29 @@ int disk_writev(struct disk *d, int fd, struct iovec *iov, int n, uint64_t at)
 		}
 	}
 	return 0;
+}
+
+int disk_write(struct disk *d, int fd, const void *from, size_t len, uint64_t at)
+{
+	struct iovec iov = {(void *)from, len};
+
+	return disk_writev(d, fd, &iov, 1, at);
+}
+
+/* The last page, which the next write goes on in, stays: it would be read from the disk again for that. */
+int disk_write_once(struct disk *d, int fd, const void *from, size_t len, uint64_t at)
+{
+	uint64_t edge = (at + len) / ONCE_PAGE * ONCE_PAGE;
+	size_t whole = edge > at ? (size_t)(edge - at) : 0;
+	struct iovec iov = {(void *)from, whole};
+	int err = write_all(d->ops->pwritev_once ? d->ops->pwritev_once : d->ops->pwritev, d, fd, &iov, 1, at);
+
+	return err ? err : disk_write(d, fd, (const char *)from + whole, len - whole, at + whole);
+}
+
+int disk_writev(struct disk *d, int fd, struct iovec *iov, int n, uint64_t at)
+{
+	return write_all(d->ops->pwritev, d, fd, iov, n, at);
 }
 
 int disk_sync(struct disk *d, int fd)

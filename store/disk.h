@@ -37,6 +37,8 @@ struct disk_ops {
 	/* may be NULL: then pread does */
 	ssize_t (*pread_once)(struct disk *d, int fd, void *to, size_t len, uint64_t at);
 	ssize_t (*pwritev)(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at);
+	/* may be NULL: then pwritev does */
+	ssize_t (*pwritev_once)(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at);
 	int (*sync)(struct disk *d, int fd);
 	/* may be NULL: nothing is cached */
 	int (*forget)(struct disk *d, int fd);
@@ -80,6 +82,8 @@ int disk_read(struct disk *d, int fd, void *to, size_t len, uint64_t at);
  * alone, as nothing is read ahead on it any more. */
 int disk_read_once(struct disk *d, int fd, void *to, size_t len, uint64_t at);
 int disk_write(struct disk *d, int fd, const void *from, size_t len, uint64_t at);
+/* The same, leaving nothing of it in the page cache once it is on the disk, where the system can: for writing much that nobody will ask for soon. */
+int disk_write_once(struct disk *d, int fd, const void *from, size_t len, uint64_t at);
 /* As disk_write() from many places; changes IOV. */
 int disk_writev(struct disk *d, int fd, struct iovec *iov, int n, uint64_t at);
 /* fdatasync(2) */

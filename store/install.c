@@ -278,7 +278,7 @@ int install_checkpoint(struct install *i, const void *bytes, size_t len)
 
 int install_records(struct install *i, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, size_t *took)
 {
-	return log_receive(i->log, bytes, len, base, upto, took);
+	return log_receive(i->log, bytes, len, base, upto, true, took);
 }
 
 uint64_t install_end(const struct install *i)

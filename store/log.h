@@ -125,8 +125,8 @@ struct log_start log_tail(struct log *log);
  * by one: checksums, position, chain, and that epochs only go up and each begins with its own record, up to UPTO at most. Then they are
  * written and the written prefix moves; segments begin where the sender's do. *TOOK is how many bytes were taken, and may be more than 0
  * with an error. -EBADMSG: at *TOOK there is no record that may follow. -ENOSPC, -ENOMEM, -ENOBUFS: nothing of the rest was taken, it heals.
- * -EIO: the log has failed. Appends must be refused meanwhile; one thread at a time. */
-int log_receive(struct log *log, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, size_t *took);
+ * -EIO: the log has failed. Appends must be refused meanwhile; one thread at a time. ONCE: it is much, and nobody will read it soon. */
+int log_receive(struct log *log, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, bool once, size_t *took);
 /* Of what was received: headers of records of messages that stand directly one behind the other from POS on, up to TO; each is given once. Returns
  * how many; 0: there is none at POS, or it is not kept any more. */
 size_t log_received(struct log *log, uint64_t pos, uint64_t to, struct record *headers, size_t max);

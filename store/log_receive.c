@@ -132,7 +132,7 @@ static int take(struct log *l, const uint8_t *bytes, size_t *size)
 	return 0;
 }
 
-static int write_and_take(struct log *l, const uint8_t *bytes, size_t len, uint64_t base, size_t *took)
+static int write_and_take(struct log *l, const uint8_t *bytes, size_t len, uint64_t base, bool once, size_t *took)
 {
 	uint64_t at;
 	size_t size;
@@ -147,7 +147,7 @@ static int write_and_take(struct log *l, const uint8_t *bytes, size_t len, uint6
 	pthread_mutex_unlock(&l->lock);
 	if (err)
 		return err;
-	err = disk_write(l->disk, fd, bytes, len, at);
+	err = once ? disk_write_once(l->disk, fd, bytes, len, at) : disk_write(l->disk, fd, bytes, len, at);
 	if (err) {
 		log_fail(l, -EIO);
 		return -EIO;
@@ -159,14 +159,14 @@ static int write_and_take(struct log *l, const uint8_t *bytes, size_t len, uint6
 	return err;
 }
 
-int log_receive(struct log *l, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, size_t *took)
+int log_receive(struct log *l, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, bool once, size_t *took)
 {
 	size_t whole;
 	int refused = verify(l, bytes, len, upto, &whole), err = 0;
 
 	*took = 0;
 	if (whole)
-		err = write_and_take(l, bytes, whole, base, took);
+		err = write_and_take(l, bytes, whole, base, once, took);
 	if (*took)
 		progress_moved(l->settings.progress);
 	return err ? err : refused;

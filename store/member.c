@@ -217,7 +217,8 @@ bool member_waits_for_others(struct store *s)
 	return member_is_standby(s) || member_needs_others(s);
 }
 
-/* Nobody waits for what a node acknowledges that lacks so much: it syncs when there is something to sync. */
+/* Nobody waits for what a node acknowledges that lacks so much: it syncs when there is something to sync. Nor does anybody read it soon, and the
+ * page cache is left to what is read: gigabytes of new pages took half of a processor to get. */
 static bool is_far_behind(struct store *s)
 {
 	bool is;
@@ -230,14 +231,16 @@ static bool is_far_behind(struct store *s)
 
 int store_receive(struct store *s, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, size_t *took)
 {
+	bool far;
 	int err;
 
 	*took = 0;
 	if (!member_is_standby(s))
 		return -EROFS;
-	err = log_receive(s->log, bytes, len, base, upto, took);
+	far = is_far_behind(s);
+	err = log_receive(s->log, bytes, len, base, upto, far, took);
 	if (*took)
-		commit_appended(s->commit, !is_far_behind(s));
+		commit_appended(s->commit, !far);
 	return err;
 }
 

@@ -133,8 +133,8 @@ static int remove_names(struct store *s, bool recycle)
 
 /*
  * A name that a crash brings back in front of a gap would be damage: so each segment has gone for good before the next one goes. One that could
- * not be removed is tried again. But a directory whose sync has failed may never become durable, whatever a later sync says (commit_once()): nothing
- * more goes before the next start, which makes the names durable that it finds.
+ * not be removed is tried again. But once a sync of the directory has failed all later ones do (disk.h): nothing more goes before the next start,
+ * which makes the names durable that it finds.
  */
 static int remove_first(struct store *s, bool recycle)
 {

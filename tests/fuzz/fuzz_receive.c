@@ -136,7 +136,7 @@ static void receive(struct log *l, struct disk *d, const struct stream *s, struc
 
 		memcpy(copy, s->bytes + at, piece);
 		wanted = following(copy, piece, &last);
-		err = log_receive(l, copy, piece, 0, &upto, &took);
+		err = log_receive(l, copy, piece, 0, &upto, false, &took);
 		free(copy);
 		must(took == wanted && err == (wanted == piece ? 0 : -EBADMSG));
 		at += took;

@@ -155,17 +155,28 @@ static void soil(struct file *f, uint64_t from, uint64_t to)
 	f->dirty[f->extents++] = (struct extent){from, to};
 }
 
+static ssize_t put(ssize_t (*pwritev)(struct disk *, int, const struct iovec *, int, uint64_t), int fd, const struct iovec *iov, int n, uint64_t at)
+{
+	ssize_t got;
+
+	pthread_mutex_lock(&cut.lock);
+	got = pwritev(cut.under, fd, iov, n, at);
+	if (got > 0)
+		soil(cut.opened[fd], at, at + (uint64_t)got);
+	pthread_mutex_unlock(&cut.lock);
+	return got;
+}
+
 static ssize_t c_pwritev(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
 {
-	ssize_t put;
-
 	(void)d;
-	pthread_mutex_lock(&cut.lock);
-	put = cut.under->ops->pwritev(cut.under, fd, iov, n, at);
-	if (put > 0)
-		soil(cut.opened[fd], at, at + (uint64_t)put);
-	pthread_mutex_unlock(&cut.lock);
-	return put;
+	return put(cut.under->ops->pwritev, fd, iov, n, at);
+}
+
+static ssize_t c_pwritev_once(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
+{
+	(void)d;
+	return put(cut.under->ops->pwritev_once, fd, iov, n, at);
 }
 
 static void copy_bytes(int from, int to, uint64_t at, uint64_t end)
@@ -344,6 +355,7 @@ static const struct disk_ops cut_ops = {
 	.pread = c_pread,
 	.pread_once = c_pread_once,
 	.pwritev = c_pwritev,
+	.pwritev_once = c_pwritev_once,
 	.sync = c_sync,
 	.allocate = c_allocate,
 	.truncate = c_truncate,

@@ -84,16 +84,29 @@ static ssize_t f_pread_once(struct disk *d, int fd, void *to, size_t len, uint64
 	return scratch.under->ops->pread_once(scratch.under, fd, to, len, at);
 }
 
-static ssize_t f_pwritev(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
+typedef ssize_t pwritev_call(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at);
+
+static ssize_t put(pwritev_call *call, int fd, const struct iovec *iov, int n, uint64_t at)
 {
-	(void)d;
 	if (fails(CALL_PWRITEV)) {
 		if (!scratch.halved)
 			return scratch.error;
 		struct iovec half = {iov->iov_base, (iov->iov_len + 1) / 2};
-		return scratch.under->ops->pwritev(scratch.under, fd, &half, 1, at);
+		return call(scratch.under, fd, &half, 1, at);
 	}
-	return scratch.under->ops->pwritev(scratch.under, fd, iov, n, at);
+	return call(scratch.under, fd, iov, n, at);
+}
+
+static ssize_t f_pwritev(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
+{
+	(void)d;
+	return put(scratch.under->ops->pwritev, fd, iov, n, at);
+}
+
+static ssize_t f_pwritev_once(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
+{
+	(void)d;
+	return put(scratch.under->ops->pwritev_once ? scratch.under->ops->pwritev_once : scratch.under->ops->pwritev, fd, iov, n, at);
 }
 
 static int f_sync(struct disk *d, int fd)
@@ -207,6 +220,7 @@ static const struct disk_ops faulty_ops = {
 	.pread = f_pread,
 	.pread_once = f_pread_once,
 	.pwritev = f_pwritev,
+	.pwritev_once = f_pwritev_once,
 	.sync = f_sync,
 	.allocate = f_allocate,
 	.truncate = f_truncate,
