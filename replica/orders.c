@@ -285,11 +285,19 @@ static int carry_out_promote(struct replicator *r, const struct order *o, char w
 
 /* ---- alone, min_standbys ---- */
 
-/* It is left out already, and the operator's word is that it does not rule any more: nothing is to be logged. */
-static int outlive_rival(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
+/* The operator's word is that the rival does not rule any more, or is not to be waited for. One that was left out already needs no word in the
+ * log; one that is of the pair leaves its place, as its log is not this one's any more. */
+static int outlive_rival(struct replicator *r, const struct order *o, const struct member_view *v, char why[REPLICATOR_WHY])
 {
+	uint64_t node = v->paired ? pair_named(&v->pair, o->stopped) : 0;
+	int err = 0;
+
 	if (!o->accept_loss)
 		return order_tell(why, -EPERM, "%s; --accept-loss goes on all the same", r->rival);
+	if (node && node != v->node)
+		err = go_alone(r, o->stopped, true, why);
+	if (err)
+		return err;
 	rule_go_on(r);
 	return order_tell(why, 0, "this node goes on; %s has to be made anew", o->stopped);
 }
@@ -306,7 +314,7 @@ static int carry_out_alone(struct replicator *r, const struct order *o, char why
 	if (v.paired && guest_status(r, pair_named(&v.pair, o->stopped), &s))
 		return order_tell(why, -EPERM, "%s is not stopped: it is linked to this node", o->stopped);
 	if (r->rival_known && strcmp(o->stopped, r->rival_name) == 0)
-		return outlive_rival(r, o, why);
+		return outlive_rival(r, o, &v, why);
 	err = go_alone(r, o->stopped, o->accept_loss, why);
 	return err ? err : order_tell(why, 0, "this node goes on without %s, until that has caught up", o->stopped);
 }

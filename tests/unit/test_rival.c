@@ -102,41 +102,68 @@ static bool b_is_refused_the_log(void)
 }
 
 /* A's store is put back from before the last message, which the standby has. */
-static void put_back_older(void)
+static void put_back_older(int min_standbys)
 {
 	char command[600];
 
-	make_pair(0);
+	make_pair(min_standbys);
 	close_node(&a);
 	snprintf(command, sizeof command, "cp -r %s %s.older", a.path, a.path);
 	cr_assert_eq(system(command), 0);
-	open_node(&a, false, 0);
+	open_node(&a, false, min_standbys);
 	cr_assert(until(b_is_current));
+	cr_assert(until(a_rules_a_pair));
 	cr_assert_eq(put(&a, "the last one\n"), 0);
 	cr_assert(until(same_ends));
 	close_node(&a);
 	snprintf(command, sizeof command, "rm -r %s && mv %s.older %s", a.path, a.path, a.path);
 	cr_assert_eq(system(command), 0);
-	open_node(&a, false, 0);
+	open_node(&a, false, min_standbys);
 	cr_assert_eq(put(&a, "nobody's\n"), -EHOSTDOWN);
 }
 
-Test(rival, a_store_that_is_older_than_its_standbys_takes_nothing_until_it_is_told_to)
+static bool a_sees_a_rival(void)
 {
-	put_back_older();
-	cr_assert(strstr(status_of(&a).why, "committed and lacks: the store is an older copy"), "%s", status_of(&a).why);
+	return status_of(&a).rival;
+}
+
+/* The standby is made anew, and takes its place again. */
+static void go_on_with_the_older(void)
+{
+	char away[140];
+
 	cr_assert(until(b_is_refused_the_log));
+	cr_assert(until(a_sees_a_rival));
 	cr_assert_eq(put(&a, "nobody's\n"), -EHOSTDOWN);
 	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), -EPERM);
 	close_node(&b);
 	cr_assert_eq(order(&a, ORDER_ALONE, "b", true, 0), 0, "%s", said);
 	cr_assert_eq(put(&a, "all the same\n"), 0);
+	snprintf(away, sizeof away, "%s.away", b.path);
+	cr_assert_eq(rename(b.path, away), 0);
+	open_node(&b, true, -1);
+	cr_assert(until(a_rules_a_pair));
+	cr_assert(until(no_rival_is_seen));
+}
+
+Test(rival, a_store_that_is_older_than_its_standbys_takes_nothing_until_it_is_told_to)
+{
+	put_back_older(0);
+	cr_assert(strstr(status_of(&a).why, "committed and lacks: the store is an older copy"), "%s", status_of(&a).why);
+	go_on_with_the_older();
+}
+
+Test(rival, nor_does_it_with_min_standbys)
+{
+	put_back_older(1);
+	go_on_with_the_older();
+	cr_assert_eq(status_of(&a).view.pair.min_standbys, 1);
 }
 
 /* The other way round: what the standby has is kept. */
 Test(rival, a_standby_that_has_more_than_its_primarys_older_store_is_promoted)
 {
-	put_back_older();
+	put_back_older(0);
 	close_node(&a);
 	cr_assert_eq(order(&b, ORDER_PROMOTE, "", true, 0), 0, "%s", said);
 	open_node(&a, false, 0);
