@@ -162,7 +162,10 @@ static int remove_first(struct store *s, bool recycle)
 	return err;
 }
 
-/* All that end at BEFORE or earlier. Returns how many. */
+/*
+ * All that end at BEFORE or earlier. Returns how many. The checkpoints that allow it were only seen so far: where a sync of their directory
+ * failed, or could not be begun, a power cut would bring back older ones, which want the segments.
+ */
 static int remove_before(struct store *s, uint64_t before, bool recycle)
 {
 	int gone = 0, err;
@@ -175,7 +178,9 @@ static int remove_before(struct store *s, uint64_t before, bool recycle)
 			segment_put(g);
 		if (!may)
 			return gone;
-		err = remove_first(s, recycle);
+		err = gone ? 0 : disk_sync_directory(s->disk, "checkpoint");
+		if (!err)
+			err = remove_first(s, recycle);
 		if (err)
 			return err == -ENOENT ? gone : err;
 		gone++;

@@ -338,7 +338,8 @@ Test(retain, removed_files_are_gone_or_used_again)
 /* ---- a disk that fails ---- */
 
 static const struct disk_ops *disk_ops;
-static int fail_sync, fail_unlink;             /* of log/ and in it, with this */
+static int fail_sync, fail_unlink;             /* of log/ and in it, once, with this */
+static int fail_checkpoints;                   /* syncs of checkpoint/, all of them */
 
 static int failing(int *how)
 {
@@ -350,7 +351,7 @@ static int failing(int *how)
 
 static int sync_directory(struct disk *d, const char *path)
 {
-	int err = strcmp(path, "log") == 0 ? failing(&fail_sync) : 0;
+	int err = strcmp(path, "log") == 0 ? failing(&fail_sync) : strcmp(path, "checkpoint") == 0 ? fail_checkpoints : 0;
 
 	return err ? err : disk_ops->sync_directory(d, path);
 }
@@ -362,18 +363,24 @@ static int unlink_path(struct disk *d, const char *path)
 	return err ? err : disk_ops->unlink(d, path);
 }
 
-/* What the run of retention returns in which the first segment is to go, while *HOW is ERR. */
-static int remove_first_with(int *how, int err)
+static void make_fallible(void)
 {
 	static struct disk_ops ops;
-	bool need;
-	int gone;
 
 	disk_ops = s->disk->ops;
 	ops = *disk_ops;
 	ops.sync_directory = sync_directory;
 	ops.unlink = unlink_path;
 	s->disk->ops = &ops;
+}
+
+/* What the run of retention returns in which the first segment is to go, while *HOW is ERR. */
+static int remove_first_with(int *how, int err)
+{
+	bool need;
+	int gone;
+
+	make_fallible();
 	cr_assert_eq(seal_committed(s), 0);
 	for (;;) {
 		*how = err;
@@ -426,6 +433,31 @@ Test(retain, a_segment_that_could_not_be_removed_is_tried_again)
 	cr_assert_eq(remove_first_with(&fail_unlink, -ENOSPC), -ENOSPC);
 	cr_assert(is_there(first));
 	cr_assert_gt(keep(now()), 5);
+	cr_assert_not(is_there(first));
+	s->disk->ops = disk_ops;
+	topic_put(t);
+}
+
+/* They are all there is to be seen, but the ones before them may be all that is on the disk. */
+Test(retain, checkpoints_that_may_not_be_on_the_disk_allow_nothing)
+{
+	struct topic *t = make("orders", 1);
+	char first[40];
+	bool need;
+	int gone;
+
+	set(t, SETTING_RETENTION_SIZE, "400000");
+	append(t, 1000);
+	segment_name(first, 0);
+	make_fallible();
+	cr_assert_eq(seal_committed(s), 0);
+	fail_checkpoints = -EMFILE;
+	while (!(gone = retain_run(s, now(), &need)) && need)
+		cr_assert_eq(keeper_checkpoint(s->keeper), -EMFILE);
+	cr_assert_eq(gone, -EMFILE);
+	cr_assert(is_there(first));
+	fail_checkpoints = 0;
+	cr_assert_gt(retain_run(s, now(), &need), 0);
 	cr_assert_not(is_there(first));
 	s->disk->ops = disk_ops;
 	topic_put(t);
