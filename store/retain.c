@@ -5,7 +5,7 @@
  * 1. Only from the front, only sealed ones, only when the heads of all queues that have records there have passed them.
  * 2. Only when the two newest valid checkpoints say so themselves: each carries `unneeded`, the log position before which no
  *    head lay when its heads were copied. So whichever of the two a recovery loads, the log that it needs is there, and
- *    no head that it finds lies before the start of the log.
+ *    no head that it finds lies before the start of the log. Both are on the disk by then, not only in the cache.
  *    When checkpoints are all that keeps a segment, the keeper is asked for one. Two in a row need two log positions: where nothing is
  *    appended, an empty command moves the log on.
  *    What the pair's other node has not got yet stays as well, up to a bound (hold_bytes): past it that node starts blank again.
@@ -179,8 +179,9 @@ static int remove_before(struct store *s, uint64_t before, bool recycle)
 		if (!may)
 			return gone;
 		err = gone ? 0 : disk_sync_directory(s->disk, "checkpoint");
-		if (!err)
-			err = remove_first(s, recycle);
+		if (err)
+			return err;
+		err = remove_first(s, recycle);
 		if (err)
 			return err == -ENOENT ? gone : err;
 		gone++;
