@@ -408,7 +408,7 @@ Test(retain, nothing_goes_behind_a_segment_that_may_not_have_gone_for_good)
 
 	set(t, SETTING_RETENTION_SIZE, "400000");
 	append(t, 1000);
-	cr_assert_eq(remove_first_with(&fail_sync, -EIO), -EIO);
+	cr_assert_eq(remove_first_with(&fail_sync, -EMFILE), -EMFILE);  /* disk.h remembers a sync that failed, but not one that was not begun */
 	segment_name(second, segments_start(s->segments));
 	cr_assert_eq(retain_run(s, now(), &need), -EIO);
 	cr_assert(is_there(second));
