@@ -129,7 +129,7 @@ static void advance_once(struct commit *c)
 	struct follower *told;
 	int err = to > c->committed ? apply(c, to) : 0;
 
-	if (err && err != -ENOMEM && err != -EMFILE && err != -ENFILE && err != -EAGAIN) {
+	if (err && !disk_error_passes(err) && err != -EAGAIN) {
 		fail(c);
 		return;
 	}

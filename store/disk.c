@@ -181,7 +181,7 @@ int disk_sync_directory(struct disk *d, const char *path)
 	pthread_mutex_lock(&d->names);
 	err = d->unsound ? d->unsound : d->ops->sync_directory(d, path);
 	/* Without a descriptor or memory it was not even begun. */
-	if (err && err != -EMFILE && err != -ENFILE && err != -ENOMEM)
+	if (err && !disk_error_passes(err))
 		d->unsound = err;
 	pthread_mutex_unlock(&d->names);
 	return err;

@@ -15,6 +15,7 @@
 #ifndef MQFS_STORE_DISK_H
 #define MQFS_STORE_DISK_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -115,6 +116,12 @@ int disk_lock(struct disk *d, int fd);
 int disk_replace(struct disk *d, const char *path, const void *from, size_t len, mode_t mode);
 /* A whole file of at most MAX bytes into malloc'ed memory; -EFBIG when it is longer. */
 int disk_load(struct disk *d, const char *path, size_t max, void **to, size_t *len);
+
+/* What says nothing about the bytes on the disk, and passes: memory or a descriptor was wanting. */
+static inline bool disk_error_passes(int err)
+{
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
+}
 
 /* Runs WORK, which reads mappings; -EIO when the disk failed under it (SIGBUS). WORK holds no lock and owns no
  * memory that only it knows: it may be left at any read of a mapping. Installs the signal's handler at first use. */

@@ -118,12 +118,6 @@ static void damaged(struct scrub *c, enum damage_kind kind, uint64_t pos, const 
 	store_damaged(c->store, kind, pos, what);
 }
 
-/* What says nothing about the bytes on the disk, and passes. */
-static bool for_now(int err)
-{
-	return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
-}
-
 /* Those that the keeper has removed meanwhile are none. */
 static int check_checkpoints(struct scrub *c, uint64_t *read)
 {
@@ -135,7 +129,7 @@ static int check_checkpoints(struct scrub *c, uint64_t *read)
 
 	for (size_t i = 0; !err && i < count; i++) {
 		err = checkpoint_check(s->disk, s->id.secret, pos[i], &info);
-		if (for_now(err))
+		if (disk_error_passes(err))
 			return err;
 		if (!err)
 			*read += info.size;
@@ -191,7 +185,7 @@ static int check_head(struct scrub *c, const struct segment *seg)
 	fd = disk_open(s->disk, name, O_RDONLY, 0);
 	err = fd < 0 ? fd : segment_head_read(s->disk, fd, &h, s->id.secret);
 	disk_close(s->disk, fd);
-	if (for_now(err))
+	if (disk_error_passes(err))
 		return err;
 	if (err || h.base != seg->head.base || h.cluster != s->id.cluster) {
 		damaged(c, DAMAGE_HEADER, seg->head.base, "a segment's header");
@@ -234,7 +228,7 @@ static int check_index(struct scrub *c, struct segment *seg, uint64_t *read)
 	char name[40];
 	int err = seal_check_index(s, seg);
 
-	if (for_now(err))
+	if (disk_error_passes(err))
 		return err;
 	segment_index_name(name, seg->head.base);
 	if (disk_stat(s->disk, name, &st) == 0)
@@ -272,7 +266,7 @@ static int check_records(struct scrub *c, uint64_t limit, uint64_t max, uint64_t
 		uint64_t at = scan_pos(c->scan);
 		int err = scan_next(c->scan, &r, &body, &found);
 
-		if (for_now(err))
+		if (disk_error_passes(err))
 			return err;
 		if (err) {
 			damaged(c, DAMAGE_RECORD, at, "a place that the disk does not read");
@@ -295,7 +289,7 @@ static int check_segment(struct scrub *c, struct segment *seg, uint64_t max, uin
 	uint64_t limit = seg->end < c->end ? seg->end : atomic_load(&c->end);
 	int err = enter(c, seg);
 
-	if (err && !for_now(err)) {
+	if (err && !disk_error_passes(err)) {
 		damaged(c, DAMAGE_RECORD, seg->head.base, "a segment that cannot be read");
 		c->chain_known = false;
 		err = 0;

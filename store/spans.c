@@ -64,12 +64,6 @@ static int chain_at(struct store *s, uint64_t pos, uint64_t *chain)
 	return err;
 }
 
-/* It is not asked for when memory or a descriptor is all that was wanting. */
-static bool for_now(int err)
-{
-	return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
-}
-
 static void begin(struct walk *w, uint64_t pos)
 {
 	if (!w->within)
@@ -118,7 +112,7 @@ static int walk(struct walk *w)
 		uint64_t at = scan_pos(w->scan);
 		int err = scan_next(w->scan, &r, &body, &what);
 
-		if (for_now(err))
+		if (disk_error_passes(err))
 			return err;
 		if (err) {
 			begin(w, at);
@@ -144,7 +138,7 @@ static int end_at_limit(struct walk *w, bool inside, uint64_t *looked)
 	if (!w->within)
 		return 0;
 	err = chain_at(w->store, w->limit, &next);
-	if (for_now(err))
+	if (disk_error_passes(err))
 		return err;
 	if (!err)
 		found(w, w->from, w->limit, next, true);
@@ -190,13 +184,13 @@ static int find_in(struct store *s, const struct segment *seg, uint64_t limit)
 	uint64_t told = damage_told(s), looked;
 	int err = read_chain(s, seg->head.base, seg->head.base, &w.chain);
 
-	if (err && !for_now(err))
+	if (err && !disk_error_passes(err))
 		err = chain_before(s, seg->head.base, &w.chain);
-	if (for_now(err))
+	if (disk_error_passes(err))
 		return err;
 	w.chain_known = !err;
 	err = scan_open(&w.scan, s->disk, s->id.secret, seg->head.base);
-	if (for_now(err))
+	if (disk_error_passes(err))
 		return err;
 	if (err) {
 		stays(&w, seg->head.base, w.limit, "a segment that cannot be read");
