@@ -11,6 +11,7 @@ void lookup_init(struct lookup *l, struct store *s, struct queue *queue)
 	l->store = s;
 	l->queue = queue;
 	l->found = false;
+	l->until = 0;
 	l->read = NULL;
 }
 
@@ -155,6 +156,7 @@ static int search(struct lookup *l, const struct key *key, struct segment **s)
 	uint64_t place = l->base;
 	int found = 0;
 
+	l->until = key->at;
 	if (near && !below)
 		found = probe(l, &b, place, key, s);           /* it may have grown */
 	if (near && below && place > b.low)

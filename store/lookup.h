@@ -22,7 +22,7 @@ struct lookup {
 	struct queue *queue;
 	bool found;                    /* base and batch are the last answer */
 	uint64_t base;                 /* of the segment that it is about */
-	uint64_t until;                /* after -EIO: the queue offset where what is known goes on */
+	uint64_t until;                /* after an error: the queue offset where what is known goes on; where nothing is, the one asked for */
 	struct runs *read;             /* of the segment whose index could not be used last */
 	uint64_t read_base;
 	struct run_batch batch;

@@ -382,6 +382,11 @@ static int pass_segment(struct pass *p)
 	p->base = p->damaged = s->head.base;
 	r->behind = r->look.batch.end;
 	err = segment_map(s, &p->bytes, &p->len);
+	if (disk_error_passes(err)) {          /* no damage, which could be passed over */
+		r->behind = p->wanted;
+		segment_put(s);
+		return err;
+	}
 	p->in_place = false;
 	if (!err)
 		pass_announce(p, s);

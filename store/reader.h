@@ -65,10 +65,12 @@ ssize_t reader_ahead(struct reader *r, uint64_t offset, size_t max, struct slice
 int reader_record(struct reader *r, uint64_t offset, struct record *to);
 /* The header and the verified body, in TO. */
 int reader_load(struct reader *r, uint64_t offset, struct record *rec, struct slice *to);
-/* After -EIO: the queue offset behind the damage, at most the committed end. */
+/* After -EIO: the queue offset behind the damage, at most the committed end; the one that was asked for where it is not known. After another
+ * error nothing may be passed over. */
 uint64_t reader_behind(const struct reader *r);
 
-/* Queue offset of Q's first record at or behind log position POS: its committed end when there is none. */
+/* Queue offset of Q's first record at or behind log position POS: its committed end when there is none. Where damage hides it, of the damage's
+ * beginning; so with times. */
 int queue_offset_at_pos(struct store *s, struct queue *q, uint64_t pos, uint64_t *offset);
 /* Of its first record whose time is at or after NS. */
 int queue_offset_at_time(struct store *s, struct queue *q, int64_t ns, uint64_t *offset);

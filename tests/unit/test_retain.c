@@ -374,6 +374,34 @@ static void make_fallible(void)
 	s->disk->ops = &ops;
 }
 
+static int maps_no_segment(struct disk *d, int fd, size_t len, const void **at)
+{
+	return len > SEGMENT ? -EMFILE : disk_ops->map(d, fd, len, at);
+}
+
+/* They are there, and can be read when descriptors can be had again. */
+Test(retain, messages_that_cannot_be_read_for_now_do_not_go_before_their_time)
+{
+	struct topic *t = make("orders", 1);
+	struct disk_ops ops;
+	bool need;
+
+	append(t, 1000);
+	cr_assert_eq(seal_committed(s), 0);
+	segments_trim(s->segments, 0);
+	disk_ops = s->disk->ops;
+	ops = *disk_ops;
+	ops.map = maps_no_segment;
+	s->disk->ops = &ops;
+	set(t, SETTING_RETENTION_SIZE, "400000");
+	cr_assert_eq(retain_run(s, now(), &need), -EMFILE);
+	cr_assert_eq(retained(t), 1000 * BODY);
+	s->disk->ops = disk_ops;
+	keep(now());
+	cr_assert_eq(retained(t), 100 * BODY);
+	topic_put(t);
+}
+
 /* What the run of retention returns in which the first segment is to go, while *HOW is ERR. */
 static int remove_first_with(int *how, int err)
 {
