@@ -8,20 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first record at or behind POS, reached by walking from the entry before it; what is damaged is passed over. */
+/*
+ * The first record at or behind POS, reached by walking from the entry before it. Of damage in front of that record nobody knows which part lies
+ * behind POS: then it is the damage's beginning, as retention goes by this, and what is damaged here the other node may have.
+ */
 static int walk_to_pos(struct reader *r, uint64_t from, uint64_t pos, uint64_t *offset)
 {
 	struct record rec;
+	uint64_t at = from;
 	int err;
 
 	for (*offset = from;;) {
-		err = reader_record(r, *offset, &rec);
+		err = reader_record(r, at, &rec);
 		if (!err && rec.pos >= pos)
 			return 0;
 		if (!err)
-			*offset = rec.offset + rec.length;
-		else if (err == -EIO && reader_behind(r) > *offset)
-			*offset = reader_behind(r);
+			*offset = at = rec.offset + rec.length;
+		else if (err == -EIO && reader_behind(r) > at)
+			at = reader_behind(r);
 		else
 			return err == -ENOENT ? 0 : err;
 	}
@@ -84,7 +88,7 @@ static struct segment *segment_at_time(struct segments *all, int64_t ns)
 	return segments_find(all, found);
 }
 
-/* In the file of BASE before END; END when all of it is earlier. */
+/* In the file of BASE before END, behind the last record that is known to be earlier. */
 static int pos_at_time(struct store *s, uint64_t base, uint64_t end, int64_t ns, uint64_t *pos)
 {
 	struct scan *scan;
@@ -95,14 +99,15 @@ static int pos_at_time(struct store *s, uint64_t base, uint64_t end, int64_t ns,
 
 	if (err)
 		return err;
-	*pos = end;
+	*pos = base < end ? base : end;
 	scan_limit(scan, end);
 	scan_bodies(scan, false);
 	while (!(err = scan_next(scan, &rec, &body, &found)) && found != SCAN_END) {
-		if ((found == SCAN_RECORD || found == SCAN_BODY) && rec.time >= ns) {
-			*pos = rec.pos;
+		if (found == SCAN_DAMAGED)
+			continue;
+		if (rec.time >= ns)
 			break;
-		}
+		*pos = rec.pos + record_size(rec.length);
 	}
 	scan_close(scan);
 	return err;

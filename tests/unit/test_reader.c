@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 
 static struct rig g;
 static struct reader *reader;
@@ -341,6 +342,62 @@ Test(reader, a_damaged_index_costs_time_only)
 	read_to_end(0, 128 << 10);
 }
 
+static struct disk_ops unread;
+
+static int opens_nothing(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	(void)d, (void)path, (void)flags, (void)mode;
+	return -EIO;
+}
+
+static int maps_nothing(struct disk *d, int fd, size_t len, const void **at)
+{
+	(void)d, (void)fd, (void)len, (void)at;
+	return -EMFILE;
+}
+
+/* The error of a read of a new reader at OFFSET, behind which it knows nothing to go on. */
+static int reads_and_stays(uint64_t offset)
+{
+	struct record record;
+	struct reader *r;
+	int err;
+
+	cr_assert_eq(reader_new(&r, &g.store, &g.queue[0]), 0);
+	err = reader_record(r, offset, &record);
+	cr_assert_eq(reader_behind(r), offset);
+	reader_free(r);
+	return err;
+}
+
+Test(reader, what_could_not_be_looked_up_is_not_passed_over)
+{
+	mallopt(M_PERTURB, 1);                 /* what nobody has set is far behind everything */
+	for (int i = 0; i < 20000; i++)
+		append(0, 100);
+	unread = *g.store.disk->ops;
+	unread.open = opens_nothing;
+	g.store.disk->ops = &unread;
+	cr_assert_eq(reads_and_stays(0), -EIO);
+	cr_assert_eq(reads_and_stays(300000), -EIO);
+}
+
+Test(reader, what_cannot_be_mapped_for_now_is_not_damaged)
+{
+	const struct disk_ops *sound = g.store.disk->ops;
+
+	for (int i = 0; i < 20000; i++)
+		append(0, 100);
+	unread = *sound;
+	unread.map = maps_nothing;
+	g.store.disk->ops = &unread;
+	cr_assert_eq(reads_and_stays(300000), -EMFILE);
+	cr_assert_eq(read_at(300000, 100), -EMFILE);
+	cr_assert_eq(g.store.damaged, 0);
+	g.store.disk->ops = sound;
+	read_to_end(0, 100000);
+}
+
 Test(reader, a_cut_segment_file_is_an_error_and_no_crash)
 {
 	char name[128];
@@ -490,6 +547,31 @@ Test(reader, a_log_position_finds_the_next_record_of_the_queue)
 	cr_assert_eq(offset, 1000 * 1000);
 	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[5], 0, &offset), 0);
 	cr_assert_eq(offset, 0);
+}
+
+/* Nobody knows which part of it lies where: what goes by this must not lose it before its time. */
+Test(reader, damage_in_front_of_a_position_or_time_belongs_to_what_is_behind_it)
+{
+	uint64_t pos[300], offset, at;
+
+	for (unsigned i = 0; i < 300; i++)
+		pos[i] = append(0, 1000);
+	rig_damage(&g, pos[100] + 40);
+	for (unsigned i = 100; i <= 101; i++) {
+		cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[i], &offset), 0);
+		cr_assert_eq(offset, 100 * 1000);
+		cr_assert_eq(log_pos_at_time(&g.store, 1001 + i, &at), 0);
+		cr_assert_eq(at, pos[100]);
+	}
+	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[102], &offset), 0);
+	cr_assert_eq(offset, 102 * 1000);
+	cr_assert_eq(log_pos_at_time(&g.store, 1001 + 102, &at), 0);
+	cr_assert_eq(at, pos[102]);
+	rig_damage(&g, pos[299] + 40);
+	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[299], &offset), 0);
+	cr_assert_eq(offset, 299 * 1000);
+	cr_assert_eq(log_pos_at_time(&g.store, 1 << 20, &at), 0);
+	cr_assert_eq(at, pos[299]);
 }
 
 Test(reader, a_time_finds_the_next_record_of_the_queue)
