@@ -186,7 +186,8 @@ static bool number_at(const uint8_t *bytes, uint32_t *number)
 
 static void begin_intent(struct model *m, struct cursor *c, const uint8_t *bytes)
 {
-	static const char *const never[] = {[REFUSED] = "was refused", [ABSENT] = "was gone after an earlier start"};
+	static const char *const never[] = {[REFUSED] = "was refused", [ABSENT] = "was gone after an earlier start",
+		[REMOVED] = "was gone with its topic after an earlier start"};
 	const struct intent *i;
 	uint32_t number;
 
@@ -196,7 +197,7 @@ static void begin_intent(struct model *m, struct cursor *c, const uint8_t *bytes
 	if (i->topic != c->topic || i->queue != c->queue)
 		model_fail(m, "append %u of queue %" PRIu64 "/%u is in queue %" PRIu64 "/%u, at %" PRIu64, number, i->topic, i->queue, c->topic, c->queue,
 			c->offset);
-	if (i->outcome == REFUSED || i->outcome == ABSENT)
+	if (i->outcome == REFUSED || i->outcome == ABSENT || (i->outcome == REMOVED && !m->shows_less))
 		model_fail(m, "append %u %s and is at offset %" PRIu64 " of queue %" PRIu64 "/%u", number, never[i->outcome], c->offset, c->topic, c->queue);
 	place(m, number, c->offset);
 	c->intent = number;
@@ -259,6 +260,12 @@ static bool find_settled(struct model *m, uint64_t topic, uint32_t queue, uint64
 	return true;
 }
 
+/* Not settled, and it may be seen nevertheless. */
+static bool is_open(const struct model *m, uint32_t number)
+{
+	return number >= m->life || (m->shows_less && m->intents[number].outcome == REMOVED);
+}
+
 bool model_cursor(struct model *m, uint64_t topic, uint32_t queue, uint64_t offset, struct cursor *c)
 {
 	const struct queue_model *q = &m->queues[topic][queue];
@@ -268,8 +275,8 @@ bool model_cursor(struct model *m, uint64_t topic, uint32_t queue, uint64_t offs
 	if (offset == q->end)
 		return true;
 	if (!find_settled(m, topic, queue, offset, &n)) {
-		for (n = m->life; n < m->count; n++)
-			if (m->intents[n].topic == topic && m->intents[n].queue == queue && holds(&m->intents[n], offset))
+		for (n = m->shows_less ? 0 : m->life; n < m->count; n++)
+			if (is_open(m, n) && m->intents[n].topic == topic && m->intents[n].queue == queue && holds(&m->intents[n], offset))
 				break;
 		if (n == m->count)
 			return false;

@@ -43,6 +43,7 @@ enum outcome {
 	ACKED,
 	SETTLED,                       /* found there by a start */
 	ABSENT,                        /* not found there by a start */
+	REMOVED,                       /* its topic was not found there by a start */
 };
 
 struct intent {
@@ -121,6 +122,7 @@ struct model {
 	struct epoch epoch;            /* of the last start */
 	uint32_t rotten;               /* the append whose bytes have rotted, UINT32_MAX: none */
 	bool free_limit;               /* the store may drop what has limits when the disk is full */
+	bool shows_less;               /* the store that is looked at is open for reading only: it may show the log from before topics were removed */
 	struct queue_model queues[IDS][QUEUES];
 	struct settled (*settled)[QUEUES];         /* IDS of them; they only grow */
 	uint8_t *pattern;              /* what bodies are cut from */

@@ -389,7 +389,7 @@ static void settle(struct check *c)
 		if (f->there && i->placed && i->offset + i->len <= f->end)
 			settle_one(m, number);
 		else
-			i->outcome = ABSENT;
+			i->outcome = f->there ? ABSENT : REMOVED;
 	}
 	for (int at = 0; at < IDS; at++)
 		for (int n = 0; n < QUEUES; n++)
@@ -410,6 +410,7 @@ void model_check(struct model *m, struct store *s, bool read_only)
 	if (!c)
 		model_fail(m, "out of memory");
 	*c = (struct check){.m = m, .store = s, .read_only = read_only, .first_absent = UINT64_MAX};
+	m->shows_less = read_only;
 	if (!read_only) {                      /* it may show less than there will be */
 		check_state(c);
 		check_epoch(c);
