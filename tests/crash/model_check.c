@@ -141,11 +141,21 @@ static void check_dropped_age(struct check *c, uint64_t id, uint32_t n, uint64_t
 	}
 }
 
+static bool is_limited(const struct queue_model *q)
+{
+	return q->least_age != SETTING_NONE || q->least_size != SETTING_NONE;
+}
+
+/* For want of space the store may have moved its head, which only a checkpoint tells. */
+static bool may_have_dropped(const struct model *m, const struct queue_model *q)
+{
+	return m->free_limit && (is_limited(q) || q->may_drop);
+}
+
 static void check_head(struct check *c, const struct topic_model *t, uint32_t n)
 {
 	const struct queue_model *q = &c->m->queues[t->id][n];
 	const struct found *f = &c->queues[t->id][n];
-	bool limited = q->least_age != SETTING_NONE || q->least_size != SETTING_NONE;
 	uint64_t set = t->heads[n];
 
 	if (f->head < set)
@@ -154,9 +164,9 @@ static void check_head(struct check *c, const struct topic_model *t, uint32_t n)
 		set = c->m->open.value > set ? c->m->open.value : set;
 	if (f->head <= set)
 		return;
-	if (c->m->free_limit && (limited || q->may_drop))
+	if (may_have_dropped(c->m, q))
 		return;
-	if (!limited)
+	if (!is_limited(q))
 		model_fail(c->m, "queue %" PRIu64 "/%u: its head is %" PRIu64 ", and nothing limits it", t->id, n, f->head);
 	if (q->least_size == SETTING_NONE)
 		check_dropped_age(c, t->id, n, set, f->head);
@@ -396,7 +406,7 @@ static void settle(struct check *c)
 			if (c->queues[at][n].there)
 				m->queues[at][n].end = c->queues[at][n].end;
 	uint64_t id = m->state.at[m->open.name].id;
-	if (m->open.kind == HEAD && id && c->queues[id][m->open.queue].head >= m->open.value)
+	if (m->open.kind == HEAD && id && c->queues[id][m->open.queue].head >= m->open.value && !may_have_dropped(m, &m->queues[id][m->open.queue]))
 		change_apply(&m->state, &m->open);
 	m->open.kind = CHANGE_NONE;
 	m->life = m->count;
