@@ -11,7 +11,6 @@ void lookup_init(struct lookup *l, struct store *s, struct queue *queue)
 	l->store = s;
 	l->queue = queue;
 	l->found = false;
-	l->until = 0;
 	l->read = NULL;
 }
 

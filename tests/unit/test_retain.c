@@ -340,6 +340,7 @@ Test(retain, removed_files_are_gone_or_used_again)
 static const struct disk_ops *disk_ops;
 static int fail_sync, fail_unlink;             /* of log/ and in it, once, with this */
 static int fail_checkpoints;                   /* syncs of checkpoint/, all of them */
+static int fail_segments;                      /* mappings of segments, all of them */
 
 static int failing(int *how)
 {
@@ -363,6 +364,11 @@ static int unlink_path(struct disk *d, const char *path)
 	return err ? err : disk_ops->unlink(d, path);
 }
 
+static int map(struct disk *d, int fd, size_t len, const void **at)
+{
+	return fail_segments && len > SEGMENT ? fail_segments : disk_ops->map(d, fd, len, at);
+}
+
 static void make_fallible(void)
 {
 	static struct disk_ops ops;
@@ -371,34 +377,28 @@ static void make_fallible(void)
 	ops = *disk_ops;
 	ops.sync_directory = sync_directory;
 	ops.unlink = unlink_path;
+	ops.map = map;
 	s->disk->ops = &ops;
-}
-
-static int maps_no_segment(struct disk *d, int fd, size_t len, const void **at)
-{
-	return len > SEGMENT ? -EMFILE : disk_ops->map(d, fd, len, at);
 }
 
 /* They are there, and can be read when descriptors can be had again. */
 Test(retain, messages_that_cannot_be_read_for_now_do_not_go_before_their_time)
 {
 	struct topic *t = make("orders", 1);
-	struct disk_ops ops;
 	bool need;
 
 	append(t, 1000);
 	cr_assert_eq(seal_committed(s), 0);
 	segments_trim(s->segments, 0);
-	disk_ops = s->disk->ops;
-	ops = *disk_ops;
-	ops.map = maps_no_segment;
-	s->disk->ops = &ops;
+	make_fallible();
+	fail_segments = -EMFILE;
 	set(t, SETTING_RETENTION_SIZE, "400000");
 	cr_assert_eq(retain_run(s, now(), &need), -EMFILE);
 	cr_assert_eq(retained(t), 1000 * BODY);
-	s->disk->ops = disk_ops;
+	fail_segments = 0;
 	keep(now());
 	cr_assert_eq(retained(t), 100 * BODY);
+	s->disk->ops = disk_ops;
 	topic_put(t);
 }
 
