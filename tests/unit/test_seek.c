@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From log positions, times and offsets to the places of records and messages. */
+#include "log_rig.h"
+#include "reader.h"
+
+static struct rig g;
+
+static void setup(void)
+{
+	rig_open(&g, 16);
+}
+
+static void teardown(void)
+{
+	rig_close(&g);
+}
+
+TestSuite(seek, .init = setup, .fini = teardown);
+
+/* A record of LENGTH bytes, at most 1000, of queue N. */
+static uint64_t append(unsigned n, uint32_t length)
+{
+	static const char body[1000];
+
+	return rig_append(&g, n, body, length, 0);
+}
+
+Test(seek, a_log_position_finds_the_next_record_of_the_queue)
+{
+	uint64_t pos[3000], offset;
+
+	for (unsigned i = 0; i < 3000; i++)
+		pos[i] = append(i % 3, 1000);
+	for (unsigned i = 0; i + 3 < 3000; i += 13) {
+		cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[i], &offset), 0);
+		cr_assert_eq(offset, (i + 2) / 3 * 1000);
+	}
+	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[2999], &offset), 0);
+	cr_assert_eq(offset, 1000 * 1000);
+	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[5], 0, &offset), 0);
+	cr_assert_eq(offset, 0);
+}
+
+/* Nobody knows which part of it lies where: what goes by this must not lose it before its time. */
+Test(seek, damage_in_front_of_a_position_or_time_belongs_to_what_is_behind_it)
+{
+	uint64_t pos[300], offset, at;
+
+	for (unsigned i = 0; i < 300; i++)
+		pos[i] = append(0, 1000);
+	rig_damage(&g, pos[100] + 40);
+	for (unsigned i = 100; i <= 101; i++) {
+		cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[i], &offset), 0);
+		cr_assert_eq(offset, 100 * 1000);
+		cr_assert_eq(log_pos_at_time(&g.store, 1001 + i, &at), 0);
+		cr_assert_eq(at, pos[100]);
+	}
+	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[102], &offset), 0);
+	cr_assert_eq(offset, 102 * 1000);
+	cr_assert_eq(log_pos_at_time(&g.store, 1001 + 102, &at), 0);
+	cr_assert_eq(at, pos[102]);
+	rig_damage(&g, pos[299] + 40);
+	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[299], &offset), 0);
+	cr_assert_eq(offset, 299 * 1000);
+	cr_assert_eq(log_pos_at_time(&g.store, 1 << 20, &at), 0);
+	cr_assert_eq(at, pos[299]);
+}
+
+Test(seek, a_time_finds_the_next_record_of_the_queue)
+{
+	uint64_t pos[3000], offset, at;
+
+	for (unsigned i = 0; i < 3000; i++)
+		pos[i] = append(i % 3, 1000);
+	for (unsigned i = 0; i + 3 < 3000; i += 13) {
+		cr_assert_eq(log_pos_at_time(&g.store, 1001 + i, &at), 0);
+		cr_assert_eq(at, pos[i]);
+		cr_assert_eq(queue_offset_at_time(&g.store, &g.queue[0], 1001 + i, &offset), 0);
+		cr_assert_eq(offset, (i + 2) / 3 * 1000);
+	}
+	cr_assert_eq(log_pos_at_time(&g.store, 0, &at), 0);
+	cr_assert_eq(at, 0);
+	cr_assert_eq(log_pos_at_time(&g.store, 1 << 20, &at), 0);
+	cr_assert_eq(at, g.pos);
+	cr_assert_eq(queue_offset_at_time(&g.store, &g.queue[0], 1 << 20, &offset), 0);
+	cr_assert_eq(offset, 1000 * 1000);
+}
+
+Test(seek, of_many_records_at_one_time_the_first_is_found)
+{
+	uint64_t first = 0, pos;
+
+	for (unsigned i = 0; i < 5000; i++) {
+		uint64_t at = append(0, 1000);
+
+		if (i == 500)
+			first = at;
+		g.step = i < 500 || i >= 4500;
+	}
+	cr_assert_gt(segments_count(g.store.segments), 4);
+	cr_assert_eq(log_pos_at_time(&g.store, 1501, &pos), 0);
+	cr_assert_eq(pos, first);
+}
+
+Test(seek, an_offset_inside_a_message_finds_its_beginning)
+{
+	uint64_t start;
+
+	rig_append(&g, 0, "one\ntwo\n", 8, 0);
+	rig_append(&g, 0, "three\n", 6, 0);
+	rig_append(&g, 0, "a\nb\nc\n", 6, RECORD_WRITE);
+	for (uint64_t at = 0; at < 20; at++) {
+		cr_assert_eq(queue_message_start(&g.store, &g.queue[0], at, &start), 0);
+		cr_assert_eq(start, at < 4 ? 0u : at < 8 ? 4u : at < 14 ? 8u : 14u);
+	}
+	cr_assert_eq(queue_message_start(&g.store, &g.queue[0], 20, &start), 0);
+	cr_assert_eq(start, 20);
+}
