@@ -26,13 +26,41 @@ static struct writer writer_of(fuse_req_t req)
 	return (struct writer){.uid = c->uid, .pid = (uint32_t)c->pid};
 }
 
+/*
+ * Under h->appending: whether something that was written through H has been cut off the log since, by a change of roles. Positions behind the
+ * cut are another log's then, and must not be compared any more.
+ */
+static bool was_cut(struct handle *h)
+{
+	uint32_t cuts = h->queue->cuts;
+
+	if (cuts != h->cuts && h->last_pos && (cuts - h->cuts > 1 || h->last_pos > h->queue->cut_at)) {
+		h->lost = true;
+		h->last_pos = h->last_end = h->told = 0;
+	}
+	h->cuts = cuts;
+	return h->lost;
+}
+
+/* Under h->appending: fsync speaks for all of the queue, so who asks hears once of each cut, and so does the first to ask who has opened it since. */
+static bool cut_untold(struct handle *h)
+{
+	uint32_t cuts = h->queue->cuts;
+	bool untold = cuts != h->cuts_told;
+
+	h->cuts_told = h->queue->cuts_told = cuts;
+	return untold;
+}
+
 /* Under h->appending. */
 static int put(struct handle *h, const struct iovec *iov, int iovcnt, uint32_t messages, uint8_t flags, const struct writer *w)
 {
 	struct batch b = {.iov = iov, .iovcnt = iovcnt, .messages = messages, .flags = flags, .uid = w->uid, .pid = w->pid, .later = w->later};
 	struct place to;
-	int err = store_append(h->queue, &b, &to);
+	int err;
 
+	was_cut(h);
+	err = store_append(h->queue, &b, &to);
 	if (err)
 		return err;
 	h->last_pos = to.end;
@@ -303,6 +331,23 @@ static void answer_told(struct parked *p, int err)
 	park_free(p);
 }
 
+/* More of the queue is committed, or its end is; whether that is what was there when it was asked is another thing. */
+static void fsync_woken(struct parked *p, int err)
+{
+	struct handle *h = p->handle;
+	bool cut;
+
+	pthread_mutex_lock(&h->appending);
+	cut = !err && cut_untold(h);
+	pthread_mutex_unlock(&h->appending);
+	if (!cut) {
+		answer_told(p, err);
+		return;
+	}
+	fuse_reply_err(p->req, EIO);
+	park_free(p);
+}
+
 /* A signal has ended one close, not the time of the next. */
 static void flush_woken(struct parked *p, int err)
 {
@@ -338,15 +383,18 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	pthread_mutex_lock(&h->appending);
 	if (topic_setting(n->topic, SETTING_PARTIAL) != PARTIAL_LOST)
 		err = end_lines(h, &w);
+	was_cut(h);
 	pos = h->last_pos;
 	end = h->last_end;
-	pthread_mutex_unlock(&h->appending);
 	appended = queue_appended(h->queue);
+	if (!err && cut_untold(h))
+		err = -EIO;
+	pthread_mutex_unlock(&h->appending);
 	if (err || h->queue->committed >= appended) {
 		fuse_reply_err(req, -err);
 		return;
 	}
-	p = park_new(req, answer_told);
+	p = park_new(req, fsync_woken);
 	if (!p) {
 		fuse_reply_err(req, ENOMEM);
 		return;
@@ -370,6 +418,7 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	struct parked *p;
 	struct line *line;
 	uint64_t before, pos;
+	bool cut;
 	int err = 0, known;
 
 	pthread_mutex_lock(&h->appending);
@@ -378,11 +427,14 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	if (line)
 		err = end_line(h, line, &w);
 	lines_leave(&h->lines, fi->lock_owner);
+	cut = was_cut(h);
 	pos = h->last_pos;
 	known = pos <= h->told ? h->told_err : 0;
 	pthread_mutex_unlock(&h->appending);
 	if (!err && pos != before)
 		err = store_wait_written(handle_mount(h)->store, pos);
+	if (!err && cut && topic_setting(n->topic, SETTING_COMMIT) != COMMIT_FSYNC)
+		err = -EIO;
 	if (err || topic_setting(n->topic, SETTING_COMMIT) == COMMIT_FSYNC || pos <= store_committed(handle_mount(h)->store)) {
 		fuse_reply_err(req, -err);
 		return;

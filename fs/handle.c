@@ -25,6 +25,8 @@ static struct handle *handle_new(struct mount *m, struct queue *q, uint64_t star
 	offsets_init(&h->offsets, start);
 	ahead_init(&h->ahead);
 	h->end = end;
+	h->cuts = q->cuts;
+	h->cuts_told = q->cuts_told;
 	h->opened.stop = stop;
 	h->opened.free = free_opened;
 	opened_add(m, &h->opened);

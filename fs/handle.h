@@ -43,6 +43,9 @@ struct handle {
 	uint64_t last_end;               /* queue offset behind it */
 	uint64_t told;                   /* log position up to which its outcome has been told, as unknown, with told_err */
 	int told_err;
+	uint32_t cuts;                   /* the queue's, when it was last looked at */
+	bool lost;                       /* a cut has taken what was written through it: for good, as close acknowledges all of that */
+	uint32_t cuts_told;              /* the queue's cuts as fsync has told them */
 	bool replacing;                  /* it was to be cut before it was written to: handle_refuse_cut() */
 	uint32_t uid, pid;               /* who wrote last: RELEASE names nobody */
 };

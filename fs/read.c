@@ -80,6 +80,12 @@ static void end_of_file(fuse_req_t req, struct handle *h, int err)
 	fuse_reply_buf(req, NULL, 0);
 }
 
+/* What was below the mark may have been cut off since: nothing of it is to come. */
+static bool awaited(const struct handle *h, uint64_t offset)
+{
+	return offset < h->mark && offset < queue_appended(h->queue);
+}
+
 static void read_woken(struct parked *p, int err);
 
 /* Answers REQ, or parks it: as P, which is NULL while it never was. */
@@ -89,7 +95,7 @@ static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at
 	ssize_t n;
 	int err = 1;
 
-	while ((n = handle_read(h, &r)) == 0 && r.offset < h->mark && err > 0) {
+	while ((n = handle_read(h, &r)) == 0 && awaited(h, r.offset) && err > 0) {
 		slice_free(&r.slice);
 		if (!p) {
 			p = park_new(req, read_woken);

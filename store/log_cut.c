@@ -94,6 +94,19 @@ static int cut_rest(struct log *l, struct segment *s, uint64_t pos, uint64_t *by
 	return err;
 }
 
+/* Q loses what was appended and not committed, or some of it: how much, the entries that stay will tell. Who asks for it by its end must hear of
+ * the cut, so that is said first. */
+static void cut_queue(struct queue *q, uint64_t pos)
+{
+	uint64_t committed = q->committed;
+
+	if (q->appended == committed)
+		return;
+	q->cut_at = pos;
+	q->cuts++;
+	q->appended = committed;
+}
+
 /* Entries behind the log's new end are given up, and what they stood for is no more. */
 static void give_up_entries(struct log *l, uint64_t pos, const struct log_losses *losses)
 {
@@ -101,7 +114,7 @@ static void give_up_entries(struct log *l, uint64_t pos, const struct log_losses
 		struct log_entry *e = log_entry_at(l, --l->next);
 
 		if (e->queue)
-			atomic_store(&e->queue->appended, atomic_load(&e->queue->committed));
+			cut_queue(e->queue, pos);
 		if (e->command)
 			losses->command(losses->ctx, e->command);
 	}

@@ -45,6 +45,8 @@ struct queue {
 	uint64_t id;
 	/* written under the log's lock */
 	_Atomic uint64_t appended;       /* queue offset behind all that was appended, committed or not */
+	_Atomic uint32_t cuts;           /* times that what was appended and not committed was cut off: log_cut() */
+	_Atomic uint64_t cut_at;         /* log position where it was, the last time */
 	uint64_t run_segment;            /* base of the segment that run_cache belongs to, UINT64_MAX: none */
 	struct run_queue *run_cache;
 	/* written by the committer, read by anyone */
@@ -63,6 +65,7 @@ struct queue {
 	/* counted by writers of this mount, since start */
 	_Atomic uint64_t lost;           /* lines that were dropped unfinished (partial=lost, or no room for them at the end), or refused behind one
 	                                  * that was too long */
+	_Atomic uint32_t cuts_told;      /* `cuts` as fsync has told it last */
 	struct owner owner;              /* guarded by the topics' lock */
 	struct watch_list watch;         /* who waits for this queue */
 };

@@ -14,16 +14,21 @@ node_start b standby_of=to_a min_standbys=1
 a=$(mnt a) b=$(mnt b)
 wait_pair a b
 wait_is a pair.min_standbys 1
-mkdir "$a/t"
+mkdir "$a/t" "$a/at-close" "$a/at-fsync"
+echo close > "$a/at-close/.config/commit"
+echo fsync > "$a/at-fsync/.config/commit"
 echo both >> "$a/t/0"
+echo both >> "$a/at-close/0"
 cat "$a/t/.follow/0" > "$DIR/follow" 2> "$DIR/follow.err" &
 wait_lines "$DIR/follow" 1
-exec 7>> "$a/t/0"
+exec 4>> "$a/at-close/0" 5>> "$a/at-fsync/0" 6>> "$a/t/0" 7>> "$a/t/0" 8>> "$a/at-close/0" 9< "$a/t/0"
+echo kept >&8
+wait_for 'the other node to have it' grep -q kept "$b/at-close/0"
 
 # --- the network goes quiet
 cat > "$DIR/cut_off.py" << 'END'
 import errno, os, signal, sys, time
-q = os.open(sys.argv[1] + '/t/0', os.O_WRONLY | os.O_APPEND)
+q = 6
 def told(f, *a):
     began = time.monotonic()
     try:
@@ -42,6 +47,8 @@ for relay in sys.argv[2:]:
     os.kill(int(relay), signal.SIGSTOP)
 while not all(map(stopped, sys.argv[2:])):
     time.sleep(0.001)
+for fd in 4, 5:
+    assert os.write(fd, b'not known\n')
 first = told(os.write, q, b'not known\n')
 assert first == 'ETIMEDOUT', first
 first = told(os.mkdir, sys.argv[1] + '/not-known')
@@ -51,6 +58,7 @@ while True:
     if got == 'EHOSTDOWN':
         break
     assert got == 'ETIMEDOUT', got
+assert os.read(9, 100) == b'both\n' and os.read(9, 100) == b''
 END
 succeeds 'what a primary is told that is cut off' python3 "$DIR/cut_off.py" "$a" "${relays[@]}"
 role_is a primary || fail 'it has nobody to hear of another one from'
@@ -76,6 +84,32 @@ wait_lines "$DIR/follow" 2
 same 'who followed has seen no error' "$b/t/0" "$DIR/follow"
 match 'status says what that is' "or this node's primary did not have.*mqctl dump $DIR/a.store/lost/FILE .*mqctl replay --produce $DIR/a.store/lost/FILE MNT" \
 	"$("$MQCTL" status -m "$a")"
+
+# --- who asks for it by a file that was open is never told that it is there
+cat > "$DIR/asked.py" << 'END'
+import errno, os, sys, time
+began = time.monotonic()
+assert os.read(9, 100) == b'new\n' and os.read(9, 100) == b''
+assert time.monotonic() - began < 0.9, 'who reads waits for what was cut'
+def told(fd, ask):
+    try:
+        ask(fd)
+        return 'fine'
+    except OSError as e:
+        return errno.errorcode[e.errno]
+def close(fd):
+    os.close(os.dup(fd))
+# at-close, at-fsync, t; t and at-close by who has not written since
+for fd, ask, expected in (
+        (4, close, 'EIO'), (4, os.fsync, 'EIO'), (4, close, 'EIO'), (4, os.fsync, 'fine'), (8, close, 'fine'),
+        (5, os.fsync, 'EIO'), (5, os.fsync, 'fine'),
+        (6, close, 'EIO'), (6, os.fsync, 'EIO'), (7, close, 'fine'), (7, os.fsync, 'EIO'), (7, os.fsync, 'fine')):
+    got = told(fd, ask)
+    assert got == expected, (fd, ask, got)
+later = os.open(sys.argv[1] + '/t/0', os.O_RDONLY)
+assert told(later, os.fsync) == 'fine'
+END
+succeeds 'what who asks is told' python3 "$DIR/asked.py" "$a"
 match 'what was not committed is kept' '"body": *"not known"' "$("$MQCTL" dump "$DIR"/a.store/lost/*)"
 
 # --- and back: the file that was open takes appends again
@@ -83,6 +117,6 @@ succeeds 'switchover' "$MQCTL" switchover -m "$b"
 wait_pair a b
 succeeds 'what had been open' bash -c 'echo again >&7'
 equal 'all of it' $'both\nnew\nagain' "$(cat "$a/t/0")"
-exec 7>&-
+exec 4>&- 5>&- 6>&- 7>&- 8>&- 9<&-
 node_stop b
 node_stop a

@@ -227,6 +227,33 @@ Test(member, after_a_promotion_the_old_primary_is_cut_where_the_logs_part)
 	cr_assert_eq(store_open(&a, path_a, &options, why), -EPERM, "it has promised another's reign");
 }
 
+/* As who wrote to it asks by position. */
+Test(member, a_queue_tells_of_each_cut_that_took_something_of_it)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders"), *other = make_topic(a, "others");
+	struct queue *q = topic_queue(t, 0);
+	uint64_t pos, parted;
+
+	make_pair(a, b, 1);
+	cr_assert_eq(append(other, "both\n", &pos), 0);
+	cr_assert_eq(append(t, "both\n", &pos), 0);
+	send(a, b);
+	acknowledge(b, a);
+	parted = view(a).end;
+	cr_assert_eq(append(t, "only\n", &pos), 0);
+	cr_assert_eq(append(t, "here\n", &pos), 0);
+	cr_assert_eq(store_step_down(a), 0);
+	cr_assert_eq(store_cut(a, parted), 0);
+	cr_assert_eq(q->cuts, 1);
+	cr_assert_eq(q->cut_at, parted);
+	cr_assert_eq(queue_appended(q), 5);
+	cr_assert_eq(topic_queue(other, 0)->cuts, 0);
+	topic_put(t);
+	topic_put(other);
+	close_both(a, b);
+}
+
 Test(member, what_was_received_and_cut_is_not_applied_by_its_headers)
 {
 	struct store *a = open_as(path_a, false), *b = join(a);
