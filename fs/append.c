@@ -10,13 +10,13 @@
 #include <fcntl.h>
 #include <sys/poll.h>
 
-/* With framing=write one WRITE is one message. The kernel cuts a write(2) that is longer into several, and this is the least that it
- * cuts at. */
+/* The kernel cuts a write(2) that is longer into several WRITEs, and this is the least that it cuts at. With framing=write one WRITE is one message. */
 #define APPEND_WRITE_MAX ((size_t)(1u << 20) - 4096)
 
 struct writer {
 	uint32_t uid, pid;
 	bool later;              /* store_append_end() comes */
+	bool goes_on;            /* with what the kernel has cut: see struct piece */
 };
 
 static struct writer writer_of(fuse_req_t req)
@@ -48,7 +48,8 @@ static bool cut_untold(struct handle *h)
 	uint32_t cuts = h->queue->cuts;
 	bool untold = cuts != h->cuts_told;
 
-	h->cuts_told = h->queue->cuts_told = cuts;
+	h->cuts_told = cuts;
+	h->queue->cuts_told = cuts;
 	return untold;
 }
 
@@ -85,9 +86,8 @@ static ssize_t append_lines(
 	h->queue->lost += c.lost;
 	if (err)
 		return err;
+	c.behind = h->last_pos;
 	lines_keep(&h->lines, &c);
-	if (c.iovcnt && c.rest_length)
-		c.line->behind = h->last_pos;
 	return (ssize_t)c.taken;
 }
 
@@ -100,6 +100,16 @@ static ssize_t append_message(struct handle *h, const char *from, size_t size, s
 		return -EMSGSIZE;
 	err = put(h, &iov, 1, 1, RECORD_WRITE, w);
 	return err ? err : (ssize_t)size;
+}
+
+/* Under h->appending: what the program has not heard of the write that this is again, or 0. */
+static int unheard(struct handle *h, uint64_t owner, const char *from, size_t size)
+{
+	struct piece *p = &h->piece;
+	int err = p->owner == owner && head_is(&p->head, from, size) ? p->err : 0;
+
+	p->err = 0;
+	return err;
 }
 
 /* Bytes taken. *POS: log position behind what is in the log of them, 0: nothing is yet. */
@@ -125,11 +135,17 @@ static ssize_t append(
 	before = h->last_pos;
 	h->uid = w->uid;
 	h->pid = w->pid;
-	if (topic_setting(t, SETTING_FRAMING) == FRAMING_WRITE)
+	taken = unheard(h, owner, from, size);
+	if (!taken && topic_setting(t, SETTING_FRAMING) == FRAMING_WRITE)
 		taken = append_message(h, from, size, max, w);
-	else
+	else if (!taken)
 		taken = append_lines(h, owner, from, size, max, w);
 	*pos = h->last_pos != before ? h->last_pos : 0;
+	h->piece.pos = w->goes_on ? *pos : 0;
+	if (h->piece.pos) {
+		h->piece.owner = owner;
+		head_take(&h->piece.head, from, size);
+	}
 	pthread_mutex_unlock(&h->appending);
 	return taken;
 }
@@ -149,6 +165,7 @@ static void answer_write(fuse_req_t req, struct handle *h, off_t at, ssize_t tak
 		return;
 	}
 	h->next = (uint64_t)at + (uint64_t)taken;
+	h->cut = (size_t)taken >= APPEND_WRITE_MAX;
 	fuse_reply_write(req, (size_t)taken);
 }
 
@@ -171,6 +188,8 @@ static int write_failed(struct handle *h, uint64_t pos, int err)
 {
 	pthread_mutex_lock(&h->appending);
 	lines_undo(&h->lines, pos);
+	if (h->piece.pos == pos)
+		h->piece.err = err;
 	told(h, pos, err);
 	pthread_mutex_unlock(&h->appending);
 	return err;
@@ -278,6 +297,7 @@ static void queue_write(
 	struct handle *h = handle_of(fi);
 	struct writer w = writer_of(req);
 
+	w.goes_on = h->cut && (uint64_t)at == h->next;
 	if (!meant_to_append(h, (uint64_t)at, fi->flags))
 		fuse_reply_err(req, EPERM);
 	else if (topic_setting(n->topic, SETTING_COMMIT) == COMMIT_WRITE || fi->flags & O_DSYNC)

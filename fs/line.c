@@ -20,11 +20,39 @@ static struct line *find(struct lines *l, uint64_t owner)
 	return line;
 }
 
+void head_take(struct write_head *h, const char *from, size_t size)
+{
+	h->length = size < HEAD_MAX ? size : HEAD_MAX;
+	memcpy(h->bytes, from, h->length);
+}
+
+bool head_is(const struct write_head *h, const char *from, size_t size)
+{
+	return h->length && size >= h->length && memcmp(from, h->bytes, h->length) == 0;
+}
+
+static void drop_unfinished(struct lines *l, struct line *line)
+{
+	atomic_fetch_sub(l->used, line->length);
+	free(line->bytes);
+	line->bytes = NULL;
+	line->length = line->room = 0;
+}
+
+static void drop_begun(struct lines *l, struct line *line)
+{
+	atomic_fetch_sub(l->used, line->begun_length);
+	free(line->begun);
+	line->begun = NULL;
+	line->begun_length = 0;
+	line->doubted = false;
+}
+
 static void forget(struct lines *l, struct line *line)
 {
 	LL_DELETE(l->unfinished, line);
-	atomic_fetch_sub(l->used, line->length);
-	free(line->bytes);
+	drop_unfinished(l, line);
+	drop_begun(l, line);
 	free(line);
 }
 
@@ -61,7 +89,12 @@ void lines_undo(struct lines *l, uint64_t behind)
 	struct line *line;
 
 	LL_SEARCH_SCALAR(l->unfinished, line, behind, behind);
-	if (line)
+	if (!line)
+		return;
+	drop_unfinished(l, line);
+	line->doubted = line->begun != NULL;
+	line->behind = 0;
+	if (!line->doubted)
 		forget(l, line);
 }
 
@@ -115,20 +148,20 @@ static size_t complete(const char *from, size_t size, size_t kept, size_t max, b
 }
 
 /* Room for LENGTH bytes in all. */
-static int reserve(struct line *line, size_t length)
+static int reserve(char **bytes, size_t *room, size_t length)
 {
-	size_t room = line->room ? line->room : 64;
-	char *bytes;
+	size_t more = *room ? *room : 64;
+	char *moved;
 
-	if (length <= line->room)
+	if (length <= *room)
 		return 0;
-	while (room < length)
-		room *= 2;
-	bytes = realloc(line->bytes, room);
-	if (!bytes)
+	while (more < length)
+		more *= 2;
+	moved = realloc(*bytes, more);
+	if (!moved)
 		return -ENOMEM;
-	line->bytes = bytes;
-	line->room = room;
+	*bytes = moved;
+	*room = more;
 	return 0;
 }
 
@@ -142,28 +175,29 @@ static int charge(struct lines *l, struct cut *c, uint64_t bytes)
 	return 0;
 }
 
-/* The line that C leaves unfinished, with room for its rest. */
-static int prepare(struct lines *l, uint64_t owner, struct cut *c, size_t kept)
+static struct line *line_new(struct lines *l, uint64_t owner)
 {
-	size_t before = c->iovcnt ? 0 : kept;
-	int err;
+	struct line *line = calloc(1, sizeof *line);
 
-	if (!c->line) {
-		c->line = calloc(1, sizeof *c->line);
-		if (!c->line)
-			return -ENOMEM;
-		c->line->owner = owner;
-		LL_PREPEND(l->unfinished, c->line);
+	if (line) {
+		line->owner = owner;
+		LL_PREPEND(l->unfinished, line);
 	}
-	err = reserve(c->line, before + c->rest_length);
-	if (!err)
-		err = charge(l, c, c->rest_length);
-	return err;
+	return line;
 }
 
-static bool refused_before(const struct line *line, const char *from, size_t size)
+/* The line that C leaves unfinished, which has KEPT bytes before it, with room for its rest. */
+static int prepare(struct lines *l, uint64_t owner, struct cut *c, size_t kept)
 {
-	return line->refused_length && size >= line->refused_length && memcmp(from, line->refused, line->refused_length) == 0;
+	int err;
+
+	if (!c->line)
+		c->line = line_new(l, owner);
+	if (!c->line)
+		return -ENOMEM;
+	err = c->iovcnt ? reserve(&c->bytes, &c->room, c->rest_length) :
+		reserve(&c->line->bytes, &c->line->room, kept + c->rest_length);
+	return err ? err : charge(l, c, c->rest_length);
 }
 
 /* A line is over the limit, or was: all of the write is refused, so its last line has lost its beginning, unless it ends there too. What
@@ -182,19 +216,15 @@ static int refuse_long(struct lines *l, uint64_t owner, const char *from, size_t
 	/* It would be refused again for what it is. */
 	if (!line && ends)
 		return -EMSGSIZE;
-	if (!line) {
-		line = calloc(1, sizeof *line);
-		if (!line)
-			return -ENOMEM;
-		line->owner = owner;
-		LL_PREPEND(l->unfinished, line);
-	}
-	atomic_fetch_sub(l->used, line->length);
-	free(line->bytes);
-	line->bytes = NULL;
-	line->length = line->room = 0;
-	line->refused_length = size < LINE_REFUSED ? size : LINE_REFUSED;
-	memcpy(line->refused, from, line->refused_length);
+	if (!line)
+		line = line_new(l, owner);
+	if (!line)
+		return -ENOMEM;
+	drop_unfinished(l, line);
+	drop_begun(l, line);
+	line->behind = 0;
+	line->refused = true;
+	head_take(&line->head, from, size);
 	return refuse(line, from, size);
 }
 
@@ -205,25 +235,36 @@ static int refuse_broken(struct line *line, const char *from, size_t size, struc
 
 	c->lost = newlines(from, size);
 	if (!line->broken)
-		line->refused_length = 0;
+		line->refused = false;
 	return err;
 }
 
 /* Nothing is left to know of it. */
 static bool over_with(const struct line *line)
 {
-	return !line->length && !line->broken && !line->refused_length;
+	return !line->length && !line->broken && !line->refused && !line->begun;
+}
+
+/* What OWNER's line has before the write, which ends the doubt unless it is the doubted one. */
+static struct iovec before(struct lines *l, struct line *line, const char *from, size_t size)
+{
+	if (line->doubted && head_is(&line->head, from, size))
+		return (struct iovec){line->begun, line->begun_length};
+	if (line->doubted)
+		drop_begun(l, line);
+	return (struct iovec){line->bytes, line->length};
 }
 
 int lines_cut(struct lines *l, uint64_t owner, const char *from, size_t size, size_t max, struct cut *c)
 {
 	struct line *line = find(l, owner);
-	size_t kept = line ? line->length : 0, done;
+	struct iovec kept = {0};
+	size_t done;
 	bool over;
 	int err = 0;
 
-	*c = (struct cut){.line = line, .taken = size};
-	if (line && refused_before(line, from, size))
+	*c = (struct cut){.line = line, .taken = size, .from = from, .size = size};
+	if (line && line->refused && head_is(&line->head, from, size))
 		return refuse(line, from, size);
 	if (line && line->broken) {
 		err = refuse_broken(line, from, size, c);
@@ -231,12 +272,14 @@ int lines_cut(struct lines *l, uint64_t owner, const char *from, size_t size, si
 			forget(l, line);
 		return err;
 	}
-	done = complete(from, size, kept, max, &over);
+	if (line)
+		kept = before(l, line, from, size);
+	done = complete(from, size, kept.iov_len, max, &over);
 	if (over && !done)
 		return refuse_long(l, owner, from, size, line);
 	if (done) {
-		if (kept)
-			c->iov[c->iovcnt++] = (struct iovec){line->bytes, kept};
+		if (kept.iov_len)
+			c->iov[c->iovcnt++] = kept;
 		c->iov[c->iovcnt++] = (struct iovec){(void *)from, done};
 		c->messages = newlines(from, done);
 	}
@@ -245,14 +288,45 @@ int lines_cut(struct lines *l, uint64_t owner, const char *from, size_t size, si
 	} else if (done < size) {
 		c->rest = from + done;
 		c->rest_length = size - done;
-		err = prepare(l, owner, c, kept);
-		/* what prepare() has moved */
-		if (!err && kept && c->iovcnt)
-			c->iov[0].iov_base = c->line->bytes;
+		err = prepare(l, owner, c, kept.iov_len);
 	}
 	if (err)
 		lines_drop(l, c);
 	return err;
+}
+
+/* Complete lines are in the log: what their first one had before is kept until it is known that they are there. */
+static void keep_begun(struct lines *l, struct line *line, const struct cut *c)
+{
+	if (line->doubted) {
+		free(line->bytes);
+	} else {
+		drop_begun(l, line);
+		if (line->length) {
+			line->begun = line->bytes;
+			line->begun_length = line->length;
+		} else {
+			free(line->bytes);
+		}
+		head_take(&line->head, c->from, c->size);
+	}
+	line->bytes = c->bytes;
+	line->room = c->room;
+	line->length = 0;
+	line->doubted = false;
+	line->behind = c->behind;
+}
+
+/* It is longer now, and no line is complete yet. */
+static void keep_unfinished(struct lines *l, struct line *line)
+{
+	if (line->doubted) {
+		memcpy(line->bytes, line->begun, line->begun_length);
+		line->length = line->begun_length;
+		atomic_fetch_add(l->used, line->length);
+	}
+	drop_begun(l, line);
+	line->behind = 0;
 }
 
 void lines_keep(struct lines *l, struct cut *c)
@@ -261,16 +335,15 @@ void lines_keep(struct lines *l, struct cut *c)
 
 	if (!line)
 		return;
-	if (c->iovcnt) {
-		atomic_fetch_sub(l->used, line->length);
-		line->length = 0;
-	}
+	if (c->iovcnt)
+		keep_begun(l, line, c);
+	else
+		keep_unfinished(l, line);
 	if (c->rest_length) {
 		memcpy(line->bytes + line->length, c->rest, c->rest_length);
 		line->length += c->rest_length;
 	}
-	line->refused_length = 0;
-	line->behind = 0;
+	line->refused = false;
 	if (over_with(line))
 		forget(l, line);
 }
@@ -280,6 +353,7 @@ void lines_drop(struct lines *l, struct cut *c)
 	struct line *line = c->line;
 
 	atomic_fetch_sub(l->used, c->charged);
+	free(c->bytes);
 	if (line && over_with(line))
 		forget(l, line);
 }

@@ -19,6 +19,10 @@
  * The kernel cuts a long write(2), and when a later piece of it is refused, the program sees no error but a short count, and goes
  * on with what was refused. So a write that begins as the refused one did is refused again: this time the program sees it.
  *
+ * A write whose complete lines are in the log can still get an error, and then nobody knows whether they will be there. Its program may write it
+ * again: what its first line had before it is put before it again, or the message would be half a line. A program that goes on with something else
+ * has given it up.
+ *
  * Errors   -EMSGSIZE; -ENOBUFS: the budget for unfinished lines is spent; -ENOMEM. The latter two change nothing.
  * Threads  one at a time; the budget is shared by all handles.
  * Owns     the unfinished bytes. A cut's iov points to them and to the write's, until it is kept or dropped.
@@ -32,8 +36,13 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-/* How much of a refused write is remembered, to know it again. */
-#define LINE_REFUSED 256u
+#define HEAD_MAX 256u
+
+/* What a write began with, to know it again. */
+struct write_head {
+	size_t length;
+	char bytes[HEAD_MAX];
+};
 
 /* One lock owner's unfinished line. */
 struct line {
@@ -42,9 +51,12 @@ struct line {
 	size_t length;
 	size_t room;                    /* of bytes */
 	bool broken;                    /* it was over the limit: writes are refused up to one that ends with a newline */
-	uint64_t behind;                /* log position behind the lines of the write that began it, 0: there were none; the caller's */
-	size_t refused_length;          /* 0: no line is over the limit any more */
-	char refused[LINE_REFUSED];     /* what the write began with in which it passed the limit */
+	bool refused;                   /* it was, and a write may go on with it: that begins with `head` */
+	uint64_t behind;                /* log position behind the last write with complete lines, 0: there were none; the caller's */
+	char *begun;                    /* what the first of these had before that write, which began with `head`; NULL: nothing */
+	size_t begun_length;
+	bool doubted;                   /* nobody knows whether they will be there; nothing is unfinished but what that line began with */
+	struct write_head head;
 	struct line *next;
 };
 
@@ -61,10 +73,15 @@ struct cut {
 	uint32_t messages;
 	size_t taken;                   /* bytes of the write that this takes care of, and the answer to it */
 	uint32_t lost;                  /* with -EMSGSIZE: lines that are refused for standing behind one that is broken */
+	uint64_t behind;                /* for the caller to set before lines_keep(): see struct line */
 	/* line.c's */
 	struct line *line;
+	const char *from;
+	size_t size;
 	const char *rest;               /* becomes unfinished */
 	size_t rest_length;
+	char *bytes;                    /* for that, where complete lines stand before it */
+	size_t room;
 	uint64_t charged;               /* of the budget */
 };
 
@@ -81,10 +98,13 @@ struct line *line_of(struct lines *l, uint64_t owner);
 struct line *lines_first(struct lines *l);
 /* It is in the log, or lost. */
 void line_end(struct lines *l, struct line *line);
-/* The write whose lines end at log position BEHIND got an error, so its program still has what it left unfinished, and writes that
+/* The write whose lines end at log position BEHIND got an error, so its program still has what it left unfinished, and may write all of it
  * again. Unless it was gone on with. */
 void lines_undo(struct lines *l, uint64_t behind);
-/* OWNER's line has ended, if it was over the limit too: another process may come to be the same owner. */
+/* OWNER's line has ended, if it was over the limit or is doubted, too: another process may come to be the same owner. */
 void lines_leave(struct lines *l, uint64_t owner);
+
+void head_take(struct write_head *h, const char *from, size_t size);
+bool head_is(const struct write_head *h, const char *from, size_t size);         /* false where none was taken */
 
 #endif

@@ -17,9 +17,12 @@ struct writer {
 	char line[ROOM];                 /* unfinished */
 	size_t length;
 	bool broken;
-	char refused[LINE_REFUSED];
-	size_t refused_length;
+	struct write_head refused;       /* length 0: no write is */
 	uint64_t behind;                 /* see struct line; 0: none */
+	char begun[ROOM];                /* what the first line of the last write with complete lines had before */
+	size_t begun_length;
+	struct write_head logged;        /* what that write began with */
+	bool doubted;
 };
 
 /* What a write comes to by the model. */
@@ -40,11 +43,6 @@ struct model {
 	uint64_t behind;                 /* the last one given */
 };
 
-static bool refused_before(const struct writer *w, const char *from, size_t size)
-{
-	return w->refused_length && size >= w->refused_length && memcmp(from, w->refused, w->refused_length) == 0;
-}
-
 /* A write behind a line that passed the limit. */
 static void refuse_next(struct outcome *o, const char *from, size_t size, bool again)
 {
@@ -55,7 +53,7 @@ static void refuse_next(struct outcome *o, const char *from, size_t size, bool a
 	for (size_t i = 0; i < size; i++)
 		o->lost += from[i] == '\n';
 	if (!o->then.broken)
-		o->then.refused_length = 0;
+		o->then.refused.length = 0;
 }
 
 static void refuse(struct outcome *o, const char *from, size_t size, bool remembered)
@@ -68,24 +66,29 @@ static void refuse(struct outcome *o, const char *from, size_t size, bool rememb
 		return;
 	o->then.length = 0;
 	o->then.broken = !ends;
-	o->then.refused_length = size < LINE_REFUSED ? size : LINE_REFUSED;
-	memcpy(o->then.refused, from, o->then.refused_length);
+	head_take(&o->then.refused, from, size);
 }
 
-static void expect(const struct model *m, const struct writer *w, const char *from, size_t size, struct outcome *o)
+static void no_doubt(struct writer *w)
 {
-	bool known = w->length || w->refused_length;
+	w->begun_length = 0;
+	w->doubted = false;
+}
+
+/* W has on hand what goes before the write. KNOWN: something is remembered of it. */
+static void expect(const struct model *m, const struct writer *w, const char *from, size_t size, bool known, struct outcome *o)
+{
 	size_t line = 0;                 /* bytes of whole lines */
 	struct writer *t = &o->then;
 
 	o->err = 0;
 	o->log_length = o->messages = o->lost = o->rest = 0;
 	*t = *w;
-	if (w->broken || refused_before(w, from, size)) {
-		refuse_next(o, from, size, refused_before(w, from, size));
+	if (w->broken || head_is(&w->refused, from, size)) {
+		refuse_next(o, from, size, head_is(&w->refused, from, size));
 		return;
 	}
-	t->refused_length = t->behind = 0;
+	t->refused.length = t->behind = 0;
 	for (size_t i = 0; i < size; i++) {
 		if (t->length > m->max || (t->length == m->max && from[i] != '\n')) {
 			/* The line in hand is over the limit: with nothing in front of it all is refused, else it is left to the next write. */
@@ -129,6 +132,15 @@ static uint64_t unfinished(const struct model *m)
 	return sum;
 }
 
+static uint64_t kept(const struct model *m)
+{
+	uint64_t sum = unfinished(m);
+
+	for (unsigned i = 0; i < OWNERS; i++)
+		sum += m->writer[i].begun_length;
+	return sum;
+}
+
 static void same_log(const struct cut *c, const struct outcome *o)
 {
 	size_t at = 0;
@@ -141,13 +153,43 @@ static void same_log(const struct cut *c, const struct outcome *o)
 	must(at == o->log_length && c->messages == o->messages && c->taken == o->taken);
 }
 
+/* *NOW: W as the write finds it. The doubted write that comes again finds the line that it found before; any other ends the doubt. */
+static void meet(struct writer *w, const char *from, size_t size, struct writer *now)
+{
+	if (w->doubted && !head_is(&w->logged, from, size))
+		no_doubt(w);
+	*now = *w;
+	if (!w->doubted)
+		return;
+	memcpy(now->line, w->begun, w->begun_length);
+	now->length = w->begun_length;
+}
+
+/* What W is behind a write that is in the log, which found it as NOW. */
+static void went(struct model *m, struct writer *w, const struct writer *now, const char *from, size_t size, struct outcome *o)
+{
+	struct writer *t = &o->then;
+
+	if (o->messages && !w->doubted)
+		head_take(&t->logged, from, size);
+	no_doubt(t);
+	if (o->messages) {
+		memcpy(t->begun, now->line, now->length);
+		t->begun_length = now->length;
+		t->behind = o->rest || t->begun_length ? m->behind : 0;
+	}
+	*w = *t;
+}
+
 static void write_some(struct lines *l, struct model *m, struct input *in, struct outcome *o)
 {
+	static struct writer now;
 	unsigned owner = take_byte(in) % OWNERS;
 	bool in_log = take_byte(in) % 8 != 0;
 	size_t size, wanted = take_byte(in);
 	struct writer *w = &m->writer[owner];
 	const uint8_t *bytes = take_bytes(in, wanted, &size);
+	bool known = w->length || w->refused.length || w->begun_length;
 	struct cut c;
 	char *from;
 	int err;
@@ -156,19 +198,24 @@ static void write_some(struct lines *l, struct model *m, struct input *in, struc
 		return;
 	from = malloc(size);             /* of its own, so that reading behind it is seen */
 	memcpy(from, bytes, size);
-	expect(m, w, from, size, o);
+	meet(w, from, size, &now);
+	expect(m, &now, from, size, known, o);
 	err = lines_cut(l, owner, from, size, m->max, &c);
-	must(err == (o->err == 0 && unfinished(m) + o->rest > BUDGET && o->rest ? -ENOBUFS : o->err));
+	must(err == (o->err == 0 && kept(m) + o->rest > BUDGET && o->rest ? -ENOBUFS : o->err));
 	must(c.lost == o->lost);
 	if (err == 0) {
 		same_log(&c, o);
+		c.behind = ++m->behind;
 		in_log ? lines_keep(l, &c) : lines_drop(l, &c);
-		if (in_log && o->messages && o->rest)
-			line_of(l, owner)->behind = o->then.behind = ++m->behind;
 	}
+	if (err == 0 && in_log)
+		went(m, w, &now, from, size, o);
 	free(from);
-	if (err == -EMSGSIZE || (err == 0 && in_log))
+	if (err == -EMSGSIZE) {
 		*w = o->then;
+		no_doubt(w);
+		w->behind = 0;
+	}
 	same_unfinished(l, owner, w);
 }
 
@@ -185,16 +232,18 @@ static void leave(struct lines *l, struct model *m, struct input *in)
 	m->writer[owner] = (struct writer){0};
 }
 
-/* The write that began an unfinished line got an error after all. */
+/* The last write with complete lines got an error after all. */
 static void undo(struct lines *l, struct model *m, struct input *in)
 {
 	unsigned owner = take_byte(in) % OWNERS;
+	struct writer *w = &m->writer[owner];
 
-	if (!m->writer[owner].behind)
+	if (!w->behind)
 		return;
-	lines_undo(l, m->writer[owner].behind);
-	m->writer[owner] = (struct writer){0};
-	same_unfinished(l, owner, &m->writer[owner]);
+	lines_undo(l, w->behind);
+	w->behind = w->length = 0;
+	w->doubted = w->begun_length > 0;
+	same_unfinished(l, owner, w);
 }
 
 static void change_limit(struct lines *l, struct model *m, struct input *in)
@@ -222,7 +271,7 @@ int fuzz(const uint8_t *bytes, size_t len)
 			other[what](&l, &m, &in);
 		else
 			write_some(&l, &m, &in, &o);
-		must(used == unfinished(&m));
+		must(used == kept(&m));
 		must(!lines_first(&l) == !unfinished(&m));
 	}
 	lines_free(&l);

@@ -1,20 +1,29 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A write that got an error may be there, and its program may write it again: lines twice then, but never glued to each other.
+# A write that got an error may be there, and its program may write it again: lines twice then, but never glued to each other, nor half of one.
 . "$(dirname "$0")/lib.sh"
 need python3 strace
 need_root
 mqfs_start -o commit_timeout=300ms
 mkdir "$MNT/t"
+echo 3 > "$MNT/t/.config/queues"
 q=$MNT/t/0
-strace -f -p "$PID" -o "$DIR/strace.out" -e trace=fdatasync -e inject=fdatasync:delay_enter=1000000 2> "$DIR/strace.err" &
-tracer=$!
-wait_for 'strace' grep -q attached "$DIR/strace.err" || skip "strace cannot attach: $(cat "$DIR/strace.err")"
-python3 - "$q" << 'END' || fail 'writes that time out'
+# delayed ARGUMENT: a sync takes longer than the commit timeout. Sets TRACER.
+delayed()
+{
+	strace -f -p "$PID" -o "$DIR/strace.out" -e trace=fdatasync -e "inject=fdatasync:delay_enter=1000000$1" 2> "$DIR/strace.err" &
+	TRACER=$!
+	wait_for 'strace' grep -q attached "$DIR/strace.err" || skip "strace cannot attach: $(cat "$DIR/strace.err")"
+}
+in_time()
+{
+	kill "$TRACER"
+	wait "$TRACER" || true
+}
+
+cat > "$DIR/late.py" << 'END'
 import errno, os, sys
-fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
-
-
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_APPEND)
 def late(text):
     try:
         os.write(fd, text)
@@ -22,14 +31,52 @@ def late(text):
         assert e.errno == errno.ETIMEDOUT, e
     else:
         raise AssertionError('in time')
-
-
+END
+delayed ''
+python3 - "$q" << END || fail 'writes that time out'
+$(cat "$DIR/late.py")
 late(b'one\ntw')
 late(b'one\ntwo\nthr')
 late(b'two\nthree\n')
 END
-kill $tracer
-wait $tracer || true
+in_time
 succeeds 'a write in time' bash -c "echo four >> $q"
 equal 'whole lines only' $'one\none\ntwo\ntwo\nthree\nfour' "$(cat "$q")"
+
+# --- a line that was begun by a write before, as stdio and Python do at the end of each buffer
+delayed ''
+python3 - "$MNT/t/1" << END || fail 'writes that finish a line'
+$(cat "$DIR/late.py")
+os.write(fd, b'abc')
+late(b'def\nghi')
+late(b'def\nghijkl\nmn')
+late(b'something else\n')
+END
+in_time
+succeeds 'a write in time' bash -c "echo last >> $MNT/t/1"
+equal 'whole lines only, and what was given up is gone' $'abcdef\nabcdef\nghijkl\nsomething else\nlast' "$(cat "$MNT/t/1")"
+
+# --- a write(2) that the kernel cuts: its program sees a short count, and the error when it goes on
+delayed ':when=2+'
+python3 - "$MNT/t/2" "$TRACER" "$PID" << END || fail 'a write of which a later piece times out'
+$(cat "$DIR/late.py")
+import signal, time
+text = b''.join(b'%d\n' % i for i in range(400000))
+done = os.write(fd, text)
+assert 0 < done < len(text), done
+late(text[done:])
+os.kill(int(sys.argv[2]), signal.SIGTERM)
+while 'TracerPid:\t0' not in open('/proc/%s/status' % sys.argv[3]).read():
+    time.sleep(0.001)
+at = done
+while at < len(text):
+    at += os.write(fd, text[at:])
+os.close(fd)
+got = open(sys.argv[1], 'rb').read().split(b'\n')
+numbers = [int(line) for line in got[:-1]]
+assert set(numbers) == set(range(400000)), 'a line that nobody wrote, or one is not there'
+again = text[done:done + (1 << 20)].count(b'\n') + 1
+assert 400000 < len(numbers) <= 400000 + again, 'it was written again before its program had heard of it'
+END
+wait "$TRACER" || true
 mqfs_stop

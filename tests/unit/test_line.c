@@ -2,6 +2,7 @@
 #include "line.h"
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ static _Atomic uint64_t used;
 static char appended[1 << 16];          /* what would be in the log */
 static size_t appended_length;
 static uint32_t messages, lost;
+static uint64_t behind;                 /* log position of the next append */
 
 static void setup(void)
 {
@@ -45,6 +47,7 @@ static ssize_t put(uint64_t owner, const char *text)
 	if (err)
 		return err;
 	append(&c);
+	c.behind = behind;
 	lines_keep(&lines, &c);
 	return (ssize_t)c.taken;
 }
@@ -392,8 +395,8 @@ Test(line, nothing_is_broken_when_its_owner_has_left)
 
 Test(line, what_a_failed_write_left_unfinished_goes_with_it)
 {
+	behind = 100;
 	wrote(ME, "one\ntw");
-	lines_first(&lines)->behind = 100;
 	lines_undo(&lines, 99);
 	unfinished(ME, "tw");
 	lines_undo(&lines, 100);
@@ -403,10 +406,104 @@ Test(line, what_a_failed_write_left_unfinished_goes_with_it)
 
 Test(line, a_line_that_was_gone_on_with_stays)
 {
+	behind = 100;
 	wrote(ME, "one\ntw");
-	lines_first(&lines)->behind = 100;
 	wrote(ME, "o, thr");
 	lines_undo(&lines, 100);
 	wrote(ME, "ee\n");
 	in_log("one\ntwo, three\n");
+}
+
+/* "abc" was answered, and is the program's no more. */
+static void doubt(const char *text)
+{
+	wrote(ME, "abc");
+	behind = 100;
+	wrote(ME, text);
+	lines_undo(&lines, behind++);
+	cr_assert_null(lines_first(&lines), "what is in the log may not be ended once more");
+}
+
+Test(line, a_failed_write_that_comes_again_finishes_the_line_it_finished)
+{
+	doubt("def\nghi");
+	cr_assert_eq(used, 3);
+	wrote(ME, "def\nghi");
+	in_log("abcdef\nabcdef\n");
+	unfinished(ME, "ghi");
+	lines_undo(&lines, behind++);
+	wrote(ME, "def\nghi, on\n");
+	in_log("abcdef\nabcdef\nabcdef\nghi, on\n");
+}
+
+Test(line, whatever_else_comes_behind_a_failed_write_is_a_line_of_its_own)
+{
+	doubt("def\n");
+	wrote(ME, "ghi\n");
+	wrote(ME, "def\n");
+	in_log("abcdef\nghi\ndef\n");
+	cr_assert_eq(used, 0);
+}
+
+Test(line, a_failed_write_that_comes_again_and_is_refused_may_come_again)
+{
+	doubt("def\n");
+	refused_by_the_log("def\n");
+	cr_assert_null(lines_first(&lines));
+	wrote(ME, "def\n");
+	in_log("abcdef\nabcdef\n");
+}
+
+/* Of what the program has given up there is nothing more to know. */
+Test(line, who_leaves_ends_the_doubt)
+{
+	doubt("def\n");
+	lines_leave(&lines, ME);
+	cr_assert_eq(used, 0);
+	wrote(ME, "def\n");
+	in_log("abcdef\ndef\n");
+}
+
+/* A write whose beginning is all that comes again has no newline yet. */
+Test(line, the_beginning_of_a_failed_write_goes_on_with_the_line)
+{
+	char text[2 * HEAD_MAX + 2] = "", twice[3 * sizeof text];
+
+	memset(text, 'x', sizeof text - 2);
+	strcat(text, "\n");
+	lines.most = UINT64_MAX;
+	struct cut c;
+	wrote(ME, "abc");
+	cr_assert_eq(lines_cut(&lines, ME, text, strlen(text), 4096, &c), 0);
+	append(&c);
+	c.behind = 100;
+	lines_keep(&lines, &c);
+	lines_undo(&lines, 100);
+	cr_assert_eq(lines_cut(&lines, ME, text, HEAD_MAX, 4096, &c), 0);
+	lines_keep(&lines, &c);
+	cr_assert_eq(line_of(&lines, ME)->length, 3 + HEAD_MAX);
+	cr_assert_eq(used, 3 + HEAD_MAX);
+	cr_assert_eq(lines_cut(&lines, ME, text + HEAD_MAX, HEAD_MAX + 1, 4096, &c), 0);
+	append(&c);
+	lines_keep(&lines, &c);
+	snprintf(twice, sizeof twice, "abc%sabc%s", text, text);
+	in_log(twice);
+}
+
+Test(line, a_long_line_leaves_no_memory_to_the_short_ones_behind_it)
+{
+	size_t size = 100000;
+	char *text = malloc(size);
+	struct cut c;
+
+	lines.most = UINT64_MAX;
+	memset(text, 'x', size);
+	cr_assert_eq(lines_cut(&lines, ME, text, size, size, &c), 0);
+	lines_keep(&lines, &c);
+	cr_assert_eq(lines_cut(&lines, ME, "\nshort", 6, size, &c), 0);
+	lines_keep(&lines, &c);
+	wrote(ME, "\nshort");
+	cr_assert_leq(lines_first(&lines)->room, 100);
+	cr_assert_eq(used, 10);
+	free(text);
 }
