@@ -306,6 +306,12 @@ static void queue_write(
 		write_logged(req, h, from, size, at, fi->lock_owner, &w);
 }
 
+static void lose_line(struct handle *h, struct line *line)
+{
+	h->queue->lost++;
+	line_end(&h->lines, line);
+}
+
 /* A line that its writer leaves without a newline; under h->appending. When it cannot be appended now, it is still there. */
 static int end_line(struct handle *h, struct line *line, const struct writer *w)
 {
@@ -321,7 +327,8 @@ static int end_line(struct handle *h, struct line *line, const struct writer *w)
 		err = put(h, iov, 1, 0, 0, w);
 		break;
 	default:
-		h->queue->lost++;
+		lose_line(h, line);
+		return 0;
 	}
 	if (!err)
 		line_end(&h->lines, line);
@@ -446,6 +453,9 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	line = line_of(&h->lines, fi->lock_owner);
 	if (line)
 		err = end_line(h, line, &w);
+	/* Its writer has heard that it is not there, and is gone; who comes next may be the same owner. */
+	if (err)
+		lose_line(h, line);
 	lines_leave(&h->lines, fi->lock_owner);
 	cut = was_cut(h);
 	pos = h->last_pos;
@@ -482,10 +492,8 @@ static void end_all(struct handle *h)
 	pthread_mutex_lock(&h->appending);
 	w = (struct writer){.uid = h->uid, .pid = h->pid};
 	end_lines(h, &w);
-	while ((line = lines_first(&h->lines))) {
-		h->queue->lost++;
-		line_end(&h->lines, line);
-	}
+	while ((line = lines_first(&h->lines)))
+		lose_line(h, line);
 	pthread_mutex_unlock(&h->appending);
 }
 

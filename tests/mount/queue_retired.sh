@@ -17,6 +17,34 @@ echo one >> "$q"
 	echo three
 } >> "$q"
 equal 'until it is not any more' $'one\ntwo\nthree' "$(cat "$q")"
+
+# --- a line that is refused when its writer leaves it without a newline is not there, nor later, nor in front of another's
+python3 - "$q" "$MNT/t/.config/retired" << 'END' || fail 'a line that is refused at close'
+import errno, os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+def retire(text):
+    with open(sys.argv[2], 'w') as f:
+        f.write(text)
+os.write(fd, b'refused')
+retire('1')
+try:
+    os.close(os.dup(fd))
+    raise AssertionError('closed')
+except OSError as e:
+    assert e.errno == errno.EROFS, e
+retire('0')
+os.write(fd, b'four\n')
+os.write(fd, b'refused')
+retire('1')
+try:
+    os.close(os.dup(fd))
+except OSError:
+    pass
+retire('0')
+os.close(fd)
+END
+equal 'it is not there' $'one\ntwo\nthree\nfour' "$(cat "$q")"
+equal 'but counted' 2 "$(json "$MNT/.mqfs/status.json" topics.0.lost)"
 echo 1 > "$MNT/t/.config/retired"
 
 cat "$MNT/t/.follow/0" > "$DIR/follow" &
@@ -24,8 +52,8 @@ follow=$!
 cat "$MNT/t/.follow/all" > "$DIR/all" &
 all=$!
 exec 5< "$q" 6>> "$q" 7< "$MNT/t/.follow/0"
-wait_lines "$DIR/follow" 3
-wait_lines "$DIR/all" 3
+wait_lines "$DIR/follow" 4
+wait_lines "$DIR/all" 4
 rmdir "$MNT/t"
 wait_gone $follow
 wait_gone $all
@@ -33,8 +61,8 @@ succeeds 'a follower gets its end' wait $follow
 succeeds 'so does one of all' wait $all
 mkdir "$MNT/t"
 echo other >> "$q"
-equal 'an open handle reads on' $'one\ntwo\nthree' "$(cat <&5)"
-equal 'a follower that comes late, too, to its end' $'one\ntwo\nthree' "$(cat <&7)"
+equal 'an open handle reads on' $'one\ntwo\nthree\nfour' "$(cat <&5)"
+equal 'a follower that comes late, too, to its end' $'one\ntwo\nthree\nfour' "$(cat <&7)"
 refused 'its appends' 'Read-only file system' bash -c 'echo no >&6'
 equal 'a topic of the same name is another' other "$(cat "$q")"
 exec 5<&- 6>&- 7<&-
