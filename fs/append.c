@@ -128,9 +128,10 @@ static ssize_t append(
 	if (t->retired || t->removed || t->closing)
 		return -EROFS;
 	pthread_mutex_lock(&h->appending);
-	if (h->replacing) {
+	refused = handle_mount(h)->stopping ? -ENOTCONN : h->replacing ? -EPERM : 0;
+	if (refused) {
 		pthread_mutex_unlock(&h->appending);
-		return -EPERM;
+		return refused;
 	}
 	before = h->last_pos;
 	h->uid = w->uid;

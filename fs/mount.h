@@ -30,6 +30,7 @@ struct mount {
 	struct callers *callers;        /* whose parked requests only their death ends early: caller.h */
 	pthread_mutex_t opened_lock;
 	struct opened *opened;          /* the open files, guarded by it: opened.c */
+	_Atomic bool stopping;          /* appends are refused: what is unfinished gets no newline any more */
 	uint64_t commit_timeout;        /* ns */
 	int64_t started;                /* ns since 1970 */
 	_Atomic int64_t changed;        /* ns since 1970: when a topic last came or went; the root's mtime */
@@ -38,7 +39,7 @@ struct mount {
 	_Atomic uint64_t nodes;         /* known to the kernel now */
 	_Atomic uint64_t parked;        /* requests parked now */
 	_Atomic uint64_t ahead;         /* bytes gathered ahead of their reads; at most AHEAD_MAX */
-	_Atomic uint64_t unfinished;    /* bytes of unfinished lines in memory; at most UNFINISHED_MAX */
+	_Atomic uint64_t unfinished;    /* bytes of lines in memory, see line.h; at most UNFINISHED_MAX */
 };
 
 #define UNFINISHED_MAX (256u << 20)
@@ -52,7 +53,7 @@ extern const struct fuse_lowlevel_ops mount_ops;      /* ops.c: the table of req
 
 /* ops.c: what the requests need besides the store. */
 int mount_start(struct mount *m);       /* before the session is made; 0 or negative errno */
-/* Ends lines that were left unfinished, answers who waits for a lock with ENOTCONN. Before the store is stopped. */
+/* Refuses appends, ends lines that were left unfinished, answers who waits for a lock with ENOTCONN. Before the store is stopped. */
 void mount_stop(struct mount *m);
 void mount_end(struct mount *m);        /* after the session is gone, before the store is closed */
 

@@ -191,6 +191,7 @@ no_locks:
 
 void mount_stop(struct mount *m)
 {
+	m->stopping = true;
 	opened_stop(m);
 	locks_stop(m->locks, -ENOTCONN);
 }

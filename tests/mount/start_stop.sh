@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A stop ends everything that waits, at once, with an error that tells; what was acknowledged is there at the next start.
 . "$(dirname "$0")/lib.sh"
-need python3 flock
+need python3 flock strace
 
 # Readers, a poller, a waiting lock and writers, all waiting or busy when the daemon is told to stop.
 cat > "$DIR/waiting.py" << 'END'
@@ -84,6 +84,31 @@ sort "$DIR/waiting.acknowledged" > "$DIR/acknowledged"
 sort "$MNT/t/1" > "$DIR/found"
 equal 'acknowledged and not there' '' "$(comm -23 "$DIR/acknowledged" "$DIR/found" | head)"
 equal 'there twice' '' "$(uniq -d "$DIR/found" | head)"
+
+# --- who writes lines in chunks has none of them cut in two, while others' lines are ended as well
+mkdir "$MNT/busy"
+echo 2 > "$MNT/busy/.config/queues"
+echo fsync > "$MNT/busy/.config/commit"
+cat > "$DIR/busy.py" << 'END'
+import os, sys
+busy = os.open(sys.argv[1] + '/0', os.O_WRONLY | os.O_APPEND)
+others = [os.open(sys.argv[1] + '/1', os.O_WRONLY | os.O_APPEND) for _ in range(20)]
+for fd in others:
+    os.write(fd, b'unfinished')
+text = b''.join(b'%d\n' % i for i in range(1, 1000000))
+for at in range(0, len(text), 1001):
+    os.write(busy, text[at:at + 1001])
+END
+python3 "$DIR/busy.py" "$MNT/busy" 2> "$DIR/busy.err" &
+busy=$!
+strace -f -p "$PID" -o "$DIR/strace.out" -e trace=pwritev,pwrite64 -e inject=pwritev,pwrite64:delay_enter=2000 2> "$DIR/strace.err" &
+wait_for 'strace' grep -q attached "$DIR/strace.err" || skip "strace cannot attach: $(cat "$DIR/strace.err")"
+wait_for 'a busy writer' test -s "$MNT/busy/0"
+mqfs_stop
+wait $busy && fail 'a writer did not notice the stop'
+mqfs_start
+equal 'the others are ended' 20 "$(grep -cx unfinished "$MNT/busy/1")"
+equal 'a line that nobody wrote' '' "$(awk 'over || ($1 != NR && index(NR, $1) != 1) { print NR ": " $1; exit } $1 != NR { over = 1 }' "$MNT/busy/0")"
 
 # --- a lazy unmount: who has files open goes on, and when the last is closed the daemon ends
 exec 7>> "$MNT/t/0"
