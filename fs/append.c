@@ -285,7 +285,7 @@ static void write_logged(
 		return;
 	}
 	if (taken > 0 && pos) {
-		err = store_wait_written(handle_mount(h)->store, pos);
+		err = t ? store_append_end(h->queue, pos) : store_wait_written(handle_mount(h)->store, pos);
 		if (!err && pause_writer(req, h, at, taken, pos))
 			return;
 	}
