@@ -4,9 +4,12 @@
 #include <fcntl.h>
 #include <fuse_log.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -15,7 +18,7 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-#define EXIT_SYSTEM 2            /* as of mount(8) */
+enum { EXIT_SYSTEM = 2, EXIT_MOUNT = 32 };      /* as of mount(8) */
 
 static void notify(const char *state)
 {
@@ -39,27 +42,32 @@ static bool stderr_is_journal(void)
 	return strcmp(stream, is) == 0;
 }
 
-/* The first process: until CHILD serves, or has ended and closed its end of the pipe. */
-static _Noreturn void exit_as(pid_t child, int live)
+/* The first process: until CHILD serves, or has ended and closed its end of the pipe. A signal at STOP is meant for it, too. */
+static _Noreturn void exit_as(pid_t child, int live, int stop)
 {
+	struct pollfd fds[] = {{.fd = live, .events = POLLIN}, {.fd = stop, .events = POLLIN}};
+	struct signalfd_siginfo signal;
 	int status = 0;
-	ssize_t got;
 	char byte;
 
-	do
-		got = read(live, &byte, 1);
-	while (got < 0 && errno == EINTR);
-	if (got == 1)
+	while (!fds[0].revents)
+		if (poll(fds, 2, -1) > 0 && fds[1].revents && read(stop, &signal, sizeof signal) == sizeof signal)
+			kill(child, (int)signal.ssi_signo);
+	if (read(live, &byte, 1) == 1)
 		_exit(0);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
-	if (WIFEXITED(status))
+	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
 		_exit(WEXITSTATUS(status));
+	if (WIFEXITED(status)) {
+		fprintf(stderr, "mqfs: was told to stop before it served\n");
+		_exit(EXIT_MOUNT);
+	}
 	fprintf(stderr, "mqfs: was ended by signal %d while it started\n", WTERMSIG(status));
 	_exit(EXIT_SYSTEM);
 }
 
-int daemon_start(struct daemon *d, bool foreground)
+int daemon_start(struct daemon *d, bool foreground, int stop)
 {
 	int ends[2];
 	pid_t child;
@@ -78,7 +86,7 @@ int daemon_start(struct daemon *d, bool foreground)
 	}
 	if (child > 0) {
 		close(ends[1]);
-		exit_as(child, ends[0]);
+		exit_as(child, ends[0], stop);
 	}
 	close(ends[0]);
 	d->live = ends[1];

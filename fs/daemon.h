@@ -6,7 +6,7 @@
  * caller's stderr, and its exit status the caller's. Messages go to stderr until then, and to syslog from then on. In the
  * foreground they stay on stderr, with the journal's <PRIORITY> in front where stderr is the journal.
  *
- * Calling  daemon_start(&d, foreground); ...; daemon_live(&d); ...; daemon_stopping(&d)
+ * Calling  daemon_start(&d, foreground, stop); ...; daemon_live(&d); ...; daemon_stopping(&d)
  * Errors   negative errno.
  * Threads  start before there is any other; daemon_say() from any.
  */
@@ -22,8 +22,8 @@ struct daemon {
 	int live;                /* pipe to the first process; -1: none */
 };
 
-/* Returns in the process that shall serve; the first one exits as that one does, or with 0 when it is live. */
-int daemon_start(struct daemon *d, bool foreground);
+/* Returns in the process that shall serve; the first one exits as that one does, or with 0 when it is live. STOP: a signalfd. */
+int daemon_start(struct daemon *d, bool foreground, int stop);
 /* The mount serves: the caller is let go, at the first time, the service manager told. */
 int daemon_live(struct daemon *d, const char *mountpoint);
 void daemon_stopping(struct daemon *d);

@@ -214,7 +214,7 @@ static int run(struct options *o)
 	int status;
 
 	raise_limits();
-	if (r.stop < 0 || daemon_start(&r.daemon, o->foreground) != 0) {
+	if (r.stop < 0 || daemon_start(&r.daemon, o->foreground, r.stop) != 0) {
 		perror("mqfs: cannot go into the background");
 		return EXIT_SYSTEM;
 	}

@@ -32,6 +32,17 @@ node_run b standby_of=a
 wait_for 'a word of what it waits for' grep -q "waits for a primary: $(address a)" "$DIR/b.log"
 node_stop b
 [ ! -e "$b" ] || fail 'it has left a mountpoint behind'
+
+# --- without -f it is the process that was called that hears of the signal
+"$MQFS" -o "listen=$(address b),standby_of=$(address a),${keys//\/a.//b.}" "$DIR/b.store" "$b" 2> "$DIR/called.err" &
+called=$!
+wait_for 'a word of what it waits for' grep -q "waits for a primary: $(address a)" "$DIR/called.err"
+kill $called
+ended=0
+wait $called || ended=$?
+equal 'exit status without a mount' 32 $ended
+match 'and why' 'told to stop' "$(cat "$DIR/called.err")"
+[ ! -e "$b" ] || fail 'it has left a mountpoint behind'
 node_run b standby_of=a
 node_start a peer=b
 node_live b
