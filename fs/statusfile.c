@@ -217,19 +217,35 @@ static json_t *topics(struct mount *m)
 	return all;
 }
 
+/* A file's name may be any bytes, and JSON has none but UTF-8. */
+static json_t *path(const char *name)
+{
+	json_t *text = json_string(name);
+	char *ascii;
+
+	if (text || !(ascii = strdup(name)))
+		return text;
+	for (char *c = ascii; *c; c++)
+		if (*c & 0x80)
+			*c = '?';
+	text = json_string(ascii);
+	free(ascii);
+	return text;
+}
+
 /* A member that could not be made for want of memory makes json_pack() fail as a whole. */
 static json_t *status(struct mount *m)
 {
 	struct store_status s;
 
 	store_status(m->store, &s);
-	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o},"
+	return json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o},"
 			 " s:{s:o, s:o, s:o, s:o}, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:{s:o, s:o}, s:o}",
 		"version", MQFS_VERSION,
 		"pid", (int)getpid(),
 		"role", m->others->role(m->others->ctx),
-		"mountpoint", m->mountpoint,
-		"store", m->store_path,
+		"mountpoint", path(m->mountpoint),
+		"store", path(m->store_path),
 		"cluster", id(s.cluster),
 		"node", id(s.node),
 		"epoch", "reign", number(s.epoch.reign), "start", number(s.epoch.start), "node", id(s.epoch.node),

@@ -108,3 +108,10 @@ cat "$MNT/.mqfs/metrics.prom" > "$DIR/metrics.prom"
 equal 'skips of a queue' 1 "$(metric 'mqfs_queue_skips_total{topic="orders",queue="0"}')"
 equal 'and what they missed' 9 "$(metric 'mqfs_queue_skipped_bytes_total{topic="orders",queue="0"}')"
 mqfs_stop
+
+# --- names that are no UTF-8
+mqfs_start_at "$DIR/"$'caf\xe9.store' "$DIR/"$'caf\xe9'
+equal 'the store' "$DIR/caf?.store" "$(json "$DIR/"$'caf\xe9/.mqfs/status.json' store)"
+equal 'the mountpoint' "$DIR/caf?" "$(json "$DIR/"$'caf\xe9/.mqfs/status.json' mountpoint)"
+succeeds 'mqctl status' "$MQCTL" status -m "$DIR/"$'caf\xe9'
+mqfs_stop
