@@ -35,6 +35,16 @@ void ahead_end(struct handle *h)
 	pthread_cond_destroy(&a->moved);
 }
 
+void ahead_leave(struct handle *h)
+{
+	struct ahead *a = &h->ahead;
+
+	a->stop = a->busy;
+	while (a->busy)
+		pthread_cond_wait(&a->moved, &h->reading);
+	drop(h);
+}
+
 bool ahead_take(struct handle *h, uint64_t offset, size_t size, struct slice *to)
 {
 	struct ahead *a = &h->ahead;

@@ -8,8 +8,8 @@
  * with what it has. Only copies are kept, never a segment; and AHEAD_MAX bytes of them in all.
  *
  * Calling  under the handle's `reading`: ahead_take() instead of a read, then ahead_follow(); after the answer, without it, ahead_run()
- *          when the latter said so. ahead_run() uses the handle's reader without `reading`: only when ahead_take() has said false, and until
- *          `reading` is given up, the reader is the caller's.
+ *          when the latter said so. ahead_run() uses the handle's reader without `reading`: only when ahead_take() has said false, or behind
+ *          ahead_leave(), and until `reading` is given up, the reader is the caller's.
  * Threads  ahead_run() comes after the answer, when the handle may be closed already: ahead_end(), before anything of it is freed,
  *          waits for it.
  */
@@ -41,6 +41,8 @@ void ahead_init(struct ahead *a);
 void ahead_end(struct handle *h);
 /* True: *TO has what is wanted at OFFSET, SIZE bytes. */
 bool ahead_take(struct handle *h, uint64_t offset, size_t size, struct slice *to);
+/* For a read that ahead_take() is not asked for: the reader is the caller's, what was gathered is dropped. */
+void ahead_leave(struct handle *h);
 /* READ was answered from OFFSET on, SIZE bytes were asked for. True: call ahead_run(). */
 bool ahead_follow(struct handle *h, uint64_t offset, size_t size, const struct slice *read);
 void ahead_run(struct handle *h, size_t size);

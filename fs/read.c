@@ -21,8 +21,10 @@ static ssize_t read_at(struct handle *h, struct reading *r)
 
 	if (err)
 		return err;
-	if (r->records)
+	if (r->records) {
+		ahead_leave(h);
 		return reader_read_record(h->reader, r->offset, r->size, &r->slice);
+	}
 	if (ahead_take(h, r->offset, r->size, &r->slice))
 		return (ssize_t)r->size;
 	return reader_read(h->reader, r->offset, r->size, &r->slice);
