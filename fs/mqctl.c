@@ -2,6 +2,7 @@
 #include "mqctl.h"
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -204,18 +205,29 @@ static int parse_call(struct call *call, int argc, char **argv)
 	return -1;
 }
 
+/* It had enough (| head). */
+static bool reader_left(void)
+{
+	struct pollfd out = {.fd = STDOUT_FILENO};
+
+	return poll(&out, 1, 0) > 0 && out.revents & POLLERR;
+}
+
 int main(int argc, char **argv)
 {
 	struct call call = {0};
-	int status;
+	int status, lost;
 
-	/* A reader that had enough (| head) shows as EPIPE, which ends the work in peace. */
+	/* A reader that left shows as EPIPE, which ends the work in peace. */
 	signal(SIGPIPE, SIG_IGN);
 	opterr = 1;
 	status = parse_call(&call, argc, argv);
 	if (status < 0)
 		status = call.verb->run(&call);
-	if (fflush(stdout) && errno != EPIPE && status == EXIT_FINE) {
+	/* What an earlier write has lost is seen by the flag only: its errno is gone. */
+	errno = EIO;
+	lost = ferror(stdout);
+	if ((fflush(stdout) || lost) && !reader_left() && status == EXIT_FINE) {
 		fprintf(stderr, "mqctl: standard output: %s\n", strerror(errno));
 		status = EXIT_TROUBLE;
 	}

@@ -151,7 +151,7 @@ static int print_line(struct dumping *k, const struct line *l, const uint64_t *o
 	if (offset)
 		printf(",\"offset\":%" PRIu64, *offset);
 	printf(",%s%s,\"%s\":", l->behind, partial ? ",\"partial\":true" : "", name);
-	if (json_dumpf(text, stdout, JSON_ENCODE_ANY) < 0 || fputs("}\n", stdout) < 0)
+	if (json_dumpf(text, stdout, JSON_ENCODE_ANY) < 0 || fputs("}\n", stdout) < 0 || ferror(stdout))
 		err = -(k->output = errno ? errno : EIO);
 	json_decref(text);
 	if (!err && --k->left == 0)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # mqctl status, check and dump: of a mount, of a stopped store, of a damaged one.
 . "$(dirname "$0")/lib.sh"
-need python3
+need python3 strace
 
 # field NAME: that member of each line of JSON on stdin
 field() { python3 -c 'import json, sys
@@ -53,6 +53,11 @@ equal 'NUL' '"\u0000"' "$("$MQCTL" dump "$MNT/orders/1" | tail -n 1 | grep -o '"
 match 'records' 'topic-create' "$("$MQCTL" dump --records "$STORE" | field type)"
 equal 'a reader that has enough' '0 0' "$("$MQCTL" dump "$STORE" | head -n 1 > /dev/null; echo "${PIPESTATUS[*]}")"
 status 'output that cannot be written' 2 bash -c '"$MQCTL" dump "$1" > /dev/full' - "$STORE"
+strace -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=2 "$MQCTL" dump "$STORE" > "$DIR/hole" 2> "$DIR/hole.err" && fail 'output with a hole'
+match 'that could not be written for a moment' 'standard output: No space left' "$(cat "$DIR/hole.err")"
+strace -o /dev/null -e trace=write -e inject=write:error=ENOSPC:when=1 "$MQCTL" -m "$MNT" status --json > "$DIR/hole" 2> "$DIR/hole.err" &&
+	fail 'output with a hole'
+equal 'a reader that has enough of status' 0 "$("$MQCTL" -m "$MNT" status --json | head -c 1 > /dev/null; echo "${PIPESTATUS[0]}")"
 equal 'it changed nothing' "$(cat "$MNT/orders/0" | wc -l)" 1000
 
 # --- what is refused
