@@ -82,10 +82,10 @@ static void end_of_file(fuse_req_t req, struct handle *h, int err)
 	fuse_reply_buf(req, NULL, 0);
 }
 
-/* What was below the mark may have been cut off since: nothing of it is to come. */
+/* What was below the mark may have been cut off since: nothing of it is to come. Nor is anything while the other node is known to be away. */
 static bool awaited(const struct handle *h, uint64_t offset)
 {
-	return offset < h->mark && offset < queue_appended(h->queue);
+	return offset < h->mark && offset < queue_appended(h->queue) && store_refusing(handle_mount(h)->store) != -EHOSTDOWN;
 }
 
 static void read_woken(struct parked *p, int err);
