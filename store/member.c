@@ -359,7 +359,7 @@ uint64_t member_needed(struct store *s)
 	bool unheld, said;
 
 	pthread_mutex_lock(&m->lock);
-	hold = m->hold;
+	hold = m->role == ROLE_PRIMARY ? m->hold : UINT64_MAX;
 	said = m->unheld;
 	m->unheld = unheld = is_unheld(s, end);
 	pthread_mutex_unlock(&m->lock);

@@ -132,8 +132,8 @@ int store_begin_reign(struct store *s, struct reign r, uint8_t flags, bool curre
 
 /* ---- retention ---- */
 
-/* Nothing from POS on goes, for the pair's other node needs it, as long as the log behind it is no longer than the bound of the options.
- * UINT64_MAX: nobody needs anything. */
+/* On a primary nothing from POS on goes, for the pair's other node needs it, as long as the log behind it is no longer than the bound of the
+ * options. UINT64_MAX: nobody needs anything. */
 void store_hold(struct store *s, uint64_t pos);
 
 #endif

@@ -463,3 +463,18 @@ Test(member, what_the_other_node_needs_is_held)
 	store_stop(a);
 	store_close(a);
 }
+
+/* Also where an ACK was still on its way to it. */
+Test(member, a_primary_that_steps_down_holds_nothing_for_the_other_node)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+
+	make_pair(a, b, 1);
+	store_hold(a, 100);
+	cr_assert_eq(member_needed(a), 100);
+	cr_assert_eq(store_step_down(a), 0);
+	cr_assert_eq(member_needed(a), UINT64_MAX);
+	store_hold(a, 200);
+	cr_assert_eq(member_needed(a), UINT64_MAX);
+	close_both(a, b);
+}
