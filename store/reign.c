@@ -143,7 +143,8 @@ int store_step_down(struct store *s)
 	}
 	m->role = ROLE_STANDBY;
 	m->handing_over = m->holding_back = false;
-	m->announced = m->known = s->applied;
+	m->announced = s->applied;
+	m->known = s->applied > m->proved ? s->applied : m->proved;
 	m->current = m->quorum.current;
 	m->current_at = 0;
 	member_refresh(s);

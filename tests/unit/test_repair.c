@@ -263,6 +263,16 @@ Test(repair, so_does_a_primary_that_needs_the_other_node)
 	put(300);
 }
 
+Test(repair, what_its_log_proves_to_be_committed_is_not_cut_once_it_has_stepped_down)
+{
+	uint64_t pos = rotten_command(&rig.a, false);
+
+	cr_assert_eq(store_step_down(rig.a.store), 0);
+	cr_assert_gt(rig_view(&rig.a).known, pos);
+	cr_assert_eq(store_cut(rig.a.store, pos), -EPERM);
+	rig_close(&rig.a);
+}
+
 Test(repair, it_passes_over_what_the_other_node_has_not_either)
 {
 	uint64_t pos = rotten_command(&rig.a, false);
