@@ -60,32 +60,32 @@ static void forget_bytes(struct fetch *f)
 	f->left = 0;
 }
 
-/* Verified bytes from POS on. False: there are none. */
-static bool have(struct fetch *f, uint64_t pos)
+/* Verified bytes from POS on: f->left of them, 0 where there are none. An error says nothing of whether there are. */
+static int read_bytes(struct fetch *f, uint64_t pos)
 {
 	uint64_t base;
 	ssize_t n;
 
 	if (f->left && f->at == pos)
-		return true;
+		return 0;
 	forget_bytes(f);
-	if (store_raw(f->store, pos, &f->raw))
-		return false;
-	n = raw_read(f->raw, store_sendable(f->store), &f->bytes, &base);
+	n = store_raw(f->store, pos, &f->raw);
+	if (!n)
+		n = raw_read(f->raw, store_sendable(f->store), &f->bytes, &base);
 	f->left = n > 0 ? (size_t)n : 0;
 	f->at = pos;
 	if (!f->left)
 		forget_bytes(f);
-	return f->left;
+	return disk_error_passes((int)n) ? (int)n : 0;
 }
 
-static int answer(struct fetch *f, uint64_t pos, uint32_t len, struct frame *to, struct iovec *iov, int *n)
+static void put_answer(struct fetch *f, uint64_t pos, uint32_t len, struct frame *to, struct iovec *iov, int *n)
 {
 	to->type = FRAME_FETCHED;
 	to->pos = pos;
-	if (!have(f, pos)) {
+	if (!f->left) {
 		to->flags = FRAME_ABSENT;
-		return 1;
+		return;
 	}
 	if (len > f->left)
 		len = (uint32_t)f->left;
@@ -94,6 +94,26 @@ static int answer(struct fetch *f, uint64_t pos, uint32_t len, struct frame *to,
 	f->bytes += len;
 	f->left -= len;
 	f->at += len;
+}
+
+/* 0: none is owed, or none can be given now. "Absent" is final for who hears it, so it waits for memory and descriptors. */
+static int next_answer(struct fetch *f, struct frame *to, struct iovec *iov, int *n)
+{
+	uint64_t pos;
+	uint32_t len;
+	bool owed;
+
+	pthread_mutex_lock(&f->lock);
+	owed = f->owed;
+	pos = f->pos;
+	len = f->len;
+	pthread_mutex_unlock(&f->lock);
+	if (!owed || read_bytes(f, pos))
+		return 0;
+	put_answer(f, pos, len, to, iov, n);
+	pthread_mutex_lock(&f->lock);
+	f->owed = false;
+	pthread_mutex_unlock(&f->lock);
 	return 1;
 }
 
@@ -187,18 +207,8 @@ static int next_question(struct fetch *f, int64_t now, uint64_t upto, struct fra
 
 int fetch_next(struct fetch *f, int64_t now, uint64_t upto, struct frame *to, struct iovec *iov, int *n)
 {
-	uint64_t pos;
-	uint32_t len;
-	bool owed;
-
-	pthread_mutex_lock(&f->lock);
-	owed = f->owed;
-	pos = f->pos;
-	len = f->len;
-	f->owed = false;
-	pthread_mutex_unlock(&f->lock);
-	if (owed)
-		return answer(f, pos, len, to, iov, n);
+	if (next_answer(f, to, iov, n))
+		return 1;
 	if (f->raw && !f->left)
 		forget_bytes(f);
 	return next_question(f, now, upto, to, iov, n);

@@ -4,9 +4,9 @@
  *
  * It asks for one span at a time (store_damaged_span()), in pieces of at most a frame, one question after the other, and hands what came to
  * store_repair(), which takes only what is valid and joins the log at both ends. It answers the other's questions with bytes that it has
- * read and verified there and then; where it has none it says so. Since a question may be for the middle of a
- * record, as the one before it was for its beginning, it goes on where the last answer ended, and takes any other position for a
- * record's beginning.
+ * read and verified there and then; where it has none it says so, and where it cannot tell for now it answers later. Since a question may be
+ * for the middle of a record, as the one before it was for its beginning, it goes on where the last answer ended, and takes any other position
+ * for a record's beginning.
  *
  * What the other side did not have, or what did not fit, is asked for again when new damage is found, or FETCH_AGAIN later.
  *

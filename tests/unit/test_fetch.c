@@ -2,6 +2,7 @@
 /* A pair, one or both of whose logs have rotted: what is fetched from the other node, what is not, and what readers see. */
 #include "fetch.h"
 #include "fetch_rig.h"
+#include "keeper.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
@@ -186,6 +187,32 @@ Test(fetch, what_the_other_node_has_not_either_stays_until_it_has)
 	while (rig_step())
 		cr_assert_neq(rig.frame.type, FRAME_FETCHED);
 	rig.now += FETCH_AGAIN;
+	wait_repaired(&rig.b, 1);
+}
+
+static int no_descriptor(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	(void)d, (void)path, (void)flags, (void)mode;
+	return -EMFILE;
+}
+
+Test(fetch, what_the_other_node_cannot_open_for_now_it_does_not_call_absent)
+{
+	const struct disk_ops *sound;
+	struct disk_ops ops;
+
+	make_pair();
+	rot_header(&rig.b, 3);
+	scrub(&rig.b);
+	rig_frame(FRAME_FETCH);
+	keeper_stop(rig.a.store->keeper);
+	sound = rig.a.store->disk->ops;
+	ops = *sound;
+	ops.open = no_descriptor;
+	rig.a.store->disk->ops = &ops;
+	while (rig_step())
+		cr_assert_neq(rig.frame.type, FRAME_FETCHED);
+	rig.a.store->disk->ops = sound;
 	wait_repaired(&rig.b, 1);
 }
 
