@@ -31,13 +31,15 @@ struct install {
 
 #define MARK 32u
 
-static void put_mark(const struct install_before *b, uint8_t to[MARK])
+static int save_mark(struct disk *d, const struct install_before *b)
 {
-	memset(to, 0, MARK);
-	put64(to, b->node);
-	put32(to + 8, b->promise.reign.number);
-	put64(to + 16, b->promise.reign.node);
-	put64(to + 24, b->aside);
+	uint8_t mark[MARK] = {0};
+
+	put64(mark, b->node);
+	put32(mark + 8, b->promise.reign.number);
+	put64(mark + 16, b->promise.reign.node);
+	put64(mark + 24, b->aside);
+	return disk_replace(d, JOINING_FILE, mark, sizeof mark, 0600);
 }
 
 static int load_mark(struct disk *d, struct install_before *to)
@@ -154,17 +156,27 @@ static int put_aside(struct install *i, uint64_t from)
 	return err;
 }
 
+static int wipe_directories(struct install *i)
+{
+	static const char *const directories[] = {"log", "checkpoint"};
+	int err = 0;
+
+	for (size_t n = 0; !err && n < 2; n++) {
+		struct wipe w = {.disk = i->disk, .directory = directories[n]};
+		err = disk_list(i->disk, directories[n], wipe_one, &w);
+		if (!err)
+			err = disk_sync_directory(i->disk, directories[n]);
+	}
+	return err;
+}
+
 /* Whatever is there of a log. With its mark durable and its identity gone it is no store any more, whenever that ends; what was to go to lost/
- * goes there at the next try. */
-static int wipe(struct install *i, const struct install_before *before)
+ * goes there at the next try, but once: what stands there from then on is the other node's. */
+static int wipe(struct install *i, struct install_before *before)
 {
 	static const char *const gone[] = {IDENTITY_FILE, PROMISE_FILE};
-	static const char *const directories[] = {"log", "checkpoint"};
-	uint8_t mark[MARK];
-	int err;
+	int err = save_mark(i->disk, before);
 
-	put_mark(before, mark);
-	err = disk_replace(i->disk, JOINING_FILE, mark, sizeof mark, 0600);
 	for (size_t n = 0; !err && n < 2; n++) {
 		err = disk_unlink(i->disk, gone[n]);
 		err = err == -ENOENT ? 0 : err;
@@ -173,13 +185,12 @@ static int wipe(struct install *i, const struct install_before *before)
 		err = disk_sync_directory(i->disk, ".");
 	if (!err)
 		err = put_aside(i, before->aside);
-	for (size_t n = 0; !err && n < 2; n++) {
-		struct wipe w = {.disk = i->disk, .directory = directories[n]};
-		err = disk_list(i->disk, directories[n], wipe_one, &w);
-		if (!err)
-			err = disk_sync_directory(i->disk, directories[n]);
-	}
-	return err;
+	if (!err)
+		err = wipe_directories(i);
+	if (err || before->aside == UINT64_MAX)
+		return err;
+	before->aside = UINT64_MAX;
+	return save_mark(i->disk, before);
 }
 
 static int open_parts(struct install *i, const struct log_start *start, uint64_t segment_size)

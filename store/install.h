@@ -5,7 +5,7 @@
  * For a node that is blank, or whose log ends before the primary's begins. The store is there at once or not at all: the file "joining"
  * is its mark while it is made, and its identity, without which it is no store, is written last. What an interrupted one has left is taken
  * away by the next. The mark, 32 bytes, holds what outlives a store that is given up: 0 u64 node id; 8 u32 and 16 u64 the promised reign's
- * number and node; 24 u64 the position from which its log goes to lost/.
+ * number and node; 24 u64 the position from which its log goes to lost/, UINT64_MAX where nothing is to go there any more.
  *
  * Calling
  *	install_look(disk, &before)                              what the directory has been before

@@ -3,6 +3,7 @@
 #include "checkpoint.h"
 #include "keeper.h"
 #include "log_part.h"
+#include "lost.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -445,6 +446,58 @@ Test(member, one_that_was_interrupted_is_no_store_and_is_begun_again)
 	send(a, b);
 	cr_assert_eq(view(b).chain, view(a).chain);
 	cr_assert_eq(install_begin(&i, path_b, true, UINT64_MAX, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), -EBUSY);
+	close_both(a, b);
+}
+
+/* B's directory as far as an interrupted copy of A's log to END brings it; what B has behind ASIDE goes to lost/. */
+static void copy_in_part(struct store *a, uint64_t end, uint64_t aside)
+{
+	struct member_view v = view(a);
+	char why[STORE_WHY];
+	const uint8_t *bytes;
+	struct install *i;
+	struct raw *raw;
+	uint64_t base;
+	size_t took;
+	ssize_t n;
+
+	cr_assert_eq(install_begin(&i, path_b, true, aside, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), 0, "%s", why);
+	cr_assert_eq(store_raw(a, 0, &raw), 0);
+	while ((n = raw_read(raw, end, &bytes, &base)) > 0)
+		cr_assert_eq(install_records(i, bytes, (size_t)n, base, &v.epoch, &took), 0);
+	raw_close(raw);
+	install_free(i);
+}
+
+static uint64_t lost_files(const char *path)
+{
+	uint64_t files, bytes;
+	struct disk *d;
+
+	cr_assert_eq(disk_open_directory(&d, path), 0);
+	cr_assert_eq(lost_count(d, &files, &bytes), 0);
+	disk_free(d);
+	return files;
+}
+
+Test(member, what_is_given_up_goes_to_lost_once_however_often_its_copy_is_interrupted)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	uint64_t half = view(a).end;
+
+	put(t, "one\n");
+	put(t, "two\n");
+	send(a, b);
+	store_stop(b);
+	store_close(b);
+	copy_in_part(a, view(a).end, half);
+	cr_assert_eq(lost_files(path_b), 1);
+	copy_in_part(a, view(a).end, half);
+	cr_assert_eq(lost_files(path_b), 1);
+	b = join(a);
+	cr_assert_eq(lost_files(path_b), 1);
+	topic_put(t);
 	close_both(a, b);
 }
 
