@@ -109,18 +109,34 @@ int hello_accept(const struct hello_self *self, const struct frame_hello_ack *a,
 	return loss_accepted(a->epochs.of, a->epochs.count, pos) ? -ECANCELED : -EPERM;
 }
 
-/* A log that ends where the primary's begins, or before, is its beginning, which it does not keep any more: nothing says otherwise. */
+/*
+ * From where on this log, which is given up, may have what the primary's has not; UINT64_MAX: nowhere. A log that ends where that begins, or
+ * before, is its beginning, which it does not keep any more, but for two cases: this one has others' records where the first epoch that is
+ * said was written already; or its last epoch is of this node, which ruled then, and nothing tells how much of that others got.
+ */
+static uint64_t find_parting(const struct hello_self *self, const struct frame_epochs *said, uint64_t pos, uint64_t common)
+{
+	const struct epoch_row *last = self->count ? &self->epochs[self->count - 1] : NULL;
+	const struct member_view *me = &self->view;
+	uint64_t from = UINT64_MAX;
+
+	if (common || me->end > pos)
+		from = common < me->end ? common : UINT64_MAX;
+	else if (said->count && said->of[0].start < me->end)
+		from = said->of[0].start;
+	else if (last && last->epoch.node == me->node)
+		from = last->start;
+	return from > me->start ? from : me->start;
+}
+
 int hello_give_up(const struct hello_self *self, const struct frame_hello_ack *a, uint64_t pos, uint64_t *aside, char reason[FRAME_REASON])
 {
 	const struct member_view *me = &self->view;
 	uint64_t known = me->known < me->end ? me->known : me->end;
 	uint64_t common = hello_common(self->epochs, self->count, me->end, a->epochs.of, a->epochs.count, a->end);
 
-	*aside = UINT64_MAX;
+	*aside = find_parting(self, &a->epochs, pos, common);
 	reason[0] = 0;
-	if (me->end <= pos)
-		return 0;
-	*aside = common > me->start ? common : me->start;
 	if (known <= pos || known <= common || loss_accepted(a->epochs.of, a->epochs.count, common))
 		return 0;
 	snprintf(reason, FRAME_REASON, "the logs part at position %" PRIu64 ", and up to %" PRIu64 " is committed here", common, known);

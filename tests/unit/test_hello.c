@@ -176,6 +176,34 @@ Test(hello, a_commit_point_behind_the_end_cuts_nothing)
 	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 1700, reason), 0);
 }
 
+/* The primary's log begins behind the end of the one that is given up, and what it says of its epochs does not reach back to what both had. */
+static uint64_t put_aside(const struct hello_self *s, const struct epoch_row *said, size_t count, uint64_t pos)
+{
+	struct hello_self p = {.epochs = said, .count = count, .view = {.cluster = 5, .node = B, .end = 9000}};
+	uint64_t aside;
+
+	answers(&p);
+	cr_assert_eq(hello_give_up(s, ack, pos, &aside, reason), 0);
+	return aside;
+}
+
+Test(hello, what_parted_is_put_aside_also_where_the_log_of_the_primary_does_not_reach_back)
+{
+	struct hello_self s = standby(2, 2500, 2500);
+
+	s.view.start = 500;
+	cr_assert_eq(put_aside(&s, rows + 2, 2, 3000), 2000, "B began its reign there");
+	s.view.start = 2200;
+	cr_assert_eq(put_aside(&s, rows + 2, 2, 3000), 2200);
+	s.view.start = 500;
+	cr_assert_eq(put_aside(&s, rows + 3, 1, 3000), 1000, "A ruled last, since there");
+	s = standby(4, 3500, 3500);
+	cr_assert_eq(put_aside(&s, rows + 3, 1, 4000), UINT64_MAX, "it is a part of B's");
+	cr_assert_eq(put_aside(&s, rows + 3, 1, 3200), UINT64_MAX);
+	s = standby(3, 2500, 2500);
+	cr_assert_eq(put_aside(&s, rows + 3, 1, 4000), UINT64_MAX, "it was B's standby");
+}
+
 Test(hello, an_answer_that_contradicts_the_log_or_an_old_reign_is_not_followed)
 {
 	struct hello_self p = primary(0), s = standby(2, 2500, 1500);
