@@ -30,15 +30,20 @@
 
 /* ---- before appends are taken ---- */
 
-/* The first look is over, one way or the other. */
-static void answered(struct replicator *r)
+/* By what is known, this one may take appends. */
+static void let_go(struct replicator *r)
 {
-	uint64_t one = 1;
-
 	if (r->holding_back && !r->rival_known) {
 		r->holding_back = false;
 		store_hold_back(r->store, false);
 	}
+}
+
+/* The first look is over, one way or the other, and it is said what came of it. */
+static void answered(struct replicator *r)
+{
+	uint64_t one = 1;
+
 	if (!r->asking)
 		return;
 	r->asking = false;
@@ -63,6 +68,7 @@ void rule_depose(struct replicator *r, struct reign reign)
 	if (err)
 		replicator_say(r, LOG_ERR, "stepping down: %s", strerror(-err));
 	progress_moved(store_progress(r->store));      /* senders see that their reign is over */
+	let_go(r);
 	answered(r);
 }
 
@@ -115,7 +121,7 @@ static void no_rival(struct replicator *r)
 void rule_go_on(struct replicator *r)
 {
 	no_rival(r);
-	answered(r);
+	let_go(r);
 }
 
 /* What another address says does not tell that the one that is known has gone. */
@@ -179,7 +185,7 @@ static bool look_for_higher(struct replicator *r, const struct member_view *v)
 			outrank(r, v, &m);
 		break;
 	}
-	answered(r);
+	let_go(r);
 	return true;
 }
 
@@ -315,15 +321,18 @@ static void say_why(struct replicator *r, const struct member_view *v, bool link
 
 int64_t rule(struct replicator *r, const struct member_view *v)
 {
-	bool linked = rule_other_linked(r, v), soon = mind_pair(r, v);
+	bool linked = rule_other_linked(r, v), soon = mind_pair(r, v), looked = linked;
 
 	if (linked)                            /* a standby of this one; the rival has been made anew */
 		rule_go_on(r);
 	say_why(r, v, linked);
 	if (!linked && r->others && r->o.network && link_in(0) >= r->probe_at && look_for_higher(r, v)) {
 		r->probe_at = link_in(TICK_NS);
+		looked = true;
 		say_why(r, v, linked);
 	}
+	if (looked)
+		answered(r);
 	if (soon || !v->settled)
 		return SOON_NS;
 	return (r->others && !linked) || r->attentive ? TICK_NS : v->paired ? TICK_NS : INT64_MAX;
