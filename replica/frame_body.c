@@ -135,13 +135,12 @@ static void reign(struct pass *p, struct reign *v)
 	u64(p, &v->node);
 }
 
-/* No control characters (C0, and C1 in UTF-8), so no NUL either: what is shown to people does not speak to their terminals. */
+/* ASCII without control characters, so no NUL either: what is shown to people does not speak to their terminals, and is valid UTF-8 wherever it
+ * is cut. */
 static bool printable(const char *text, size_t len)
 {
-	const uint8_t *c = (const uint8_t *)text;
-
 	for (size_t i = 0; i < len; i++)
-		if (c[i] < ' ' || c[i] == 0x7f || (c[i] == 0xc2 && i + 1 < len && c[i + 1] < 0xa0))
+		if (text[i] < ' ' || text[i] > '~')
 			return false;
 	return true;
 }
