@@ -32,11 +32,18 @@ uint64_t hello_common(const struct epoch_row *a, size_t a_count, uint64_t a_end,
 	return 0;
 }
 
+bool hello_believes(const struct member_view *view, struct reign r)
+{
+	uint32_t promised = view->promise.reign.number;
+
+	return r.number < UINT32_MAX && (r.number <= promised || r.number - promised <= HELLO_REIGNS);
+}
+
 bool hello_obeys(const struct member_view *view, uint64_t node, struct reign r)
 {
 	int than = reign_compare(r, view->promise.reign);
 
-	return than == 0 || (than > 0 && (!view->paired || pair_has(&view->pair, node)));
+	return than == 0 || (than > 0 && hello_believes(view, r) && (!view->paired || pair_has(&view->pair, node)));
 }
 
 static bool of_pair(const struct member_view *view, uint64_t node)
@@ -55,6 +62,10 @@ enum hello_answer hello_answer(const struct hello_self *self, const struct frame
 		snprintf(reason, FRAME_REASON, "the store is of another cluster");
 		return HELLO_REFUSED;
 	}
+	if (h->cluster && !h->node) {
+		snprintf(reason, FRAME_REASON, "the store has no node id");
+		return HELLO_REFUSED;
+	}
 	if (h->node == me->node) {
 		snprintf(reason, FRAME_REASON, "the store is a copy of this node's own, with the same id");
 		return HELLO_REFUSED;
@@ -66,7 +77,7 @@ enum hello_answer hello_answer(const struct hello_self *self, const struct frame
 	if (h->cluster && reign_compare(h->promise, epoch_reign(&me->epoch)) > 0) {
 		snprintf(reason, FRAME_REASON, "the store has promised reign %" PRIu32 ", which is above this primary's %" PRIu32,
 			h->promise.number, me->epoch.reign);
-		return of_pair(me, h->node) ? HELLO_DEPOSED : HELLO_REFUSED;
+		return of_pair(me, h->node) && hello_believes(me, h->promise) ? HELLO_DEPOSED : HELLO_REFUSED;
 	}
 	if (blank || !h->cluster)
 		return HELLO_BLANK;

@@ -27,6 +27,11 @@ struct hello_self {
  * after the same record. 0: they share none. */
 uint64_t hello_common(const struct epoch_row *a, size_t a_count, uint64_t a_end, const struct epoch_row *b, size_t b_count, uint64_t b_end);
 
+#define HELLO_REIGNS (1u << 20)
+
+/* Is R a reign that somebody can have come to? One that is more than HELLO_REIGNS above what is promised here is made up, or a fault, and would
+ * use up the numbers that promotions need. */
+bool hello_believes(const struct member_view *view, struct reign r);
 /* [members-only] May a node with this VIEW follow reign R of NODE? Its own promise it keeps; a higher one it takes only of a member of the last
  * pair in its log, or while there is none. */
 bool hello_obeys(const struct member_view *view, uint64_t node, struct reign r);

@@ -9,6 +9,7 @@
  * is to be promoted.
  */
 #include "replicator_part.h"
+#include "hello.h"
 #include "quorum.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -131,6 +132,8 @@ static int ask(struct replicator *r, struct promised *given, struct reign *reign
 	}
 	if (m.rules)
 		return tell_rules(&m, why);
+	if (!hello_believes(&v, m.promise))
+		return order_tell(why, -EPERM, "%s says that it has promised reign %" PRIu32 ", to which nobody can have come", m.name, m.promise.number);
 	err = promise(r, m.promise, reign, why);
 	if (err)
 		return err;

@@ -25,6 +25,8 @@ int promote_grant(const struct member_view *view, uint64_t node, struct reign r,
 	reason[0] = 0;
 	if (r.node != node || reign_compare(r, view->promise.reign) <= 0)
 		snprintf(reason, FRAME_REASON, "reign %" PRIu32 " is promised already", view->promise.reign.number);
+	else if (!hello_believes(view, r))
+		snprintf(reason, FRAME_REASON, "nobody has come to reign %" PRIu32 " from %" PRIu32, r.number, view->promise.reign.number);
 	else if (!view->paired || !pair_has(&view->pair, node))
 		snprintf(reason, FRAME_REASON, "the node is not of the pair");
 	else

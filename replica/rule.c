@@ -155,7 +155,7 @@ static void outrank(struct replicator *r, const struct member_view *v, const str
 	struct promotion p = {.heard = m->promise};
 	char why[REPLICATOR_WHY];
 
-	if (v->settled && v->current && v->paired && v->pair_committed && order_promote(r, &p, why))
+	if (v->settled && v->current && v->paired && v->pair_committed && hello_believes(v, m->promise) && order_promote(r, &p, why))
 		replicator_say(r, LOG_ERR, "a reign above that which %s has promised: %s", m->name, why);
 }
 

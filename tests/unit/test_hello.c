@@ -134,8 +134,27 @@ Test(hello, members_only_a_higher_promise_deposes_when_it_is_one_of_the_pair)
 	says(&s);
 	hello->promise = (struct reign){3, A};
 	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_DEPOSED);
+	hello->promise = (struct reign){2 + HELLO_REIGNS, A};
+	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_DEPOSED);
+	hello->promise.number++;
+	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_REFUSED, "nobody has been promoted so often");
+	hello->promise = (struct reign){3, 9};
 	hello->node = 9;
 	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_REFUSED);
+}
+
+/* A pair with such a node in it is none. */
+Test(hello, a_store_without_a_node_id_is_refused)
+{
+	struct hello_self p = primary(0), s = standby(2, 1700, 1500);
+	uint64_t pos;
+
+	s.view.node = 0;
+	says(&s);
+	cr_assert_eq(hello_answer(&p, hello, false, 1700, &pos, reason), HELLO_REFUSED);
+	cr_assert_eq(hello_answer(&p, hello, true, 1700, &pos, reason), HELLO_REFUSED);
+	hello->cluster = 0;
+	cr_assert_eq(hello_answer(&p, hello, true, 0, &pos, reason), HELLO_BLANK);
 }
 
 Test(hello, members_only_a_higher_reign_is_followed_only_of_the_pair)
@@ -146,6 +165,12 @@ Test(hello, members_only_a_higher_reign_is_followed_only_of_the_pair)
 	cr_assert_not(hello_obeys(&s.view, 9, (struct reign){2, 9}));
 	cr_assert(hello_obeys(&s.view, 9, (struct reign){1, A}), "it has promised that one");
 	cr_assert_not(hello_obeys(&s.view, B, (struct reign){0, B}));
+	cr_assert(hello_obeys(&s.view, B, (struct reign){1 + HELLO_REIGNS, B}));
+	cr_assert_not(hello_obeys(&s.view, B, (struct reign){2 + HELLO_REIGNS, B}));
+	s.view.promise.reign.number = UINT32_MAX - 2;
+	cr_assert(hello_obeys(&s.view, B, (struct reign){UINT32_MAX - 1, B}));
+	cr_assert_not(hello_obeys(&s.view, B, (struct reign){UINT32_MAX, B}), "there is none above it");
+	s.view.promise.reign.number = 1;
 	s.view.paired = false;
 	cr_assert(hello_obeys(&s.view, 9, (struct reign){2, 9}));
 }

@@ -126,6 +126,7 @@ Test(promote, members_only_who_is_not_of_the_pair_is_no_candidate_and_gets_no_pr
 
 	cr_assert_eq(promote_grant(&p.view, A, (struct reign){4, A}, reason), 0);
 	cr_assert_eq(promote_grant(&p.view, 9, (struct reign){4, 9}, reason), -EPERM);
+	cr_assert_eq(promote_grant(&p.view, A, (struct reign){UINT32_MAX, A}, reason), -EPERM, "no reign would be left");
 	cr_assert_eq(promote_grant(&p.view, A, (struct reign){3, A}, reason), -EPERM);
 	cr_assert_eq(promote_grant(&p.view, A, (struct reign){4, B}, reason), -EPERM, "nobody's reign but the candidate's own");
 	p.view.node = 9;
