@@ -12,10 +12,23 @@ struct ahead {
 	bool started;
 	pthread_mutex_t lock;          /* all below */
 	pthread_cond_t wake, came;
-	bool asked, got, stopping;
+	bool asked, begun, got, stopping;      /* begun: its header is here */
 	struct frame frame;            /* what it got */
 	int err;
 };
+
+/* Without the lock. */
+static int receive_frame(struct ahead *a, struct frame *f, uint8_t *body)
+{
+	int err = link_receive_header(a->link, f, FRAME_BODY, link_in(LINK_SILENCE));
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&a->lock);
+	a->begun = true;
+	pthread_mutex_unlock(&a->lock);
+	return link_receive_body(a->link, f, body);
+}
 
 static void *receive(void *arg)
 {
@@ -33,7 +46,7 @@ static void *receive(void *arg)
 			break;
 		body = a->body[!a->mine];
 		pthread_mutex_unlock(&a->lock);
-		err = link_receive(a->link, &f, body, FRAME_BODY, link_in(LINK_SILENCE));
+		err = receive_frame(a, &f, body);
 		pthread_mutex_lock(&a->lock);
 		a->frame = f;
 		a->err = err;
@@ -75,12 +88,12 @@ static void ask(struct ahead *a)
 	a->started = true;
 	pthread_mutex_lock(&a->lock);
 	a->asked = true;
-	a->got = false;
+	a->begun = a->got = false;
 	pthread_cond_signal(&a->wake);
 	pthread_mutex_unlock(&a->lock);
 }
 
-/* What was asked for: it may come after the deadline, and is there for the next call then. */
+/* What was asked for: it may begin after the deadline, and is there for the next call then. */
 static int await(struct ahead *a, struct frame *f, int64_t deadline)
 {
 	struct timespec at = {deadline / 1000000000, deadline % 1000000000};
@@ -89,6 +102,8 @@ static int await(struct ahead *a, struct frame *f, int64_t deadline)
 	pthread_mutex_lock(&a->lock);
 	while (!a->got && err != ETIMEDOUT)
 		err = pthread_cond_timedwait(&a->came, &a->lock, &at);
+	while (!a->got && a->begun)
+		pthread_cond_wait(&a->came, &a->lock);
 	err = a->got ? a->err : -ETIMEDOUT;
 	if (a->got) {
 		a->asked = false;

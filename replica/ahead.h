@@ -20,7 +20,7 @@
 struct ahead;
 
 int ahead_new(struct ahead **to, struct link *l);
-/* The next frame; *BODY, FRAME_BODY bytes, is the caller's until it calls again. */
+/* The next frame, whose header comes before the deadline; *BODY, FRAME_BODY bytes, is the caller's until it calls again. */
 int ahead_receive(struct ahead *a, struct frame *f, uint8_t **body, int64_t deadline);
 /* The link has been shut down, or has failed: its thread may be receiving. */
 void ahead_free(struct ahead *a);

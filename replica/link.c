@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#define EVER (INT64_MAX / 2)            /* ns */
 #define FIRST 16384u       /* bytes that go out in one write, with the header: what one record of TLS holds */
 
 int64_t link_in(int64_t ns)
@@ -36,10 +37,12 @@ int link_send(struct link *l, struct frame *f, const struct iovec *iov, int n, i
 	return err || !filled ? err : l->ops->write(l, first, filled, deadline);
 }
 
-static int read_all(struct link *l, uint8_t *to, size_t len, int64_t deadline)
+/* SILENCE is how long no byte may come, ns. */
+static int read_all(struct link *l, uint8_t *to, size_t len, int64_t deadline, int64_t silence)
 {
 	while (len) {
-		ssize_t n = l->ops->read(l, to, len, deadline);
+		int64_t until = link_in(silence);
+		ssize_t n = l->ops->read(l, to, len, until < deadline ? until : deadline);
 
 		if (n < 0)
 			return (int)n;
@@ -49,18 +52,29 @@ static int read_all(struct link *l, uint8_t *to, size_t len, int64_t deadline)
 	return 0;
 }
 
-int link_receive(struct link *l, struct frame *f, void *body, size_t room, int64_t deadline)
+int link_receive_header(struct link *l, struct frame *f, size_t room, int64_t deadline)
 {
 	uint8_t header[FRAME_HEADER];
-	int err = read_all(l, header, sizeof header, deadline);
+	int err = read_all(l, header, sizeof header, deadline, EVER);
 
 	if (!err)
 		err = frame_decode(f, header);
-	if (!err && f->length > room)
-		err = -EMSGSIZE;
-	if (!err)
-		err = read_all(l, body, f->length, deadline);
+	return !err && f->length > room ? -EMSGSIZE : err;
+}
+
+int link_receive_body(struct link *l, const struct frame *f, void *body)
+{
+	int64_t deadline = link_in(LINK_BODY(f->length));
+	int err = read_all(l, body, f->length, deadline, LINK_SILENCE);
+
 	return err ? err : frame_check_body(f, body);
+}
+
+int link_receive(struct link *l, struct frame *f, void *body, size_t room, int64_t deadline)
+{
+	int err = link_receive_header(l, f, room, deadline);
+
+	return err ? err : link_receive_body(l, f, body);
 }
 
 void link_shutdown(struct link *l)

@@ -21,6 +21,8 @@
 
 #define LINK_HEARTBEAT 1000000000LL       /* ns: something is said at least so often */
 #define LINK_SILENCE 3000000000LL         /* ns without a word: the other side is taken to be away */
+#define LINK_SLOWEST (16u << 10)          /* bytes a second that a body has to come with */
+#define LINK_BODY(len) (LINK_SILENCE + (len) * (1000000000LL / LINK_SLOWEST))       /* ns that one of so many bytes may take */
 #define LINK_ADDRESS 96u                  /* bytes of "host:port" as text, and its NUL */
 #define LINK_WHY 512u
 
@@ -48,8 +50,12 @@ int64_t link_in(int64_t ns);
 /* One frame; F as for frame_encode(). The body is in N parts. */
 int link_send(struct link *l, struct frame *f, const struct iovec *iov, int n, int64_t deadline);
 /* The next frame, checked; its body, of f->length bytes, is in BODY. -EMSGSIZE: it is longer than ROOM. -EBADMSG, -EPROTONOSUPPORT: as
- * frame.h. The deadline holds for the whole frame, so that nobody holds a node up byte by byte. */
+ * frame.h. The deadline holds for the header; the body may take longer, as LINK_SLOWEST says, while no LINK_SILENCE passes without a byte of it:
+ * so nobody holds a node up byte by byte. */
 int link_receive(struct link *l, struct frame *f, void *body, size_t room, int64_t deadline);
+/* The same in two steps: the header, then the body. */
+int link_receive_header(struct link *l, struct frame *f, size_t room, int64_t deadline);
+int link_receive_body(struct link *l, const struct frame *f, void *body);
 void link_shutdown(struct link *l);
 void link_close(struct link *l);
 void link_why(struct link *l, char to[LINK_WHY]);

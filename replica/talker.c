@@ -6,7 +6,7 @@
 #include <time.h>
 
 /* That a frame may take to send. Long, as a node whose disk is slow hears late: whether it is there at all its own frames say, to who receives. */
-#define SEND_NS 60000000000LL
+#define SEND_NS LINK_BODY(FRAME_BODY)
 #define PARTS 4
 
 struct talker {

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define LONG AHEAD_FROM
 #define SHORT 100u
@@ -173,6 +174,37 @@ Test(ahead, what_comes_after_the_deadline_is_there_for_the_next_call)
 	put('b', SHORT);
 	cr_assert_eq(next(), 0);
 	cr_assert(is('b', SHORT));
+}
+
+static void *put_rest(void *arg)
+{
+	const struct timespec late = {.tv_nsec = 50000000};
+	size_t *whole = arg;
+
+	nanosleep(&late, NULL);
+	pthread_mutex_lock(&pipe.lock);
+	pipe.len = *whole;
+	pthread_cond_broadcast(&pipe.moved);
+	pthread_mutex_unlock(&pipe.lock);
+	return NULL;
+}
+
+/* Of a frame that is slow to come. */
+Test(ahead, what_has_begun_before_the_deadline_is_waited_for)
+{
+	pthread_t thread;
+	size_t whole;
+
+	put('a', LONG);
+	put('b', LONG);
+	whole = pipe.len;
+	pipe.len -= LONG / 2;
+	cr_assert_eq(next(), 0);
+	wait_taken(pipe.len);
+	cr_assert_eq(pthread_create(&thread, NULL, put_rest, &whole), 0);
+	cr_assert_eq(ahead_receive(ahead, &frame, &body, link_in(0)), 0);
+	pthread_join(thread, NULL);
+	cr_assert(is('b', LONG));
 }
 
 Test(ahead, an_error_comes_behind_the_frames_before_it)
