@@ -2,6 +2,7 @@
 #include "join.h"
 #include "install.h"
 #include "pieces.h"
+#include "talker.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,8 +23,16 @@ struct join {
 	struct install *install;
 	struct pieces pieces;
 	struct join_progress at;
-	uint8_t talk[FRAME_TALK];
 	uint8_t body[FRAME_BODY];
+	struct talker *talker;         /* from the answer on it alone sends */
+	struct progress moved;         /* the two below have */
+	_Atomic uint64_t here;         /* at.pos */
+	_Atomic int failed;            /* what the primary is told of */
+	/* the talker's */
+	uint64_t said;                 /* of `here` */
+	int64_t due;
+	bool ended;
+	uint8_t talk[FRAME_TALK];
 };
 
 static int refuse(struct join *j, int err, const char *reason)
@@ -46,17 +55,11 @@ static int look_before(struct join *j)
 	return err;
 }
 
-static int send(struct join *j, struct frame *f, int len)
-{
-	struct iovec iov = {j->talk, (size_t)len};
-
-	return len < 0 ? len : link_send(j->link, f, &iov, 1, link_in(LINK_SILENCE));
-}
-
 static int say_hello(struct join *j)
 {
 	struct frame f = {.type = FRAME_HELLO, .flags = FRAME_BLANK};
 	struct frame_hello *h = calloc(1, sizeof *h);
+	struct iovec iov = {.iov_base = j->talk};
 	int len;
 
 	if (!h)
@@ -68,17 +71,63 @@ static int say_hello(struct join *j)
 	snprintf(h->name, sizeof h->name, "%s", j->name);
 	len = frame_put_hello(h, j->talk, sizeof j->talk);
 	free(h);
-	return send(j, &f, len);
+	iov.iov_len = (size_t)len;
+	return len < 0 ? len : link_send(j->link, &f, &iov, 1, link_in(LINK_SILENCE));
 }
+
+/* ---- the talker ---- */
 
 /* A sign of life, and how far it is; it counts for nothing. */
-static int say_progress(struct join *j)
+static int put_ack(struct join *j, int64_t now, struct frame *f)
 {
-	struct frame_ack a = {.received = j->at.pos};
-	struct frame f = {.type = FRAME_ACK, .epoch = j->epoch, .pos = j->at.pos};
+	struct frame_ack a = {.received = j->here};
 
-	return send(j, &f, frame_put_ack(&a, j->talk, sizeof j->talk));
+	j->said = a.received;
+	j->due = now + LINK_HEARTBEAT;
+	f->type = FRAME_ACK;
+	f->pos = a.received;
+	return frame_put_ack(&a, j->talk, sizeof j->talk);
 }
+
+static int put_error(struct join *j, struct frame *f)
+{
+	struct frame_error_text text = {.error = FRAME_FAILED};
+
+	j->ended = true;
+	f->type = FRAME_ERROR;
+	snprintf(text.reason, sizeof text.reason, "%s", strerror(-j->failed));
+	return frame_put_error(&text, j->talk, sizeof j->talk);
+}
+
+static int voice_next(void *of, int64_t now, struct frame *f, struct iovec *iov, int *n)
+{
+	struct join *j = of;
+	int len;
+
+	if (j->ended || (!j->failed && j->said == j->here && now < j->due))
+		return j->ended ? j->failed : 0;
+	*f = (struct frame){.epoch = j->epoch};
+	len = j->failed ? put_error(j, f) : put_ack(j, now, f);
+	iov[0] = (struct iovec){j->talk, (size_t)len};
+	*n = 1;
+	return len < 0 ? len : 1;
+}
+
+static int64_t voice_due(void *of)
+{
+	return ((struct join *)of)->due;
+}
+
+/* So that the primary hears of it, however long the next frame takes to come, or the disk. */
+static int start_talker(struct join *j)
+{
+	const struct voice voice = {voice_next, voice_due, j, NULL};
+
+	j->here = j->said = j->at.pos;
+	return talker_start(&j->talker, j->link, &voice, &j->moved);
+}
+
+/* ---- what comes ---- */
 
 static int next_frame(struct join *j, struct frame *f)
 {
@@ -92,7 +141,7 @@ static int next_frame(struct join *j, struct frame *f)
 	return refuse(j, -ECONNABORTED, text.reason);
 }
 
-static int hear_answer(struct join *j, uint64_t *pos)
+static int hear_answer(struct join *j)
 {
 	struct frame f;
 	int err = next_frame(j, &f);
@@ -110,8 +159,8 @@ static int hear_answer(struct join *j, uint64_t *pos)
 	if (reign_compare(epoch_reign(&f.epoch), j->before.promise.reign) < 0)
 		return refuse(j, -ESTALE, "its reign is below the one that this node has promised");
 	j->epoch = f.epoch;
-	*pos = f.pos;
-	return 0;
+	j->at = (struct join_progress){.start = f.pos, .pos = f.pos, .end = j->ack.end, .checkpoint_size = j->ack.checkpoint_size};
+	return start_talker(j);
 }
 
 static int take(void *ctx, const uint8_t *bytes, size_t len, uint64_t base, size_t *took)
@@ -122,9 +171,10 @@ static int take(void *ctx, const uint8_t *bytes, size_t len, uint64_t base, size
 }
 
 /* The SEGMENT behind the answer says what the first record follows. */
-static int begin(struct join *j, uint64_t pos)
+static int begin(struct join *j)
 {
 	struct identity cluster = {.cluster = j->ack.cluster};
+	uint64_t pos = j->at.start;
 	struct frame_segment s;
 	struct log_start start;
 	struct frame f;
@@ -142,7 +192,6 @@ static int begin(struct join *j, uint64_t pos)
 	if (err)
 		return err;
 	pieces_begin(&j->pieces, j->ack.secret, take, j, pos);
-	j->at = (struct join_progress){.start = pos, .pos = pos, .end = j->ack.end, .checkpoint_size = j->ack.checkpoint_size};
 	return pieces_segment(&j->pieces, pos);
 }
 
@@ -192,22 +241,20 @@ static bool complete(const struct join *j)
 
 static int run(struct join *j, void (*told)(void *ctx, const struct join_progress *p), void *ctx)
 {
-	uint64_t pos;
 	int err = look_before(j);
 
 	if (!err)
 		err = say_hello(j);
 	if (!err)
-		err = hear_answer(j, &pos);
+		err = hear_answer(j);
 	if (!err)
-		err = begin(j, pos);
+		err = begin(j);
 	while (!err && !complete(j)) {
 		err = hear(j);
-		j->at.pos = install_end(j->install);
+		j->here = j->at.pos = install_end(j->install);
+		progress_moved(&j->moved);
 		if (told)
 			told(ctx, &j->at);
-		if (!err)
-			err = say_progress(j);
 	}
 	return err ? err : install_finish(j->install, epoch_reign(&j->epoch));
 }
@@ -229,14 +276,21 @@ static void explain(struct join *j, int err)
 /* The primary's operator is told as well: a disk that is full is for him to see to. */
 static void say_full(struct join *j, int err)
 {
-	struct frame_error_text text = {.error = FRAME_FAILED};
-	struct frame f = {.type = FRAME_ERROR, .epoch = j->epoch};
 	int64_t until = link_in(LAST_WORD_NS);
+	struct frame f;
 
-	snprintf(text.reason, sizeof text.reason, "%s", strerror(-err));
-	if (send(j, &f, frame_put_error(&text, j->talk, sizeof j->talk)) == 0)
-		while (link_receive(j->link, &f, j->body, sizeof j->body, until) == 0)
-			;              /* it closes: so it has read what was said */
+	j->failed = err;
+	progress_moved(&j->moved);
+	while (link_receive(j->link, &f, j->body, sizeof j->body, until) == 0)
+		;                      /* it closes: so it has read what was said */
+}
+
+/* Shuts the link down. Where that was done by who could not send, the error is his. */
+static int stop_talker(struct join *j, int err)
+{
+	int told = j->talker ? talker_stop(j->talker) : 0;
+
+	return err == -ESHUTDOWN && told ? told : err;
 }
 
 int join(struct link *l, const char *name, const char *path, bool again, uint64_t aside, uint64_t segment_size,
@@ -257,13 +311,16 @@ int join(struct link *l, const char *name, const char *path, bool again, uint64_
 	j->aside = aside;
 	j->segment_size = segment_size;
 	j->why = why;
+	progress_init(&j->moved);
 	err = run(j, told, ctx);
+	if (j->talker && (err == -ENOSPC || err == -EDQUOT))
+		say_full(j, err);
+	err = stop_talker(j, err);
 	if (err)
 		explain(j, err);
-	if (err == -ENOSPC || err == -EDQUOT)
-		say_full(j, err);
 	install_free(j->install);
 	pieces_free(&j->pieces);
+	progress_destroy(&j->moved);
 	free(j);
 	return err;
 }

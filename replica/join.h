@@ -5,7 +5,8 @@
  * Before there is a store to open, so it is not a receiver: no promise, no acknowledgements that count, no commit point. It ends
  * when the log here reaches the checkpoint; the rest comes to the opened store by a receiver.
  *
- * Calling  join(link, name, path, again, ...) on a link just made; it blocks.
+ * Calling  join(link, name, path, again, ...) on a link just made; it blocks, and shuts the link down where it has been answered.
+ * Threads  one, and one of its own that sends.
  * Errors   negative errno with one line in WHY. What was interrupted is begun again by the next.
  */
 #ifndef MQFS_REPLICA_JOIN_H

@@ -52,13 +52,19 @@ static void pipe_why(struct link *l, char to[LINK_WHY])
 	snprintf(to, LINK_WHY, "the connection is gone");
 }
 
-static const struct link_ops pipe_ops = {.read = pipe_read, .write = pipe_write, .why = pipe_why};
+static void pipe_shutdown(struct link *l)
+{
+	shutdown(((struct pipe_link *)l)->fd, SHUT_RDWR);
+}
+
+static const struct link_ops pipe_ops = {.read = pipe_read, .write = pipe_write, .shutdown = pipe_shutdown, .why = pipe_why};
 
 /* ---- the primary's side, in a thread ---- */
 
 struct server {
 	struct pipe_link end;
 	int frames;                    /* the connection ends after so many of its frames; -1: never */
+	bool waits;                    /* once it has answered, it goes on only when it has heard of the other side again */
 	struct sender *sender;
 };
 
@@ -73,7 +79,10 @@ static bool say_all(struct server *v)
 			return false;
 		if (link_send(&v->end.link, &f, iov, n, 0))
 			return false;
+		if (v->waits)
+			break;
 	}
+	v->waits = false;
 	return true;
 }
 
@@ -107,10 +116,11 @@ static void told(void *ctx, const struct join_progress *p)
 }
 
 /* B joins A, over a connection that ends after FRAMES frames of A's. */
-static int try_to_join(bool again, int frames, char why[STORE_WHY])
+static int try_to_join_slowly(bool again, int frames, bool waits, char why[STORE_WHY])
 {
-	struct server v = {.end.link.ops = &pipe_ops, .frames = frames};
+	struct server v = {.end.link.ops = &pipe_ops, .frames = frames, .waits = waits};
 	struct pipe_link own = {.link = {.ops = &pipe_ops, .peer = "a"}};
+	const struct timeval patience = {.tv_sec = 20};
 	pthread_t thread;
 	int fd[2], err;
 
@@ -118,6 +128,7 @@ static int try_to_join(bool again, int frames, char why[STORE_WHY])
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
 	own.fd = fd[0];
 	v.end.fd = fd[1];
+	cr_assert_eq(setsockopt(fd[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
 	cr_assert_eq(pthread_create(&thread, NULL, serve, &v), 0);
 	err = join(&own.link, "b", rig.b.path, again, UINT64_MAX, rig.options.segment_size, told, NULL, why);
 	shutdown(fd[0], SHUT_RDWR);
@@ -125,6 +136,11 @@ static int try_to_join(bool again, int frames, char why[STORE_WHY])
 	close(fd[0]);
 	close(fd[1]);
 	return err;
+}
+
+static int try_to_join(bool again, int frames, char why[STORE_WHY])
+{
+	return try_to_join_slowly(again, frames, false, why);
 }
 
 /* A has messages in several segments, one of them longer than a frame, and a checkpoint; the oldest segments have gone where RETAINED says so. */
@@ -173,6 +189,15 @@ Test(join, a_blank_node_gets_a_checkpoint_and_the_log_and_goes_on_as_a_standby)
 	settle_and_compare();
 	cr_assert_neq(rig_view(&rig.b).node, rig_view(&rig.a).node);
 	cr_assert_eq(rig_view(&rig.b).promise.reign.number, 1);
+}
+
+/* Or the primary would take it to be away. */
+Test(join, it_says_that_it_is_there_also_while_nothing_comes)
+{
+	char why[STORE_WHY];
+
+	make_primary("default");
+	cr_assert_eq(try_to_join_slowly(false, -1, true, why), 0, "%s", why);
 }
 
 Test(join, a_log_without_its_beginning_will_do)
