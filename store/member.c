@@ -212,9 +212,24 @@ bool member_is_standby(struct store *s)
 	return is;
 }
 
+/* The last pair is this node alone, and nothing keeps its record from being committed but that not all before it is applied. */
+static bool has_gone_alone(struct store *s)
+{
+	struct member *m = &s->member;
+	struct pair_row last;
+	bool has;
+
+	if (!annals_last_pair(s->annals, &last) || last.pair.nodes != 1 || last.pair.node[0] != s->id.node)
+		return false;
+	pthread_mutex_lock(&m->lock);
+	has = primary_allowed(s, m, commit_synced(s->commit)) > last.pos;
+	pthread_mutex_unlock(&m->lock);
+	return has;
+}
+
 bool member_waits_for_others(struct store *s)
 {
-	return member_is_standby(s) || member_needs_others(s);
+	return member_is_standby(s) || (member_needs_others(s) && !has_gone_alone(s));
 }
 
 /* Nobody waits for what a node acknowledges that lacks so much: it syncs when there is something to sync. Nor does anybody read it soon, and the

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a store takes in the place of a record that has rotted, what it makes again of it, and what it does not apply until it has it. */
+#include "committed.h"
 #include "fetch_rig.h"
 #include "keeper.h"
 #include "repair.h"
@@ -284,6 +285,38 @@ Test(repair, it_passes_over_what_the_other_node_has_not_either)
 	cr_assert_eq(status(&rig.a).damaged_open, 1);
 	put(300);
 	check_all_read(&rig.a);
+}
+
+static void go_alone(struct rig_node *n, struct rig_node *stopped)
+{
+	struct pair p = {.nodes = 1, .stopped = rig_view(stopped).node, .node = {rig_view(n).node}, .name = {"it"}};
+	uint64_t pos;
+
+	rig_close(stopped);
+	cr_assert_eq(store_set_pair(n->store, &p, &pos), 0);
+	cr_assert_eq(wait_committed(n->store, pos), 0);
+	cr_assert(!has_topic(n, "later"));
+	cr_assert_eq(status(n).damaged_open, 1);
+	cr_assert_eq(rig_append(n, "goes on\n", 8, &pos), 0);
+	cr_assert_eq(wait_committed(n->store, pos), 0);
+}
+
+Test(repair, so_it_does_once_the_other_node_is_said_to_be_stopped)
+{
+	rotten_command(&rig.a, false);
+	store_vouch(rig.a.store);
+	go_alone(&rig.a, &rig.b);
+}
+
+Test(repair, and_so_does_a_standby_that_is_promoted_and_goes_on_alone)
+{
+	struct reign r = {2, 0};
+
+	rotten_command(&rig.b, true);
+	r.node = rig_view(&rig.b).node;
+	cr_assert_eq(store_promise(rig.b.store, r), 0);
+	cr_assert_eq(store_begin_reign(rig.b.store, r, RECORD_ACCEPTED_LOSS, true), 0);
+	go_alone(&rig.b, &rig.a);
 }
 
 Test(repair, a_command_that_rots_before_it_is_applied_is_repaired_first)
