@@ -146,7 +146,7 @@ uint64_t member_needed(struct store *s);
 
 /* ---- reign.c, for store.c ---- */
 /* Of the own reign that is promised: returns when the epoch's first record is durable. */
-int member_begin_epoch(struct store *s, uint8_t flags, bool current);
+int member_begin_epoch(struct store *s, bool current);
 
 /* ---- watch.c ---- */
 int watch_start(struct watch **w, struct store *s);

@@ -9,6 +9,7 @@
 
 #define MAGIC "MQFS-PRM"
 #define SIZE 56u
+#define ACCEPTED_LOSS 1u
 
 int reign_compare(struct reign a, struct reign b)
 {
@@ -43,7 +44,8 @@ int promise_load(struct disk *d, const struct identity *id, struct promise *p)
 		get64(bytes + 48) != XXH3_64bits_withSecret(bytes, 48, id->secret, RECORD_SECRET))
 		err = -EBADMSG;
 	if (!err)
-		*p = (struct promise){.reign = {get32(bytes + 16), get64(bytes + 24)}, .own = get32(bytes + 20), .received = get64(bytes + 40)};
+		*p = (struct promise){.reign = {get32(bytes + 16), get64(bytes + 24)}, .own = get32(bytes + 20), .received = get64(bytes + 40),
+			.accepted_loss = get32(bytes + 12) & ACCEPTED_LOSS};
 	free(file);
 	return err;
 }
@@ -53,6 +55,7 @@ int promise_save(struct disk *d, const struct identity *id, const struct promise
 	uint8_t bytes[SIZE] = MAGIC;
 
 	put32(bytes + 8, FORMAT_VERSION);
+	put32(bytes + 12, p->accepted_loss ? ACCEPTED_LOSS : 0);
 	put32(bytes + 16, p->reign.number);
 	put32(bytes + 20, p->own);
 	put64(bytes + 24, p->reign.node);

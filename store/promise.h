@@ -5,9 +5,10 @@
  * A reign is (number, node id), compared in that order. A node takes records and orders only of a reign at or above its promise, so
  * the promise is durable before anybody is told of it. It is a file of its own because it may change when the log may not be written.
  *
- * 56 bytes, little endian: 0 "MQFS-PRM"; 8 u32 format version; 12 u32 0; 16 u32 promised: number; 20 u32 the number of the reign of its
- * own that this node rules, 0: none; 24 u64 promised: node id; 32 u64 cluster id; 40 u64 `received`; 48 u64 XXH3 of bytes 0-47 with the cluster's secret. It is
- * replaced as a whole, so that a crash leaves the old one or the new one.
+ * 56 bytes, little endian: 0 "MQFS-PRM"; 8 u32 format version; 12 u32 1 where that reign was begun with an accepted loss, else 0;
+ * 16 u32 promised: number; 20 u32 the number of the reign of its own that this node rules, 0: none; 24 u64 promised: node id; 32 u64 cluster
+ * id; 40 u64 `received`; 48 u64 XXH3 of bytes 0-47 with the cluster's secret. It is replaced as a whole, so that a crash leaves the old one or
+ * the new one.
  *
  * A store that has no such file never had to do with another node: it has promised what its log says last, see promise_of_log().
  *
@@ -31,6 +32,7 @@ struct promise {
 	struct reign reign;            /* promised */
 	uint64_t received;             /* before this log position all is a copy of another node's log, even records of an epoch of its own */
 	uint32_t own;                  /* this node rules the reign (own, its id); 0: it rules none. Then it has promised that one */
+	bool accepted_loss;            /* with the operator's consent to a loss, which its first epoch's record is to say */
 };
 
 /* Less than, equal to or greater than 0, as A is below, the same as or above B. */

@@ -113,8 +113,10 @@ int store_promise(struct store *s, struct reign r)
 	if (err || (than == 0 && m->promised))
 		return err;
 	p.reign = r;
-	if (than > 0)
+	if (than > 0) {
 		p.own = 0;
+		p.accepted_loss = false;
+	}
 	err = save_promise(s, &p);
 	pthread_mutex_lock(&m->lock);
 	m->promised = !err;
@@ -175,15 +177,17 @@ static int append_epoch(struct store *s, struct append *a)
 	return append_held(s, a);
 }
 
-int member_begin_epoch(struct store *s, uint8_t flags, bool current)
+int member_begin_epoch(struct store *s, bool current)
 {
-	struct append a = {.type = RECORD_EPOCH, .flags = flags};
+	struct append a = {.type = RECORD_EPOCH};
 	struct member *m = &s->member;
 	struct pair_row pair;
 	int err;
 
 	s->epoch = (struct epoch){.reign = m->promise.own, .node = s->id.node,
 		.start = annals_last_start(s->annals, m->promise.own, s->id.node) + 1};
+	if (s->epoch.start == 1 && m->promise.accepted_loss)
+		a.flags = RECORD_ACCEPTED_LOSS;
 	pthread_mutex_lock(&m->lock);
 	m->role = ROLE_PRIMARY;
 	quorum_begin(&m->quorum, s->id.node, UINT64_MAX, current);
@@ -204,6 +208,25 @@ int member_begin_epoch(struct store *s, uint8_t flags, bool current)
 	return err;
 }
 
+/* Nothing of it is in the log. Where that cannot be written down, the next start begins it. */
+static void give_up_reign(struct store *s)
+{
+	struct member *m = &s->member;
+	struct promise p = m->promise;
+
+	pthread_mutex_lock(&m->lock);
+	m->role = ROLE_STANDBY;
+	member_refresh(s);
+	pthread_mutex_unlock(&m->lock);
+	p.own = 0;
+	p.accepted_loss = false;
+	if (save_promise(s, &p))
+		return;
+	pthread_mutex_lock(&m->lock);
+	m->promise = p;
+	pthread_mutex_unlock(&m->lock);
+}
+
 int store_begin_reign(struct store *s, struct reign r, uint8_t flags, bool current)
 {
 	struct member *m = &s->member;
@@ -215,13 +238,17 @@ int store_begin_reign(struct store *s, struct reign r, uint8_t flags, bool curre
 	if (r.node != s->id.node || reign_compare(r, p.reign) != 0)
 		return -EPERM;
 	p.own = r.number;
+	p.accepted_loss = flags & RECORD_ACCEPTED_LOSS;
 	err = save_promise(s, &p);
 	if (err)
 		return err;
 	pthread_mutex_lock(&m->lock);
 	m->promise = p;
 	pthread_mutex_unlock(&m->lock);
-	return member_begin_epoch(s, flags, current);
+	err = member_begin_epoch(s, current);
+	if (err && !log_failed(s->log))
+		give_up_reign(s);
+	return err;
 }
 
 int store_set_pair(struct store *s, const struct pair *p, uint64_t *end)

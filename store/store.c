@@ -286,7 +286,7 @@ static int keep_promise(struct store *s, const struct epoch *last, char *why)
  * needs no other one for that waits for it, so that all of its log is there when the store is open. */
 static int begin_epoch(struct store *s)
 {
-	int err = member_begin_epoch(s, 0, false);
+	int err = member_begin_epoch(s, false);
 
 	return !err && !member_needs_others(s) ? wait_committed(s, log_tail(s->log).pos) : err;
 }

@@ -39,14 +39,14 @@ TestSuite(hello, .init = begin, .fini = end);
 /* B, primary of the epoch of ROWS[3], whose log begins at START and ends at 4000. */
 static struct hello_self primary(uint64_t start)
 {
-	return (struct hello_self){.epochs = rows, .count = 4, .view = {.role = ROLE_PRIMARY, .cluster = 5, .node = B, .promise = {{2, B}, 0, 2},
+	return (struct hello_self){.epochs = rows, .count = 4, .view = {.role = ROLE_PRIMARY, .cluster = 5, .node = B, .promise = {.reign = {2, B}, .own = 2},
 		.epoch = {2, 2, B}, .start = start, .end = 4000, .chain = 44, .paired = true, .pair = pair}};
 }
 
 /* A, as it was: COUNT epochs, its log's end at END, KNOWN committed. */
 static struct hello_self standby(size_t count, uint64_t at, uint64_t known)
 {
-	return (struct hello_self){.epochs = rows, .count = count, .view = {.role = ROLE_STANDBY, .cluster = 5, .node = A, .promise = {{1, A}, 0, 1},
+	return (struct hello_self){.epochs = rows, .count = count, .view = {.role = ROLE_STANDBY, .cluster = 5, .node = A, .promise = {.reign = {1, A}, .own = 1},
 		.end = at, .chain = 99, .known = known, .paired = true, .pair = pair}};
 }
 

@@ -4,6 +4,7 @@
 #include "keeper.h"
 #include "log_part.h"
 #include "lost.h"
+#include "supply.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -529,5 +530,82 @@ Test(member, a_primary_that_steps_down_holds_nothing_for_the_other_node)
 	cr_assert_eq(member_needed(a), UINT64_MAX);
 	store_hold(a, 200);
 	cr_assert_eq(member_needed(a), UINT64_MAX);
+	close_both(a, b);
+}
+
+/* A disk with no descriptor left for a segment; with FAIL_RENAME the second file that is replaced stays as it is. */
+static struct {
+	const struct disk_ops *sound;
+	struct disk_ops ops;
+	bool fail_rename;
+	int renames;
+} poor;
+
+static int no_segment(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	return strncmp(path, "log/", 4) == 0 ? -EMFILE : poor.sound->open(d, path, flags, mode);
+}
+
+static int second_rename(struct disk *d, const char *from, const char *to)
+{
+	return poor.fail_rename && ++poor.renames > 1 ? -EIO : poor.sound->rename(d, from, to);
+}
+
+/* S, whose last segment is full, cannot begin reign 2. */
+static void fail_to_begin(struct store *s, bool fail_rename)
+{
+	struct reign r = {2, view(s).node};
+
+	cr_assert_eq(store_promise(s, r), 0);
+	keeper_stop(s->keeper);
+	poor.sound = s->disk->ops;
+	poor.ops = *poor.sound;
+	poor.ops.open = no_segment;
+	poor.ops.rename = second_rename;
+	poor.fail_rename = fail_rename;
+	supply_drop(s->supply);
+	s->log->limit = s->log->end;
+	s->disk->ops = &poor.ops;
+	cr_assert_eq(store_begin_reign(s, r, RECORD_ACCEPTED_LOSS, true), -ENOBUFS);
+	s->disk->ops = poor.sound;
+	cr_assert_eq(view(s).role, ROLE_STANDBY);
+}
+
+static struct epoch_row last_epoch(struct store *s)
+{
+	return annals_last_epoch(s->annals);
+}
+
+Test(member, a_reign_that_finds_no_room_for_its_first_record_is_not_begun)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+
+	make_pair(a, b, 1);
+	fail_to_begin(b, false);
+	cr_assert_eq(view(b).promise.own, 0);
+	cr_assert_eq(log_refusing(b->log), -EROFS);
+	cr_assert_eq(store_begin_reign(b, view(b).promise.reign, 0, true), 0);
+	cr_assert_eq(view(b).role, ROLE_PRIMARY);
+	cr_assert_not(last_epoch(b).accepted_loss);
+	close_both(a, b);
+}
+
+/* As a crash leaves it. */
+Test(member, the_consent_to_a_loss_outlives_a_crash_before_the_reigns_first_record)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+
+	make_pair(a, b, 1);
+	fail_to_begin(b, true);
+	store_stop(b);
+	store_close(b);
+	b = open_as(path_b, false);
+	cr_assert_eq(view(b).epoch.reign, 2);
+	cr_assert(last_epoch(b).accepted_loss);
+	store_stop(b);
+	store_close(b);
+	b = open_as(path_b, false);
+	cr_assert_eq(view(b).epoch.start, 2);
+	cr_assert_not(last_epoch(b).accepted_loss);
 	close_both(a, b);
 }
