@@ -19,7 +19,7 @@
  *   type            from         epoch          position           flags            body
  *    1 HELLO        standby      of its last    end of its log     blank, mirror    version u16, cluster u64, node u64, promise,
  *                                record                                             checkpoint u64, of it u64, name, epochs
- *    2 HELLO_ACK    primary      its own        where the standby  settled, copy    answer u8, version u16, cluster u64, node u64, promise,
+ *    2 HELLO_ACK    primary      its own        where the standby  settled, copy    version u16, answer u8, cluster u64, node u64, promise,
  *                                               is cut, or begins                   chain u64, end u64, checkpoint u64, size u64,
  *                                                                                   secret, name, reason, epochs
  *    3 SEGMENT      primary      its own        base of the next                    chain u64, epoch there, time i64

@@ -2,8 +2,9 @@
 /*
  * promote.h - may this node rule? The rules of promotion for a pair; pure, like hello.h.
  *
- * The order of things (minder.c): promote_reign() is promised here, durably [fence-durable]; the other node is asked for its promise where it
- * can be reached, and its log taken where it is better [take-best]; promote_judge() says whether that is enough; store_begin_reign().
+ * The order of things (orders.c): promote_judge() says whether what is known here is enough; where it is not, promote_reign() is promised here,
+ * durably [fence-durable], and the other node is asked for its promise, which counts where its log is no better (promote_compare()): what the
+ * model calls take-best is a refusal. promote_judge() again; store_begin_reign().
  * A primary that was told that the other node is stopped then says so in the log: promote_alone(), store_set_pair().
  *
  * Units    log positions.
@@ -22,7 +23,7 @@ struct promised {
 };
 
 struct promotion {
-	struct member_view view;               /* of the candidate, after the better log was taken */
+	struct member_view view;               /* of the candidate */
 	const struct pair_row *pairs;          /* in force: store_pairs() */
 	size_t count;
 	const struct promised *promises;       /* of others */

@@ -6,7 +6,7 @@
  * (replicator.h) run it, and so may a simulator.
  *
  * Calling
- *	sender_new(&s, store, name, &hello, blank, end)          of the HELLO that came; its first frame is the HELLO_ACK
+ *	sender_new(&s, store, name, peer, &hello, flags, end)    of the HELLO that came; its first frame is the HELLO_ACK
  *	one thread:   while ((err = sender_next(s, now, &f, iov, &n)) == 1) link_send(...)
  *	              0: nothing to say until the store's progress moves (progress_arm() before the call) or sender_due(s)
  *	another one:  sender_hear(s, now, &f, body) for each frame that comes

@@ -19,7 +19,7 @@
 #include "annals.h"
 
 #define QUORUM_PAIRS 16u               /* pairs in force at once, at most; a change is refused when there are more */
-#define QUORUM_NODES 8u                /* other nodes that are known, at most; the oldest one that is in no pair makes room */
+#define QUORUM_NODES 8u                /* other nodes that are known, at most; one that is not linked makes room */
 
 struct quorum_node {
 	uint64_t node;
