@@ -191,6 +191,8 @@ static int join_at(struct replicator *r, const char *address, const char *path, 
 		snprintf(why, REPLICATOR_WHY, "%s (%s): %.300s", l->peer, l->address, of_store);
 	link_shutdown(l);
 	link_close(l);
+	if (disk_error_passes(err) || err == -ENOBUFS)
+		return -EAGAIN;
 	switch (err) {
 	case -ECONNRESET: case -ETIMEDOUT: case -ECONNABORTED: case -ECONNREFUSED: case -ENOSPC: case -EDQUOT: case -EPROTO: case -EBADMSG:
 		return -EAGAIN;

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OPEN_SEGMENTS 8u               /* with a descriptor, until they are synced together */
+
 struct install {
 	struct disk *disk;
 	int lock;
@@ -21,6 +23,7 @@ struct install {
 	int checkpoint;                /* its file, on its way */
 	uint64_t checkpoint_len;
 	struct segments *segments;
+	size_t done;                   /* segments that were synced and closed */
 	struct supply *supply;
 	struct annals *annals;
 	struct progress progress;
@@ -287,9 +290,37 @@ int install_checkpoint(struct install *i, const void *bytes, size_t len)
 	return err;
 }
 
+/* Nobody looks anything up here: the store's keeper makes the indexes. */
+static void drop_runs(struct install *i)
+{
+	struct segment *s;
+
+	for (s = segments_first(i->segments); s; s = segment_next(s))
+		if (atomic_load(&s->end) != UINT64_MAX && !atomic_load(&s->sealed))
+			segment_seal(s);
+}
+
+/* However long the log is, it takes the memory of one segment and the descriptors of a few. */
+static int let_go(struct install *i)
+{
+	size_t count = segments_count(i->segments);
+	uint64_t synced;
+	int err;
+
+	drop_runs(i);
+	if (count < i->done + OPEN_SEGMENTS)
+		return 0;
+	err = log_sync(i->log, &synced);
+	i->done = count;
+	return err;
+}
+
 int install_records(struct install *i, const void *bytes, size_t len, uint64_t base, const struct epoch *upto, size_t *took)
 {
-	return log_receive(i->log, bytes, len, base, upto, true, took);
+	size_t count = segments_count(i->segments);
+	int err = log_receive(i->log, bytes, len, base, upto, true, took);
+
+	return err || segments_count(i->segments) == count ? err : let_go(i);
 }
 
 uint64_t install_end(const struct install *i)

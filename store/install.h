@@ -16,6 +16,7 @@
  *	install_free(i)
  *
  * Units    log positions.
+ * Memory   of a segment's runs, whatever the log's length.
  * Errors   negative errno. -EBUSY: a process has the store open.
  * Threads  one.
  */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 TestSuite(member, .init = stores_begin, .fini = stores_end);
 
@@ -498,6 +499,61 @@ Test(member, what_is_given_up_goes_to_lost_once_however_often_its_copy_is_interr
 	cr_assert_eq(lost_files(path_b), 1);
 	b = join(a);
 	cr_assert_eq(lost_files(path_b), 1);
+	topic_put(t);
+	close_both(a, b);
+}
+
+/* Descriptors of this process that lead below PATH. */
+static unsigned open_files(const char *path)
+{
+	char name[32], target[256];
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 1024; fd++) {
+		ssize_t n;
+
+		snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+		n = readlink(name, target, sizeof target - 1);
+		target[n > 0 ? n : 0] = 0;
+		count += strncmp(target, path, strlen(path)) == 0;
+	}
+	return count;
+}
+
+Test(member, a_copy_of_a_long_log_keeps_few_of_its_files_open)
+{
+	struct store *a = open_as(path_a, false), *b;
+	struct topic *t = make_topic(a, "orders");
+	struct member_view v;
+	struct install *i;
+	char why[STORE_WHY], log[160], *line = malloc(500001);
+	const uint8_t *bytes;
+	struct raw *raw;
+	uint64_t base;
+	size_t took;
+	ssize_t n;
+
+	memset(line, 'x', 500000);
+	strcpy(line + 499999, "\n");
+	for (int k = 0; k < 80; k++)
+		put(t, line);
+	v = view(a);
+	cr_assert_gt(segments_count(a->segments), 32);
+	snprintf(log, sizeof log, "%s/log/", path_b);
+	cr_assert_eq(install_begin(&i, path_b, false, UINT64_MAX, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), 0);
+	cr_assert_eq(store_raw(a, 0, &raw), 0);
+	while ((n = raw_read(raw, v.end, &bytes, &base)) > 0) {
+		cr_assert_eq(install_records(i, bytes, (size_t)n, base, &v.epoch, &took), 0);
+		cr_assert_leq(open_files(log), 10);
+	}
+	raw_close(raw);
+	cr_assert_eq(install_finish(i, v.promise.reign), 0);
+	install_free(i);
+	b = open_as(path_b, true);
+	announce(a, b);
+	cr_assert_eq(view(b).chain, view(a).chain);
+	cr_assert_eq(view(b).end, v.end);
+	free(line);
 	topic_put(t);
 	close_both(a, b);
 }
