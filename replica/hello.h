@@ -52,7 +52,8 @@ enum hello_answer hello_answer(const struct hello_self *self, const struct frame
 int hello_accept(const struct hello_self *self, const struct frame_hello_ack *a, const struct epoch *e, uint64_t pos, char reason[FRAME_REASON]);
 
 /* The standby's, of FRAME_BLANK_START where the log begins at POS: it has a log, and gives it up. *ASIDE: what it has behind that is not in the
- * primary's log, or may not be, and is kept for people, UINT64_MAX: nothing is. -EPERM [cut-guard]: it would give up what is known here to be committed. */
+ * primary's log, or may not be, and is kept for people, UINT64_MAX: nothing is. -EPERM [cut-guard]: it would give up what is known here to be
+ * committed. */
 int hello_give_up(const struct hello_self *self, const struct frame_hello_ack *a, uint64_t pos, uint64_t *aside, char reason[FRAME_REASON]);
 
 /* A primary's, of a refusal A by who has promised nothing above its reign, and knows of COMMITTED: how many bytes that are committed there and are
