@@ -7,6 +7,7 @@
 #include "supply.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -556,6 +557,45 @@ Test(member, a_copy_of_a_long_log_keeps_few_of_its_files_open)
 	free(line);
 	topic_put(t);
 	close_both(a, b);
+}
+
+/* Of two queues that take turns each record has an entry in memory. */
+Test(member, nor_does_it_take_memory_for_all_of_it)
+{
+	struct store *a = open_as(path_a, false);
+	struct topic *t[] = {make_topic(a, "one"), make_topic(a, "two")};
+	size_t least = SIZE_MAX, most = 0;
+	uint64_t pos, base;
+	struct member_view v;
+	struct install *i;
+	char why[STORE_WHY];
+	const uint8_t *bytes;
+	struct raw *raw;
+	size_t took;
+	ssize_t n;
+
+	for (int k = 0; k < 80000; k++)
+		cr_assert_eq(append(t[k % 2], "a message of a hundred bytes or so, of which many come to a segment, and to an entry of its runs each\n", &pos), 0);
+	cr_assert_eq(wait_committed(a, pos), 0);
+	keeper_stop(a->keeper);        /* it frees memory, too */
+	v = view(a);
+	cr_assert_eq(install_begin(&i, path_b, false, UINT64_MAX, store_identity(a), &(struct log_start){0}, 0, v.end, options.segment_size, why), 0);
+	cr_assert_eq(store_raw(a, 0, &raw), 0);
+	while ((n = raw_read(raw, v.end, &bytes, &base)) > 0) {
+		cr_assert_eq(install_records(i, bytes, (size_t)n, base, &v.epoch, &took), 0);
+		size_t now = mallinfo2().uordblks;
+		if (raw_pos(raw) > v.end / 2 && now < least)
+			least = now;
+		if (raw_pos(raw) > v.end / 2 && now > most)
+			most = now;
+	}
+	raw_close(raw);
+	cr_assert_lt(most, least + 300000, "%zu bytes more", most - least);
+	install_free(i);
+	topic_put(t[0]);
+	topic_put(t[1]);
+	store_stop(a);
+	store_close(a);
 }
 
 /* The log that the other node has not got yet stays, up to the bound. */
