@@ -51,7 +51,10 @@ enum hold retain_hold(struct store *s, const struct index_queue *of, uint64_t *t
 	return hold;
 }
 
-/* The firmest hold on G; ENOUGH or firmer ends the search. */
+/*
+ * The firmest hold on G; ENOUGH or firmer ends the search. A start whose applying is held up by a damaged command has sealed segments behind
+ * what is applied: the queues of their records may not be there yet.
+ */
 static enum hold hold_on(struct store *s, struct segment *g, enum hold enough)
 {
 	enum hold most = HOLD_NONE, hold;
@@ -59,7 +62,7 @@ static enum hold hold_on(struct store *s, struct segment *g, enum hold enough)
 	struct index *index;
 	uint64_t topic;
 
-	if (!atomic_load(&g->sealed) || segment_index(g, &index) != 0)
+	if (!atomic_load(&g->sealed) || atomic_load(&g->end) > atomic_load(&s->applied) || segment_index(g, &index) != 0)
 		return HOLD_KEEP;
 	for (size_t n = 0; n < index_queues(index) && most < enough; n++) {
 		if (index_queue_at(index, n, &q) != 0)

@@ -36,7 +36,7 @@ enum hold {
 	HOLD_NONE,             /* not at all: its head is behind them, or it was removed */
 	HOLD_LIMITED,          /* its topic has a limit: they will go by themselves */
 	HOLD_DROP,             /* pinned, and the operator has said that a full disk may take them */
-	HOLD_KEEP,             /* pinned; or not to be told, for want of the segment's index */
+	HOLD_KEEP,             /* pinned; or not to be told, for want of the segment's index, or as not all of it is applied */
 };
 
 struct index_queue;
