@@ -98,10 +98,20 @@ static int roll_error(struct log *l, int err)
 	return -EIO;
 }
 
+/* Bytes of records that a segment has, whose first one takes SIZE. */
+static uint64_t room_for(const struct log *l, uint64_t size)
+{
+	return size + state_room(l) > l->settings.segment_size ? size + state_room(l) : l->settings.segment_size;
+}
+
+static int give_room(struct log *l, int fd, uint64_t size)
+{
+	return disk_allocate(l->disk, fd, SEGMENT_HEADER + room_for(l, size));
+}
+
 /* The file of the segment that begins at the log's end, with room for a record of SIZE bytes and its header written. */
 static int new_file(struct log *l, const struct segment_head *h, uint64_t size, struct open_segment *file)
 {
-	uint64_t room = size + state_room(l) > l->settings.segment_size ? size + state_room(l) : 0;
 	char name[32];
 	int err;
 
@@ -109,8 +119,8 @@ static int new_file(struct log *l, const struct segment_head *h, uint64_t size, 
 	err = supply_take(l->supply, name, &file->fd);
 	if (err)
 		return err;
-	if (room)
-		err = disk_allocate(l->disk, file->fd, SEGMENT_HEADER + room);
+	if (room_for(l, size) > l->settings.segment_size)
+		err = give_room(l, file->fd, size);
 	if (!err)
 		err = segment_head_write(l->disk, file->fd, h, l->secret);
 	if (err) {
@@ -123,22 +133,23 @@ static int new_file(struct log *l, const struct segment_head *h, uint64_t size, 
 	return 0;
 }
 
+/* FILE is S's, the last segment's; the list may have it already. */
 static void use_file(struct log *l, struct open_segment *file, struct segment *s, uint64_t size)
 {
 	struct open_segment **last = &l->files;
 
-	while (*last)
+	while (*last && *last != file)
 		last = &(*last)->next;
 	*last = file;
 	l->file = file;
 	if (l->active)
 		segment_put(l->active);
 	l->active = s;
-	l->limit = s->head.base + (size + state_room(l) > l->settings.segment_size ? size + state_room(l) : l->settings.segment_size);
+	l->limit = s->head.base + room_for(l, size);
 }
 
 /* A new active segment at the log's end. On failure nothing has changed. */
-int log_roll(struct log *l, uint64_t size)
+static int begin_segment(struct log *l, uint64_t size)
 {
 	struct segment_head h = {.cluster = l->cluster, .base = l->end, .chain = l->chain, .epoch = l->last_epoch, .time = l->time};
 	struct open_segment *file = calloc(1, sizeof *file);
@@ -161,7 +172,36 @@ int log_roll(struct log *l, uint64_t size)
 	l->given_up = true;
 	runs_free(runs);
 	free(file);
-	return roll_error(l, err);
+	return err;
+}
+
+/* The same in the last segment, whose FILE has no record yet: it gets the room. */
+static int begin_again(struct log *l, struct open_segment *file, uint64_t size)
+{
+	struct segment *s;
+	int err = give_room(l, file->fd, size);
+
+	if (err)
+		return err;
+	s = segments_last(l->segments);
+	segment_map_again(s);
+	use_file(l, file, s, size);
+	return 0;
+}
+
+/*
+ * A start that found no room for its last segment, a cut, or a record that was refused behind the roll for it may have left an empty one: a second
+ * one of its base would take its name and hide it.
+ */
+int log_roll(struct log *l, uint64_t size)
+{
+	struct open_segment *empty = l->files;
+	int err;
+
+	while (empty && empty->base != l->end)
+		empty = empty->next;
+	err = empty ? begin_again(l, empty, size) : begin_segment(l, size);
+	return err ? roll_error(l, err) : 0;
 }
 
 int log_new(struct log **to, struct disk *d, const uint8_t *secret, uint64_t cluster, struct segments *segments,
@@ -196,7 +236,7 @@ int log_new(struct log **to, struct disk *d, const uint8_t *secret, uint64_t clu
 	return 0;
 }
 
-int log_adopt(struct log *l, struct segment *last, int fd)
+int log_adopt(struct log *l, struct segment *last, int fd, bool room)
 {
 	struct open_segment *file = calloc(1, sizeof *file);
 
@@ -205,6 +245,8 @@ int log_adopt(struct log *l, struct segment *last, int fd)
 	file->fd = fd;
 	file->base = last->head.base;
 	use_file(l, file, last, 0);
+	if (!room)
+		l->limit = l->end;
 	return 0;
 }
 

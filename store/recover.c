@@ -196,7 +196,7 @@ static int drop_index(const struct survey *v)
 	return disk_sync_directory(v->store->disk, "log");
 }
 
-/* The log goes on there if it has its room on the disk. */
+/* The log goes on there, as long as it has room on the disk. */
 static int adopt(struct survey *v, struct recovered *to)
 {
 	const struct found_segment *f = unfinished(v);
@@ -214,11 +214,7 @@ static int adopt(struct survey *v, struct recovered *to)
 	to->active_fd = disk_open(v->store->disk, name, O_RDWR, 0);
 	if (to->active_fd < 0)
 		return to->active_fd;
-	if ((uint64_t)st.st_size < size && disk_allocate(v->store->disk, to->active_fd, size)) {
-		disk_close(v->store->disk, to->active_fd);
-		to->active_fd = -1;
-		return 0;
-	}
+	to->active_room = (uint64_t)st.st_size >= size || disk_allocate(v->store->disk, to->active_fd, size) == 0;
 	to->active = segments_last(v->store->segments);
 	return 0;
 }

@@ -212,7 +212,7 @@ static int start_log(struct store *s, struct recovered *r)
 	if (!err)
 		err = log_new(&s->log, s->disk, s->id.secret, s->id.cluster, s->segments, s->supply, &r->start, &settings);
 	if (!err && r->active)
-		err = log_adopt(s->log, r->active, r->active_fd);
+		err = log_adopt(s->log, r->active, r->active_fd, r->active_room);
 	if (!err)
 		r->active_fd = -1, r->active = NULL;
 	if (!err)

@@ -65,7 +65,7 @@ static int read_head(struct store *s, struct found_segment *f)
 	return 0;
 }
 
-/* Sealed: its index is there, and ends where the next segment begins. */
+/* Sealed: its index is there, of some record, and ends where the next segment begins. */
 static int read_seal(struct survey *v, size_t n)
 {
 	struct found_segment *f = &v->segments[n];
@@ -77,7 +77,7 @@ static int read_seal(struct survey *v, size_t n)
 	if (err)
 		return err == -ENOENT || err == -EBADMSG || err == -EIO ? 0 : err;
 	f->sealed_end = index_end(index);
-	f->sealed = f->head_valid && (n + 1 == v->count || v->segments[n + 1].head.base == f->sealed_end);
+	f->sealed = f->head_valid && f->sealed_end > f->head.base && (n + 1 == v->count || v->segments[n + 1].head.base == f->sealed_end);
 	index_close(index);
 	return 0;
 }

@@ -4,12 +4,14 @@
 #include "log.h"
 #include "lost.h"
 #include "progress.h"
+#include "runs.h"
 #include "scan.h"
 #include "scratch.h"
 #include "supply.h"
 #include "topic.h"
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
@@ -593,4 +595,50 @@ Test(log, a_segment_that_goes_to_lost_is_gone_for_good)
 	scratch.error = -EIO;
 	scratch.fail[CALL_SYNC_DIRECTORY] = 2;
 	cr_assert_eq(lost_move(&scratch.disk, 0, &bytes), -EIO);
+}
+
+/* A start found no room for it. */
+Test(log, an_empty_last_segment_is_the_one_that_is_gone_on_in)
+{
+	static char big[2 * SEGMENT];
+	struct segment_head h = {.cluster = 7};
+	struct runs *runs;
+	struct append a;
+	int fd = disk_open(&scratch.disk, "log/0000000000000000", O_RDWR | O_CREAT, 0600);
+	uint64_t to;
+
+	cr_assert_eq(segment_head_write(&scratch.disk, fd, &h, scratch_secret), 0);
+	cr_assert_eq(runs_new(&runs), 0);
+	cr_assert_eq(segments_add(segments, &h, UINT64_MAX, runs, NULL), 0);
+	cr_assert_eq(log_adopt(log_, segments_last(segments), fd, false), 0);
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_ALLOCATE] = 1;
+	cr_assert_eq(append("one\n", 4, &a), -ENOSPC);
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(a.pos, 0);
+	cr_assert_eq(segments_count(segments), 1);
+	cr_assert_eq(append("two\n", 4, &a), 0);
+	cr_assert_eq(log_sync(log_, &to), 0);
+	cr_assert_eq(scratch.opened, 1);
+	check_chain(1);
+}
+
+/* Its file is still open, as the last sync did not come to the end of it. */
+Test(log, a_segment_that_is_cut_at_its_beginning_is_gone_on_in)
+{
+	static char big[SEGMENT - (64 << 10) - 400];
+	struct log_losses losses = {0};
+	struct append first, a;
+	uint64_t to, bytes;
+
+	cr_assert_eq(disk_mkdir(&scratch.disk, "lost", 0700), 0);
+	cr_assert_eq(append(big, sizeof big, &first), 0);
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(log_sync(log_, &to), 0);
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(log_cut(log_, first.end, &losses, &bytes), 0);
+	queue.run_segment = UINT64_MAX;
+	cr_assert_eq(append("two\n", 4, &a), 0);
+	cr_assert_eq(a.pos, first.end);
+	cr_assert_eq(segments_count(segments), 2);
 }
