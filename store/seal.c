@@ -19,14 +19,14 @@ static int write_index(struct store *s, struct segment *seg, int64_t last_time, 
 	return err;
 }
 
-/* The time of a segment's last record stands in the next one's header. Runs that a repair has put records in are not those that walking the
- * records would make. */
+/* The time of a segment's last record stands in the next one's header, unless that is damaged. Runs that a repair has put records in are not those
+ * that walking the records would make. */
 static int seal(struct store *s, struct segment *seg, int64_t last_time)
 {
 	struct runs *walked = NULL;
 	int err = 0;
 
-	if (runs_inserted(seg->runs))
+	if (last_time == TIME_UNKNOWN || runs_inserted(seg->runs))
 		err = runs_scan(s->disk, s->id.secret, seg->head.base, seg->end, &walked, &last_time);
 	if (!err)
 		err = write_index(s, seg, last_time, walked ? walked : seg->runs);

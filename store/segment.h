@@ -36,7 +36,7 @@ struct segment_head {
 	uint64_t base;
 	uint64_t chain;
 	struct epoch epoch;
-	int64_t time;                  /* TIME_UNKNOWN: of an old segment only the base is known yet, see segment_time() */
+	int64_t time;                  /* TIME_UNKNOWN: only the base is, of an old segment or as the header is damaged; see segment_time() */
 };
 
 #define TIME_UNKNOWN INT64_MIN

@@ -22,7 +22,7 @@ static int note_segment(void *ctx, const char *name)
 	if (!grown)
 		return -ENOMEM;
 	v->segments = grown;
-	v->segments[v->count++] = (struct found_segment){.head.base = base};
+	v->segments[v->count++] = (struct found_segment){.head = {.base = base, .time = TIME_UNKNOWN}};
 	return 0;
 }
 
@@ -132,10 +132,9 @@ static int find_files(struct survey *v, char *why)
 	if (v->from > 0 && v->segments[v->from].head.base == v->at.pos)
 		v->from--;
 	err = 0;
-	for (size_t n = 0; !err && n < v->count; n++) {
-		if (n < v->from)
-			v->segments[n].head.time = TIME_UNKNOWN;
-		else if (!(err = head_of(v, n, why)))
+	for (size_t n = v->from; !err && n < v->count; n++) {
+		err = head_of(v, n, why);
+		if (!err)
 			err = read_seal(v, n);
 	}
 	return err;

@@ -266,6 +266,77 @@ Test(recover, a_rotten_header_does_not_cut_what_stands_behind_it)
 	cr_assert_eq(read_from(28), 42);
 }
 
+static void many_segments(void)
+{
+	static char big[BIG];
+	struct topic *t;
+
+	open_store();
+	t = make_topic("orders");
+	for (int i = 0; i < BIG_LINES; i++)
+		cr_assert_eq(append(t, big, BIG, true), 0);
+	topic_put(t);
+}
+
+/* The bases of the log's segments, in order; returns how many. */
+static size_t bases(uint64_t *to, size_t max)
+{
+	struct segment *g;
+	size_t n = 0;
+
+	for (g = segments_first(store->segments); g; g = segment_next(g)) {
+		cr_assert_lt(n, max);
+		to[n++] = g->head.base;
+	}
+	return n;
+}
+
+static int64_t last_time(uint64_t base)
+{
+	struct index *index;
+	int64_t ns;
+
+	cr_assert_eq(index_open(&scratch.disk, store->id.secret, base, &index), 0);
+	ns = index_last_time(index);
+	index_close(index);
+	return ns;
+}
+
+/* Halving the log's length for a time comes to the segment of its middle first. */
+Test(recover, a_rotten_segment_header_tells_no_time)
+{
+	uint64_t base[2 * BIG_LINES], pos;
+	size_t count, middle = 0;
+	struct segment *second;
+	char index[40];
+	int64_t ns;
+	int fd;
+
+	options.checkpoint_every = (uint64_t)1 << 40;
+	killed_after(many_segments);
+	options.read_only = true;
+	open_store();
+	count = bases(base, 2 * BIG_LINES);
+	close_store();
+	options.read_only = false;
+	while (base[middle + 1] <= (base[count - 1] + 1) / 2)
+		middle++;
+	fd = open_segment(base[middle]);
+	cr_assert_eq(pwrite(fd, "X", 1, 50), 1);
+	close(fd);
+	segment_index_name(index, base[middle - 1]);
+	disk_unlink(&scratch.disk, index);             /* so that the start seals that segment */
+	open_store();
+	second = segments_find(store->segments, base[1]);
+	cr_assert_eq(segment_time(second, &ns), 0);
+	segment_put(second);
+	cr_assert_eq(log_pos_at_time(store, ns + 1, &pos), 0);
+	cr_assert_leq(pos, base[2]);
+	keeper_stop(store->keeper);
+	cr_assert_eq(seal_committed(store), 0);
+	cr_assert_gt(last_time(base[middle - 1]), last_time(base[middle - 2]));
+}
+
 /* As an append leaves it whose predecessor did not reach the disk: the record of line 9 once more, a hole behind END. */
 static void write_behind_a_hole(int fd, uint64_t end, const uint8_t *secret)
 {
