@@ -120,7 +120,8 @@ static int allowed(struct store *s, uint64_t *before, uint64_t *newest)
 	return err;
 }
 
-/* The index goes first: without it the segment is whole, but without the segment nobody would ever look for it. */
+/* The index goes first: without it the segment is whole, but without the segment nobody would ever look for it. What somebody else has removed is
+ * gone as well. */
 static int remove_names(struct store *s, bool recycle)
 {
 	char name[32], index[40];
@@ -131,7 +132,7 @@ static int remove_names(struct store *s, bool recycle)
 	err = disk_unlink(s->disk, index);
 	if (!err || err == -ENOENT)
 		err = recycle ? supply_recycle(s->supply, name) : disk_unlink(s->disk, name);
-	return err;
+	return err == -ENOENT ? 0 : err;
 }
 
 /*

@@ -466,6 +466,19 @@ Test(retain, a_segment_that_could_not_be_removed_is_tried_again)
 	topic_put(t);
 }
 
+Test(retain, a_segment_whose_file_is_gone_keeps_no_other_one)
+{
+	struct topic *t = make("orders", 1);
+	char first[40];
+
+	set(t, SETTING_RETENTION_SIZE, "400000");
+	append(t, 1000);
+	segment_name(first, 0);
+	cr_assert_eq(disk_unlink(s->disk, first), 0);
+	cr_assert_gt(keep(now()), 5);
+	topic_put(t);
+}
+
 /* They are all there is to be seen, but the ones before them may be all that is on the disk. */
 Test(retain, checkpoints_that_may_not_be_on_the_disk_allow_nothing)
 {
