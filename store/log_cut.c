@@ -51,25 +51,37 @@ static struct open_segment **find_file(struct log *l, uint64_t base)
 	return file;
 }
 
+/* The log has nothing to do with S any more; its file, where that was open, is the caller's. The keeper goes on asking where the log is. */
+static struct open_segment *let_go(struct log *l, struct segment *s)
+{
+	struct open_segment **file, *gone;
+
+	pthread_mutex_lock(&l->lock);
+	if (s == l->active) {
+		segment_put(l->active);
+		l->active = NULL;
+	}
+	file = find_file(l, s->head.base);
+	gone = *file;
+	if (gone)
+		*file = gone->next;
+	if (l->file == gone)
+		l->file = NULL;
+	pthread_mutex_unlock(&l->lock);
+	return gone;
+}
+
 /* The last segment's file, whole. */
 static int cut_segment(struct log *l, uint64_t *bytes)
 {
 	struct segment *s = segments_take_last(l->segments);
+	struct open_segment *gone = let_go(l, s);
 	uint64_t base = s->head.base, moved;
-	struct open_segment **file = find_file(l, base);
 	int err;
 
-	if (s == l->active) {
-		segment_put(l->active);
-		l->active = NULL;
-		l->file = NULL;
-	}
-	if (*file) {
-		struct open_segment *gone = *file;
-		*file = gone->next;
+	if (gone)
 		disk_close(l->disk, gone->fd);
-		free(gone);
-	}
+	free(gone);
 	segment_wait_unused(s);
 	err = lost_move(l->disk, base, &moved);
 	*bytes += err ? 0 : moved;

@@ -642,3 +642,34 @@ Test(log, a_segment_that_is_cut_at_its_beginning_is_gone_on_in)
 	cr_assert_eq(a.pos, first.end);
 	cr_assert_eq(segments_count(segments), 2);
 }
+
+static void look_where_it_is(void *ctx)
+{
+	uint64_t active = log_active(log_), *bases = ctx;
+
+	cr_assert(active == 0 || active == bases[0] || active == bases[1] || active == log_end(log_), "%lu", active);
+}
+
+/* As the keeper does at any time: the first of two cuts leaves no active segment, but the file before it. */
+Test(log, where_it_is_can_be_asked_while_it_is_cut)
+{
+	static char big[SEGMENT - (64 << 10) - 400];
+	struct log_losses losses = {0};
+	struct append first, a;
+	uint64_t to, bytes, bases[2];
+
+	cr_assert_eq(disk_mkdir(&scratch.disk, "lost", 0700), 0);
+	cr_assert_eq(append("one\n", 4, &first), 0);
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	bases[0] = a.pos;
+	cr_assert_eq(log_sync(log_, &to), 0);
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	bases[1] = a.pos;
+	scratch.ctx = bases;
+	scratch.before_call = look_where_it_is;
+	cr_assert_eq(log_cut(log_, bases[0], &losses, &bytes), 0);
+	cr_assert_eq(log_cut(log_, first.end, &losses, &bytes), 0);
+	scratch.before_call = NULL;
+	cr_assert_eq(log_active(log_), first.end);
+}
