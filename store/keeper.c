@@ -48,6 +48,7 @@ struct keeper {
 	_Atomic bool records_bad;      /* so were records */
 	/* the thread's */
 	uint64_t seen_before;          /* the log's end at the look before */
+	uint64_t applied;              /* what was at the last look at everything */
 	bool reserved;                 /* all of the reserve was there once */
 	bool quiet;                    /* the next look is for unused mappings only */
 	uint64_t rebuild_from;
@@ -205,6 +206,7 @@ static bool look(struct keeper *k, bool poked)
 
 	if (k->quiet && !active && !poked)
 		return k->quiet = segments_trim(s->segments, UNUSED) > 0;
+	k->applied = s->applied;
 	k->seen_before = k->seen;
 	k->seen = end;
 	prepare(k);                    /* first: a segment under full load is full in a tenth of a second */
@@ -218,7 +220,6 @@ static bool look(struct keeper *k, bool poked)
 		checkpoint(k);
 	rebuild(k);
 	repair(k);
-	/* What was appended meanwhile found us awake, and so did not wake us. */
 	active = active || log_end(s->log) != end;
 	active = active || !k->rebuilt || k->finding || wants_prepared(k) || gone > 0 || need_checkpoint;
 	k->quiet = segments_trim(s->segments, UNUSED) > 0 && !active;
@@ -246,16 +247,23 @@ static int64_t next_look(struct keeper *k, bool again)
 	return next == INT64_MAX ? next : commit_clock() + (next > now + TICK ? next - now : TICK);
 }
 
+/* Whether nothing is left to look at in a tick. What is committed from here on wakes us; what was before found us awake, and so did not. */
+static bool fall_asleep(struct keeper *k)
+{
+	k->asleep = true;
+	k->asleep = k->store->applied == k->applied;
+	return k->asleep;
+}
+
 static void *keeper(void *arg)
 {
 	struct keeper *k = arg;
 	bool poked = false;
 
 	for (;;) {
-		bool again = look(k, poked);
+		bool again = look(k, poked) || !fall_asleep(k);
 		int64_t deadline = next_look(k, again);
 		pthread_mutex_lock(&k->lock);
-		k->asleep = !again;
 		while (!k->poked && !k->stopping && commit_clock() < deadline)
 			sleep_until(k, deadline);
 		k->asleep = false;
