@@ -96,7 +96,7 @@ struct bounds {
 	uint64_t low, high;
 	uint64_t until;        /* queue offset of the first record known behind the wanted one */
 	uint64_t behind;       /* base of the segment that has it */
-	bool seen_before;      /* of records before it */
+	uint64_t before;       /* queue offset behind the last record known before the wanted one; 0: none is */
 };
 
 /* Looks into the segment that has POS, or those behind it: 1 found and held, 0 the bounds are narrower now. */
@@ -116,7 +116,7 @@ static int probe(struct lookup *l, struct bounds *b, uint64_t pos, const struct 
 		}
 	} else if (key->at >= l->batch.end) {
 		b->low = at->end;
-		b->seen_before = true;
+		b->before = l->batch.end;
 	} else {
 		*s = at;
 		return 1;
@@ -136,7 +136,7 @@ static int missing(struct lookup *l, const struct bounds *b, uint64_t last_pos, 
 
 	if (offset < atomic_load(&l->queue->head))
 		return -ENODATA;
-	if (b->seen_before)
+	if (b->before)
 		pos = b->low - 1;
 	else if (b->until != UINT64_MAX)
 		pos = b->behind ? b->behind - 1 : 0;
@@ -145,34 +145,27 @@ static int missing(struct lookup *l, const struct bounds *b, uint64_t last_pos, 
 	return -EIO;
 }
 
-/* The likely places, then halving. */
-static int search(struct lookup *l, const struct key *key, struct segment **s)
+/* The likely places, then halving: 1 found and held, 0 no segment has it. */
+static int search(struct lookup *l, struct bounds *b, const struct key *key, struct segment **s)
 {
-	uint64_t last_pos = atomic_load(&l->queue->last_pos);
-	struct segments *all = l->store->segments;
-	struct bounds b = {.low = segments_start(all), .high = last_pos + 1, .until = UINT64_MAX};
+	uint64_t last_pos = atomic_load(&l->queue->last_pos), place = l->base;
 	bool near = l->found, below = near && key->at < l->batch.first;
-	uint64_t place = l->base;
 	int found = 0;
 
-	l->until = key->at;
+	*b = (struct bounds){.low = segments_start(l->store->segments), .high = last_pos + 1, .until = UINT64_MAX};
 	if (near && !below)
-		found = probe(l, &b, place, key, s);           /* it may have grown */
-	if (near && below && place > b.low)
-		found = probe(l, &b, place - 1, key, s);
-	else if (near && !below && !found && b.low < b.high)
-		found = probe(l, &b, b.low, key, s);
+		found = probe(l, b, place, key, s);            /* it may have grown */
+	if (near && below && place > b->low)
+		found = probe(l, b, place - 1, key, s);
+	else if (near && !below && !found && b->low < b->high)
+		found = probe(l, b, b->low, key, s);
 	else if (!near)
-		found = probe(l, &b, last_pos, key, s);
-	if (!near && !found && b.low < b.high)
-		found = probe(l, &b, b.low, key, s);
-	while (!found && b.low < b.high)
-		found = probe(l, &b, b.low + (b.high - b.low) / 2, key, s);
-	if (found)
-		return found < 0 ? found : 0;
-	l->found = false;
-	l->until = b.until;
-	return missing(l, &b, last_pos, key->at);
+		found = probe(l, b, last_pos, key, s);
+	if (!near && !found && b->low < b->high)
+		found = probe(l, b, b->low, key, s);
+	while (!found && b->low < b->high)
+		found = probe(l, b, b->low + (b->high - b->low) / 2, key, s);
+	return found;
 }
 
 /* The segment of the last answer, held, when it is still there. */
@@ -190,13 +183,35 @@ static struct segment *again(struct lookup *l)
 int lookup_offset(struct lookup *l, uint64_t offset, struct segment **s)
 {
 	const struct key key = {.at = offset};
+	uint64_t last_pos = atomic_load(&l->queue->last_pos);
+	struct bounds b;
+	int found;
 
 	if (l->found && offset >= l->batch.run[0].offset && offset < l->batch.until) {
 		*s = again(l);
 		if (*s)
 			return 0;
 	}
-	return search(l, &key, s);
+	l->until = offset;
+	found = search(l, &b, &key, s);
+	if (found)
+		return found < 0 ? found : 0;
+	l->found = false;
+	l->until = b.until;
+	return missing(l, &b, last_pos, offset);
+}
+
+int lookup_before(struct lookup *l, uint64_t offset, uint64_t *end)
+{
+	const struct key key = {.at = offset - 1};
+	struct segment *s;
+	struct bounds b;
+	int found = search(l, &b, &key, &s);
+
+	if (found > 0)
+		segment_put(s);
+	*end = found ? offset : b.before;
+	return found < 0 ? found : 0;
 }
 
 int lookup_pos(struct lookup *l, uint64_t pos, struct segment **s)

@@ -32,6 +32,8 @@ void lookup_init(struct lookup *l, struct store *s, struct queue *queue);
 void lookup_free(struct lookup *l);
 /* The segment that has OFFSET, which is committed, held; l->batch begins with the last entry at or before it. */
 int lookup_offset(struct lookup *l, uint64_t offset, struct segment **s);
+/* The queue offset behind the last record known before OFFSET, which is OFFSET where none is missing; 0: none is known. */
+int lookup_before(struct lookup *l, uint64_t offset, uint64_t *end);
 /* The first segment that has a record of the queue at or behind POS, held; l->batch begins with the last entry at or before it. */
 int lookup_pos(struct lookup *l, uint64_t pos, struct segment **s);
 

@@ -79,7 +79,7 @@ uint64_t retain_unneeded(struct store *s)
 	uint64_t start = segments_start(s->segments);
 	struct segment *g;
 
-	if (s->unneeded < start && !retain_before(s, start))
+	if (s->unneeded < start && !retain_before_start(s))
 		s->unneeded = start;
 	if (s->unneeded < start)
 		return s->unneeded;            /* segments are missing that were not to go */

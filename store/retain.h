@@ -28,8 +28,8 @@ int64_t retain_next(struct store *s, int64_t now_ns);
 int retain_heads(struct store *s, int64_t now_ns);
 /* The log position before which no queue needs anything, as far as whole sealed segments go; it only grows. */
 uint64_t retain_unneeded(struct store *s);
-/* Whether a queue needs what is before log position POS; where that cannot be told, it does. */
-bool retain_before(struct store *s, uint64_t pos);
+/* Whether a queue needs what is before the first segment; where that cannot be told, it does. */
+bool retain_before_start(struct store *s);
 
 /* How firmly a queue's messages, or all of a segment's together, keep a segment. */
 enum hold {

@@ -3,6 +3,7 @@
  * Heads by age and size. Ages are looked at no more often than at a 64th of the limit, nor more seldom than once a minute
  * while something of the topic is retained: the log should not carry a command for each message that has had its time.
  */
+#include "lookup.h"
 #include "reader.h"
 #include "retain.h"
 #include <errno.h>
@@ -261,15 +262,26 @@ int64_t retain_next(struct store *s, int64_t now_ns)
 	return next;
 }
 
-bool retain_before(struct store *s, uint64_t pos)
+/* A segment is known to have the message at Q's head. */
+static bool has_head(struct store *s, struct queue *q)
+{
+	uint64_t head = atomic_load(&q->head), end;
+	struct lookup l;
+
+	lookup_init(&l, s, q);
+	bool has = lookup_before(&l, head + 1, &end) == 0 && end > head;
+	lookup_free(&l);
+	return has;
+}
+
+bool retain_before_start(struct store *s)
 {
 	bool needed = false;
-	uint64_t offset;
 	struct topic *t;
 	struct queue *q;
 
 	for (uint64_t after = 0; !needed && (t = topic_next(s, after)); after = t->id, topic_put(t))
 		for (uint32_t n = 0; !needed && (q = topic_queue(t, n)); n++)
-			needed = !is_empty(q) && (queue_offset_at_pos(s, q, pos, &offset) != 0 || offset > atomic_load(&q->head));
+			needed = !is_empty(q) && !has_head(s, q);
 	return needed;
 }

@@ -31,11 +31,56 @@ static int walk_to_pos(struct reader *r, uint64_t from, uint64_t pos, uint64_t *
 	}
 }
 
+static int walk_from(struct store *s, struct queue *q, uint64_t from, uint64_t pos, uint64_t *offset)
+{
+	struct reader *r;
+	int err = reader_new(&r, s, q);
+
+	if (err)
+		return err;
+	err = walk_to_pos(r, from, pos, offset);
+	reader_free(r);
+	return err;
+}
+
+/* Nothing is known of the queue from a position on but what begins at *OFFSET. Where records before that are missing, it is the beginning of what
+ * is missing. */
+static int back_to_known(struct lookup *l, uint64_t *offset)
+{
+	uint64_t end, head;
+	int err = 0;
+
+	if (*offset > atomic_load(&l->queue->head)) {
+		err = lookup_before(l, *offset, &end);
+		head = atomic_load(&l->queue->head);           /* behind the look-up: what is before the head may have gone meanwhile */
+		end = end > head ? end : head;
+		if (!err && end < *offset)
+			*offset = end;
+	}
+	return err;
+}
+
+static int offset_at_pos(struct lookup *l, uint64_t pos, uint64_t committed, uint64_t *offset)
+{
+	struct segment *segment;
+	int err = lookup_pos(l, pos, &segment);
+
+	*offset = committed;
+	if (err && err != -ENOENT)
+		return err;
+	if (!err) {
+		segment_put(segment);
+		if (l->batch.run[0].pos <= pos)
+			return walk_from(l->store, l->queue, l->batch.run[0].offset, pos, offset);
+		if (l->batch.run[0].offset < committed)
+			*offset = l->batch.run[0].offset;
+	}
+	return back_to_known(l, offset);
+}
+
 int queue_offset_at_pos(struct store *s, struct queue *q, uint64_t pos, uint64_t *offset)
 {
 	uint64_t committed = atomic_load(&q->committed), last = atomic_load(&q->last_pos);
-	struct segment *segment;
-	struct reader *r;
 	struct lookup *l;
 	int err;
 
@@ -46,18 +91,10 @@ int queue_offset_at_pos(struct store *s, struct queue *q, uint64_t pos, uint64_t
 	if (!l)
 		return -ENOMEM;
 	lookup_init(l, s, q);
-	err = lookup_pos(l, pos, &segment);
-	if (!err) {
-		segment_put(segment);
-		err = reader_new(&r, s, q);
-		if (!err) {
-			err = walk_to_pos(r, l->batch.run[0].offset, pos, offset);
-			reader_free(r);
-		}
-	}
+	err = offset_at_pos(l, pos, committed, offset);
 	lookup_free(l);
 	free(l);
-	return err == -ENOENT ? 0 : err;
+	return err;
 }
 
 /* The last segment whose base lies behind only earlier times, or the first one; held. */
