@@ -126,6 +126,15 @@ static int probe(struct lookup *l, struct bounds *b, uint64_t pos, const struct 
 	return 0;
 }
 
+/* Nothing keeps the segments of a topic that was removed: what has gone with them is below the head, for who still reads it. */
+static int gone(struct queue *q, uint64_t until)
+{
+	uint64_t committed = atomic_load(&q->committed);
+
+	queue_raise_head(q, until < committed ? until : committed);
+	return -ENODATA;
+}
+
 /*
  * No segment has it. A head moves before segments go: what is behind the head was not let go, but is missing. A place in the segment where it should be
  * is told: behind the queue's records before it, or at its last one, or before those that are known.
@@ -134,6 +143,8 @@ static int missing(struct lookup *l, const struct bounds *b, uint64_t last_pos, 
 {
 	uint64_t pos = last_pos;
 
+	if (atomic_load(&l->queue->topic->removed))
+		return gone(l->queue, b->until);
 	if (offset < atomic_load(&l->queue->head))
 		return -ENODATA;
 	if (b->before)

@@ -113,7 +113,7 @@ void topics_apply_unlock(struct topics *t);
 /* The root's owner and the id of the last topic made; guarded by the topics' lock. */
 struct owner *topics_root(struct topics *t);
 uint64_t *topics_counter(struct topics *t);
-/* Raises Q's head, which never goes back. The committer does, and the keeper for this node only. */
+/* Raises Q's head, which never goes back. The committer does, the keeper for this node only, and who reads a removed topic. */
 void queue_raise_head(struct queue *q, uint64_t head);
 /* For writers of the topics' lock. A topic made without queues, which topic_grow() adds; -ENOMEM changes nothing. */
 int topic_add(struct topics *t, uint64_t id, const char *name, size_t len, const struct owner *o, int64_t born, struct topic **to);

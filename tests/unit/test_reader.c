@@ -206,6 +206,24 @@ Test(reader, below_the_head_there_is_no_data_and_behind_it_what_is_in_no_segment
 	cr_assert_eq(read_at(100, 100), -EIO);
 }
 
+Test(reader, of_a_removed_topic_what_has_gone_is_below_the_head)
+{
+	struct segment *first;
+
+	append(0, 100);
+	for (int i = 0; i < 30000; i++)
+		append(1, 100);
+	append(0, 100);
+	cr_assert_eq(read_at(0, 100), 100);
+	g.topic.removed = true;
+	first = segments_take_first(g.store.segments);
+	segment_wait_unused(first);
+	cr_assert_eq(read_at(0, 100), -ENODATA);
+	cr_assert_eq(g.queue[0].head, 100);
+	cr_assert_eq(read_at(100, 100), 100);
+	cr_assert_eq(g.store.damaged, 0);
+}
+
 Test(reader, a_damaged_body_hides_its_own_bytes_only)
 {
 	uint64_t pos = 0;
