@@ -84,7 +84,7 @@ struct store {
 	bool leaving, stays;           /* a segment's files have not all gone; that their names have is not durable. The keeper's */
 	uint64_t leaving_base;         /* that segment's */
 	_Atomic bool stopping;
-	_Atomic bool read_only;        /* opened so, or recovery could not make the tail durable */
+	_Atomic bool read_only;        /* opened so, or recovery could not make the tail durable, or memory lacks what the log has */
 	/* places that were found damaged: damage.h */
 	pthread_mutex_t damage_lock;
 	_Atomic uint64_t damaged;      /* since start */

@@ -50,6 +50,13 @@ static void log_figures(struct store *s, struct store_status *to)
 	to->refused_full = l.refused;
 }
 
+static const char *why_read_only(const struct store *s)
+{
+	if (s->options.read_only)
+		return "opened for reading";
+	return s->log ? "there was no memory for a change that is in the log: start mqfs again" : "the log's tail could not be made durable";
+}
+
 static void judge(struct store *s, struct store_status *to)
 {
 	if (s->log && log_failed(s->log)) {
@@ -57,7 +64,7 @@ static void judge(struct store *s, struct store_status *to)
 		snprintf(to->why, sizeof to->why, "the log could not be written; reads go on; check the disk, then start mqfs again");
 	} else if (s->read_only) {
 		to->health = STORE_READ_ONLY;
-		snprintf(to->why, sizeof to->why, s->options.read_only ? "opened for reading" : "the log's tail could not be made durable");
+		snprintf(to->why, sizeof to->why, "%s", why_read_only(s));
 	} else if (s->log && log_full(s->log)) {
 		to->health = STORE_FULL;
 		snprintf(to->why, sizeof to->why, "the disk is full: appends are refused until there is space; see retention.age, retention.size");

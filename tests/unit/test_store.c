@@ -258,3 +258,16 @@ Test(store, a_process_without_descriptors_heals)
 {
 	killed_after(without_descriptors);
 }
+
+/* As state_command() leaves it. */
+Test(store, one_that_had_no_memory_for_a_change_says_so)
+{
+	struct store_status st;
+
+	open_store();
+	store->read_only = true;
+	store_status(store, &st);
+	cr_assert_eq(st.health, STORE_READ_ONLY);
+	cr_assert(strstr(st.why, "memory"), "%s", st.why);
+	store->read_only = false;
+}
