@@ -36,7 +36,7 @@ static bool ends(const char *name, const char *with)
 	return len > n && strcmp(name + len - n, with) == 0;
 }
 
-/* An index whose segment is gone: the segment goes first. */
+/* An index whose segment is gone: somebody removed that, for where retention stops halfway it has left the segment. */
 static bool orphan(struct check *c, const char *name)
 {
 	struct stat st;

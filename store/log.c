@@ -45,7 +45,7 @@
  *	a quarter    is for what moves the log on between the two checkpoints by which a segment goes: two small records for each that goes, and then there
  *	             is a new segment.
  *
- * Restarts come to no end. One that finds no room for its epoch goes on in the epoch of the last (member.c).
+ * Restarts come to no end. One that finds no room for its epoch goes on in the epoch of the last (reign.c).
  */
 static uint64_t state_room(const struct log *l)
 {

@@ -136,8 +136,8 @@ static void give_up_entries(struct log *l, uint64_t pos, const struct log_losses
 	l->marked = l->next;
 }
 
-/* The segment that the log goes on in: the one it went on in before, or the one before that, where its end is not synced, for then nobody seals
- * it; or none: then the next record begins a new one. */
+/* The segment that the log goes on in: the one it went on in before, or the one before that where its end is not synced. A synced one
+ * may be committed, so that the keeper may just be sealing what ends there: then none is, and the next record begins a new one. */
 static void find_active(struct log *l)
 {
 	struct open_segment *last = l->files;

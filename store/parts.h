@@ -2,7 +2,7 @@
 /*
  * parts.h - what a store is made of. For store/'s own files only.
  *
- * Produce: store_append() -> log_append() -> segment -> disk; the committer syncs, hands the entries to store_applied(), which moves
+ * Produce: store_append() -> log_append() -> segment -> disk; the committer syncs, hands the entries to applied() in store.c, which moves
  * queues' ends and applies commands (state.c), then tells followers; the deliverer (watch.c) tells watchers.
  * The keeper (keeper.c) is the one thread for what can wait: prepared segments, seals, checkpoints, retention.
  */

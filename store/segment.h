@@ -13,7 +13,8 @@
  *
  * Calling  a segment got by segments_find() is held by the caller until segment_put().
  * Errors   negative errno.
- * Threads  any. `end` and `sealed` change once, under the segments' lock; the rest is constant.
+ * Threads  any. `end` and `sealed` change under the segments' lock, and once; but the end of one that is not sealed is open again when the
+ *          segment behind it is cut. The rest is constant.
  */
 #ifndef MQFS_STORE_SEGMENT_H
 #define MQFS_STORE_SEGMENT_H

@@ -4,7 +4,7 @@
  *
  * A command is a record whose body says what to change. It is applied when it is committed, in log order, by
  * state_apply(), which alone decides whether it takes effect: the same function serves the running store, recovery and
- * (later) a standby, and its outcome depends on the log only. What a caller could have known beforehand is refused
+ * a standby, and its outcome depends on the log only. What a caller could have known beforehand is refused
  * before it is logged, by the functions below.
  *
  * Calling  c->done = ...; err = store_mkdir(s, c, "orders", uid, gid, 0777); 0: done() will be called, or was.
