@@ -11,7 +11,10 @@ struct keepers {
 	enum hold least;               /* the loosest hold but none */
 };
 
-/* ALONE: it is enough to know that there are several. */
+/*
+ * ALONE: it is enough to know that there are several. The index is opened for this only: whoever asks, asks of all segments, and those of the log's
+ * own would stay mapped, each opened under the segments' lock.
+ */
 static struct keepers keepers_of(struct store *s, struct segment *g, bool alone)
 {
 	struct keepers k = {.least = HOLD_NONE};
@@ -19,7 +22,7 @@ static struct keepers keepers_of(struct store *s, struct segment *g, bool alone)
 	struct index *index;
 	uint64_t topic;
 
-	if (!atomic_load(&g->sealed) || segment_index(g, &index) != 0)
+	if (!atomic_load(&g->sealed) || index_open(s->disk, s->id.secret, g->head.base, &index) != 0)
 		return k;
 	for (size_t n = 0; n < index_queues(index) && index_queue_at(index, n, &of) == 0; n++) {
 		enum hold hold = retain_hold(s, &of, &topic);
@@ -33,6 +36,7 @@ static struct keepers keepers_of(struct store *s, struct segment *g, bool alone)
 		if (alone ? k.several : k.least == HOLD_LIMITED)
 			break;
 	}
+	index_close(index);
 	return k;
 }
 

@@ -235,7 +235,9 @@ Test(retain, a_topic_without_a_limit_pins_what_lies_beside_it)
 	cr_assert_eq(store_pins(s, pins, 4), 1);
 	cr_assert_str_eq(pins[0].topic, "old");
 	cr_assert_gt(pins[0].bytes, 100000);
+	segments_trim(s->segments, 0);
 	cr_assert_eq(retain_pinned(s), pins[0].bytes);
+	cr_assert_eq(segments_trim(s->segments, HOUR), 0, "what was asked of all segments does not stay mapped");
 	store_status(s, &st);
 	cr_assert_eq(st.retained_pinned, pins[0].bytes);
 
