@@ -321,16 +321,51 @@ int segment_time(struct segment *s, int64_t *ns)
 	return err;
 }
 
-int segment_map(struct segment *s, const uint8_t **bytes, size_t *len)
+/* Unmaps what nobody has used since BEFORE; returns how many are still mapped, but for the last one. */
+static size_t let_go_unused(struct segments *all, int64_t before)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < all->count; i++) {
+		struct segment *s = all->at[i];
+		if (s->users == 0 && s->used <= before)
+			let_go(s);
+		left += i + 1 < all->count && (s->mapping.bytes || s->index);
+	}
+	return left;
+}
+
+/* A process has only so many mappings: those that nobody uses now make room. */
+static int with_room(struct segment *s, int (*map)(struct segment *s))
+{
+	int err = map(s);
+
+	if (err != -ENOMEM)
+		return err;
+	let_go_unused(s->all, INT64_MAX);
+	return map(s);
+}
+
+static int map_records(struct segment *s)
 {
 	char name[32];
+
+	segment_name(name, s->head.base);
+	return mapping_get(&s->mapping, s->all->disk, name, SEGMENT_HEADER);
+}
+
+static int open_index(struct segment *s)
+{
+	return index_open(s->all->disk, s->all->secret, s->head.base, &s->index);
+}
+
+int segment_map(struct segment *s, const uint8_t **bytes, size_t *len)
+{
 	int err = 0;
 
 	pthread_mutex_lock(&s->all->lock);
-	if (!mapping_is_whole(&s->mapping)) {          /* the name takes longer than all the rest */
-		segment_name(name, s->head.base);
-		err = mapping_get(&s->mapping, s->all->disk, name, SEGMENT_HEADER);
-	}
+	if (!mapping_is_whole(&s->mapping))            /* a name takes longer than all the rest */
+		err = with_room(s, map_records);
 	if (!err) {
 		*bytes = s->mapping.bytes + SEGMENT_HEADER;
 		*len = s->mapping.len - SEGMENT_HEADER;
@@ -373,7 +408,7 @@ int segment_index(struct segment *s, struct index **index)
 	if (s->index_state != INDEX_GOOD)
 		err = -ENODATA;
 	else if (!s->index)
-		err = index_open(s->all->disk, s->all->secret, s->head.base, &s->index);
+		err = with_room(s, open_index);
 	*index = s->index;
 	pthread_mutex_unlock(&s->all->lock);
 	return err == -EBADMSG || err == -ENOENT ? -ENODATA : err;
@@ -459,16 +494,10 @@ void segment_wait_unused(struct segment *s)
 
 size_t segments_trim(struct segments *all, int64_t age_ns)
 {
-	int64_t before = commit_clock() - age_ns;
-	size_t left = 0;
+	size_t left;
 
 	pthread_mutex_lock(&all->lock);
-	for (size_t i = 0; i < all->count; i++) {
-		struct segment *s = all->at[i];
-		if (s->users == 0 && s->used <= before)
-			let_go(s);
-		left += i + 1 < all->count && (s->mapping.bytes || s->index);
-	}
+	left = let_go_unused(all, commit_clock() - age_ns);
 	pthread_mutex_unlock(&all->lock);
 	return left;
 }

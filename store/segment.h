@@ -86,7 +86,8 @@ uint64_t segments_start(struct segments *all);          /* base of the first one
 /* The time at S's base, ns since 1970; from its header at first use. */
 int segment_time(struct segment *s, int64_t *ns);
 /* S and all its records: *BYTES is the mapping of the record area, so that position P is at (*BYTES)[P - base];
- * *LEN is how much of it may be read. Valid while S is held. Reading it needs disk_guard(). */
+ * *LEN is how much of it may be read. Valid while S is held. Reading it needs disk_guard(). -ENOMEM: there is no memory, or no room for a
+ * mapping although all that nobody uses has made some; so with the index. */
 int segment_map(struct segment *s, const uint8_t **bytes, size_t *len);
 /* S's file may be longer than it was: who maps it from here on sees all of it. */
 void segment_map_again(struct segment *s);
