@@ -297,7 +297,7 @@ static void drop_runs(struct install *i)
 
 	for (s = segments_first(i->segments); s; s = segment_next(s))
 		if (atomic_load(&s->end) != UINT64_MAX && !atomic_load(&s->sealed))
-			segment_seal(s);
+			segment_seal(s, s->end);
 }
 
 /* However long the log is, it takes the memory of one segment and the descriptors of a few. */

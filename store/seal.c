@@ -10,32 +10,45 @@
 
 /* A full disk must not keep segments from being sealed, or none could go: the room for it is in the reserve, which the
  * keeper fills up again. */
-static int write_index(struct store *s, struct segment *seg, int64_t last_time, struct runs *runs)
+static int write_index(struct store *s, const struct segment *seg, uint64_t end, int64_t last_time, struct runs *runs)
 {
-	int err = index_write(s->disk, s->id.secret, seg->head.base, seg->end, last_time, runs);
+	int err = index_write(s->disk, s->id.secret, seg->head.base, end, last_time, runs);
 
 	while ((err == -ENOSPC || err == -EDQUOT) && reserve_release(s) == 0)
-		err = index_write(s->disk, s->id.secret, seg->head.base, seg->end, last_time, runs);
+		err = index_write(s->disk, s->id.secret, seg->head.base, end, last_time, runs);
 	return err;
 }
 
 /* The time of a segment's last record stands in the next one's header, unless that is damaged. Runs that a repair has put records in are not those
  * that walking the records would make. */
-static int seal(struct store *s, struct segment *seg, int64_t last_time)
+static int seal(struct store *s, struct segment *seg, uint64_t end, int64_t last_time)
 {
 	struct runs *walked = NULL;
 	int err = 0;
 
 	if (last_time == TIME_UNKNOWN || runs_inserted(seg->runs))
-		err = runs_scan(s->disk, s->id.secret, seg->head.base, seg->end, &walked, &last_time);
+		err = runs_scan(s->disk, s->id.secret, seg->head.base, end, &walked, &last_time);
 	if (!err)
-		err = write_index(s, seg, last_time, walked ? walked : seg->runs);
+		err = write_index(s, seg, end, last_time, walked ? walked : seg->runs);
 	runs_free(walked);
 	if (!err)
-		segment_seal(seg);
+		segment_seal(seg, end);
 	return err;
 }
 
+/* The segment that begins at POS, held; NULL: there is none. */
+static struct segment *segment_at(struct store *s, uint64_t pos)
+{
+	struct segment *seg = segments_find(s->segments, pos);
+
+	if (seg && seg->head.base != pos) {
+		segment_put(seg);
+		seg = NULL;
+	}
+	return seg;
+}
+
+/* The log may be cut meanwhile, at a segment's end too: then that is open again, but what was committed up to there stays, and is sealed as such. */
 int seal_committed(struct store *s)
 {
 	struct segment *seg = segments_first(s->segments), *next;
@@ -45,12 +58,14 @@ int seal_committed(struct store *s)
 		segment_put(seg);
 		return 0;
 	}
-	while (seg && !err && seg->head.base < log_active(s->log) && seg->end <= s->applied) {
-		next = segments_find(s->segments, seg->end);
+	while (seg && !err && seg->head.base < log_active(s->log)) {
+		uint64_t end = seg->end;
+
+		next = end <= s->applied ? segment_at(s, end) : NULL;
 		if (!next)
 			break;
 		if (!seg->sealed)
-			err = seal(s, seg, next->head.time);
+			err = seal(s, seg, end, next->head.time);
 		segment_put(seg);
 		seg = next;
 	}
@@ -110,7 +125,7 @@ static int rebuild(struct store *s, struct segment *seg)
 
 int seal_renew(struct store *s, struct segment *seg, int64_t last_time, struct runs *runs)
 {
-	int err = write_index(s, seg, last_time, runs);
+	int err = write_index(s, seg, seg->end, last_time, runs);
 
 	if (!err)
 		segment_index_renewed(seg);

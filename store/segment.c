@@ -444,9 +444,10 @@ bool segment_wants_index(struct segment *s)
 	return s->sealed && !renewed && segment_index(s, &index) == -ENODATA;
 }
 
-void segment_seal(struct segment *s)
+void segment_seal(struct segment *s, uint64_t end)
 {
 	pthread_mutex_lock(&s->all->lock);
+	s->end = end;
 	s->sealed = true;
 	if (s->users == 0) {
 		runs_free(s->runs);

@@ -103,8 +103,8 @@ bool segment_index_bad(struct segment *s);
 void segment_index_renewed(struct segment *s);
 /* S is sealed, and its index is missing or damaged. */
 bool segment_wants_index(struct segment *s);
-/* S is committed to its end and its index file is in place and durable. */
-void segment_seal(struct segment *s);
+/* S is committed to its END and its index file is in place and durable. */
+void segment_seal(struct segment *s, uint64_t end);
 /* Takes the first segment out of the list, never the last one (NULL). Its files are the caller's to remove or recycle once
  * segment_wait_unused() has returned: it waits until nobody else holds S, and frees it. */
 struct segment *segments_take_first(struct segments *all);

@@ -93,7 +93,7 @@ static inline void rig_seal(struct rig *g)
 	cr_assert_eq(index_write(g->store.disk, g->store.id.secret, s->head.base, g->pos, g->time, s->runs), 0);
 	disk_close(g->store.disk, g->fd);
 	rig_segment(g);
-	segment_seal(s);
+	segment_seal(s, s->end);
 }
 
 /* A record of queue N with LENGTH bytes; returns its position. It is not committed yet. */

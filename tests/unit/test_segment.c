@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log's files, more of them than a process may map. */
+/* The log's files, more of them than a process may map; and one that is sealed while the log is cut at its end. */
+#include "index.h"
 #include "retain_rig.h"
+#include <fcntl.h>
 
 TestSuite(segment, .init = rig_begin, .fini = rig_end);
 
@@ -48,5 +50,44 @@ Test(segment, more_segments_are_read_than_may_be_mapped)
 	reader_free(r);
 	segments_trim(s->segments, 0);
 	s->disk->ops = disk_ops;
+	topic_put(t);
+}
+
+static bool cut;
+
+static int open_and_cut(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	if (!cut && strstr(path, ".index") && (flags & O_CREAT)) {
+		cr_assert(segments_take_last(s->segments));
+		cut = true;
+	}
+	return disk_ops->open(d, path, flags, mode);
+}
+
+/* What is taken here has no file any more for the log to close; the rig's end frees the rest. */
+Test(segment, one_that_is_sealed_while_what_is_behind_it_is_cut_ends_where_it_was_committed)
+{
+	struct topic *t = make("orders", 1);
+	static struct disk_ops ops;
+	struct segment *first;
+	struct index *index;
+	uint64_t end;
+
+	append(t, 60);
+	cr_assert_eq(segments_count(s->segments), 2);
+	first = segments_first(s->segments);
+	end = first->end;
+	disk_ops = s->disk->ops;
+	ops = *disk_ops;
+	ops.open = open_and_cut;
+	s->disk->ops = &ops;
+	cr_assert_eq(seal_committed(s), 0);
+	s->disk->ops = disk_ops;
+	cr_assert(cut);
+	cr_assert_eq(index_open(s->disk, s->id.secret, first->head.base, &index), 0);
+	cr_assert_eq(index_end(index), end);
+	cr_assert_eq(first->end, end);
+	index_close(index);
+	segment_put(first);
 	topic_put(t);
 }
