@@ -6,7 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define GROWTH PAGE                   /* bytes that a file may grow by while it is mapped */
+#define GROWTH (4 * PAGE)                 /* bytes that a file may grow by while it is mapped */
 
 static struct sim_bytes *bytes_new(size_t room)
 {
