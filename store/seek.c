@@ -9,8 +9,8 @@
 #include <string.h>
 
 /*
- * The first record at or behind POS, reached by walking from the entry before it. Of damage in front of that record nobody knows which part lies
- * behind POS: then it is the damage's beginning, as retention goes by this, and what is damaged here the other node may have.
+ * The first record at or behind POS, reached by walking from the entry before it. Of damage in front of one behind POS nobody knows which part lies
+ * behind POS, too: then it is the damage's beginning, as retention goes by this, and what is damaged here the other node may have.
  */
 static int walk_to_pos(struct reader *r, uint64_t from, uint64_t pos, uint64_t *offset)
 {
@@ -20,8 +20,12 @@ static int walk_to_pos(struct reader *r, uint64_t from, uint64_t pos, uint64_t *
 
 	for (*offset = from;;) {
 		err = reader_record(r, at, &rec);
-		if (!err && rec.pos >= pos)
+		if (!err && rec.pos > pos)
 			return 0;
+		if (!err && rec.pos == pos) {
+			*offset = rec.offset;
+			return 0;
+		}
 		if (!err)
 			*offset = at = rec.offset + rec.length;
 		else if (err == -EIO && reader_behind(r) > at)

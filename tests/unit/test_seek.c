@@ -51,10 +51,12 @@ Test(seek, damage_in_front_of_a_position_or_time_belongs_to_what_is_behind_it)
 	rig_damage(&g, pos[100] + 40);
 	for (unsigned i = 100; i <= 101; i++) {
 		cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[i], &offset), 0);
-		cr_assert_eq(offset, 100 * 1000);
+		cr_assert_eq(offset, i * 1000);        /* all of the damage is before what begins right at the position */
 		cr_assert_eq(log_pos_at_time(&g.store, 1001 + i, &at), 0);
 		cr_assert_eq(at, pos[100]);
 	}
+	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[101] - 1, &offset), 0);
+	cr_assert_eq(offset, 100 * 1000);
 	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[0], pos[102], &offset), 0);
 	cr_assert_eq(offset, 102 * 1000);
 	cr_assert_eq(log_pos_at_time(&g.store, 1001 + 102, &at), 0);
