@@ -106,10 +106,20 @@ static ssize_t append_message(struct handle *h, const char *from, size_t size, s
 static int unheard(struct handle *h, uint64_t owner, const char *from, size_t size)
 {
 	struct piece *p = &h->piece;
-	int err = p->owner == owner && head_is(&p->head, from, size) ? p->err : 0;
+	int err = p->err;
 
+	if (p->owner != owner)
+		return 0;
 	p->err = 0;
-	return err;
+	return head_is(&p->head, from, size) ? err : 0;
+}
+
+/* Under h->appending: of a write that is in the log up to POS. Another owner's piece stays, its program may not have come again yet. */
+static void note_piece(struct handle *h, uint64_t owner, const char *from, size_t size, uint64_t pos)
+{
+	h->piece.owner = owner;
+	h->piece.pos = pos;
+	head_take(&h->piece.head, from, size);
 }
 
 /* Bytes taken. *POS: log position behind what is in the log of them, 0: nothing is yet. */
@@ -133,6 +143,7 @@ static ssize_t append(
 		pthread_mutex_unlock(&h->appending);
 		return refused;
 	}
+	was_cut(h);                    /* which may take its position back */
 	before = h->last_pos;
 	h->uid = w->uid;
 	h->pid = w->pid;
@@ -142,11 +153,8 @@ static ssize_t append(
 	else if (!taken)
 		taken = append_lines(h, owner, from, size, max, w);
 	*pos = h->last_pos != before ? h->last_pos : 0;
-	h->piece.pos = w->goes_on ? *pos : 0;
-	if (h->piece.pos) {
-		h->piece.owner = owner;
-		head_take(&h->piece.head, from, size);
-	}
+	if (w->goes_on && *pos)
+		note_piece(h, owner, from, size, *pos);
 	pthread_mutex_unlock(&h->appending);
 	return taken;
 }
@@ -196,10 +204,22 @@ static int write_failed(struct handle *h, uint64_t pos, int err)
 	return err;
 }
 
+/* The program has it from here on, and does not write it again. */
+static void write_settled(struct handle *h, uint64_t pos)
+{
+	pthread_mutex_lock(&h->appending);
+	lines_settle(&h->lines, pos);
+	if (h->piece.pos == pos)
+		h->piece.pos = 0;
+	pthread_mutex_unlock(&h->appending);
+}
+
 static void write_woken(struct parked *p, int err)
 {
 	if (err)
 		err = write_failed(p->handle, p->follower.pos, err);
+	else
+		write_settled(p->handle, p->follower.pos);
 	answer_write(p->req, p->handle, p->at, err ? err : (ssize_t)p->size);
 	park_free(p);
 }
@@ -222,6 +242,8 @@ static void write_committed(
 			return;
 		if (err < 0)
 			taken = write_failed(h, pos, err);
+		else
+			write_settled(h, pos);
 	}
 	park_free(p);
 	answer_write(req, h, at, taken);
@@ -229,6 +251,8 @@ static void write_committed(
 
 static void write_answer_logged(fuse_req_t req, struct handle *h, off_t at, ssize_t taken, uint64_t pos, int err)
 {
+	if (!err && pos)
+		write_settled(h, pos);
 	answer_write(req, h, at, err ? write_failed(h, pos, err) : taken);
 }
 
@@ -450,6 +474,7 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	int err = 0, known;
 
 	pthread_mutex_lock(&h->appending);
+	was_cut(h);
 	before = h->last_pos;
 	line = line_of(&h->lines, fi->lock_owner);
 	if (line)

@@ -79,9 +79,30 @@ struct line *lines_first(struct lines *l)
 	return NULL;
 }
 
+/* Nothing is left to know of it. */
+static bool over_with(const struct line *line)
+{
+	return !line->length && !line->broken && !line->refused && !line->begun;
+}
+
 void line_end(struct lines *l, struct line *line)
 {
-	forget(l, line);
+	drop_unfinished(l, line);
+	if (over_with(line))
+		forget(l, line);
+}
+
+void lines_settle(struct lines *l, uint64_t behind)
+{
+	struct line *line;
+
+	LL_SEARCH_SCALAR(l->unfinished, line, behind, behind);
+	if (!line)
+		return;
+	drop_begun(l, line);
+	line->behind = 0;
+	if (over_with(line))
+		forget(l, line);
 }
 
 void lines_undo(struct lines *l, uint64_t behind)
@@ -102,7 +123,7 @@ void lines_leave(struct lines *l, uint64_t owner)
 {
 	struct line *line = find(l, owner);
 
-	if (line && !line->length)
+	if (line && !line->length && (line->doubted || !line->begun))
 		forget(l, line);
 }
 
@@ -237,12 +258,6 @@ static int refuse_broken(struct line *line, const char *from, size_t size, struc
 	if (!line->broken)
 		line->refused = false;
 	return err;
-}
-
-/* Nothing is left to know of it. */
-static bool over_with(const struct line *line)
-{
-	return !line->length && !line->broken && !line->refused && !line->begun;
 }
 
 /* What OWNER's line has before the write, which ends the doubt unless it is the doubted one. */

@@ -9,6 +9,7 @@
  *	lines_cut(l, owner, bytes, size, max, &cut)     what this write comes to
  *	store_append() of cut.iov                       nothing is copied but the line that the write leaves unfinished
  *	lines_keep(l, &cut) or lines_drop(l, &cut)      it is in the log, or it is refused: then all is as before
+ *	lines_settle(l, behind) or lines_undo(...)      the write is answered: well, or with an error
  *	lines_first(), line_end(), lines_leave()        what is unfinished, when its writer is done
  *
  * A line over the limit is refused as a whole: the write in which it passes the limit gets -EMSGSIZE. Complete lines before it in that write
@@ -53,7 +54,7 @@ struct line {
 	bool broken;                    /* it was over the limit: writes are refused up to one that ends with a newline */
 	bool refused;                   /* it was, and a write may go on with it: that begins with `head` */
 	uint64_t behind;                /* log position behind the last write with complete lines, 0: there were none; the caller's */
-	char *begun;                    /* what the first of these had before that write, which began with `head`; NULL: nothing */
+	char *begun;                    /* what the first of these had before that write, which began with `head`, until it is answered well; NULL: nothing */
 	size_t begun_length;
 	bool doubted;                   /* nobody knows whether they will be there; nothing is unfinished but what that line began with */
 	struct write_head head;
@@ -98,10 +99,13 @@ struct line *line_of(struct lines *l, uint64_t owner);
 struct line *lines_first(struct lines *l);
 /* It is in the log, or lost. */
 void line_end(struct lines *l, struct line *line);
-/* The write whose lines end at log position BEHIND got an error, so its program still has what it left unfinished, and may write all of it
+/* The write whose lines end at log position BEHIND is answered, and will not come again. */
+void lines_settle(struct lines *l, uint64_t behind);
+/* It got an error, so its program still has what it left unfinished, and may write all of it
  * again. Unless it was gone on with. */
 void lines_undo(struct lines *l, uint64_t behind);
-/* OWNER's line has ended, if it was over the limit or is doubted, too: another process may come to be the same owner. */
+/* OWNER's line has ended, if it was over the limit or is doubted, too: another process may come to be the same owner. What a write has begun that
+ * is not answered yet stays. */
 void lines_leave(struct lines *l, uint64_t owner);
 
 void head_take(struct write_head *h, const char *from, size_t size);

@@ -224,12 +224,32 @@ static void leave(struct lines *l, struct model *m, struct input *in)
 {
 	unsigned owner = take_byte(in) % OWNERS;
 	struct line *line = line_of(l, owner);
+	struct writer *w = &m->writer[owner];
 
-	same_unfinished(l, owner, &m->writer[owner]);
+	same_unfinished(l, owner, w);
 	if (line)
 		line_end(l, line);
 	lines_leave(l, owner);
-	m->writer[owner] = (struct writer){0};
+	if (w->begun_length && !w->doubted) {
+		w->length = w->refused.length = 0;
+		w->broken = false;
+	} else {
+		*w = (struct writer){0};
+	}
+}
+
+/* The last write with complete lines is answered well. */
+static void settle(struct lines *l, struct model *m, struct input *in)
+{
+	unsigned owner = take_byte(in) % OWNERS;
+	struct writer *w = &m->writer[owner];
+
+	if (!w->behind)
+		return;
+	lines_settle(l, w->behind);
+	no_doubt(w);
+	w->behind = 0;
+	same_unfinished(l, owner, w);
 }
 
 /* The last write with complete lines got an error after all. */
@@ -254,7 +274,7 @@ static void change_limit(struct lines *l, struct model *m, struct input *in)
 
 int fuzz(const uint8_t *bytes, size_t len)
 {
-	static void (*const other[])(struct lines *, struct model *, struct input *) = {leave, undo, change_limit};
+	static void (*const other[])(struct lines *, struct model *, struct input *) = {leave, undo, settle, change_limit};
 	static struct model m;
 	static struct outcome o;
 	struct input in = {bytes, len};
@@ -267,7 +287,7 @@ int fuzz(const uint8_t *bytes, size_t len)
 	while (in.len > 0) {
 		uint8_t what = take_byte(&in) % 16;
 
-		if (what < 3)
+		if (what < 4)
 			other[what](&l, &m, &in);
 		else
 			write_some(&l, &m, &in, &o);

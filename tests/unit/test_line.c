@@ -507,3 +507,31 @@ Test(line, a_long_line_leaves_no_memory_to_the_short_ones_behind_it)
 	cr_assert_eq(used, 10);
 	free(text);
 }
+
+/* An idle program keeps nothing of the budget. */
+Test(line, a_write_that_is_answered_leaves_nothing)
+{
+	wrote(ME, "abc");
+	behind = 100;
+	wrote(ME, "def\n");
+	cr_assert_eq(used, 3);
+	lines_settle(&lines, 100);
+	cr_assert_eq(used, 0);
+	cr_assert_null(lines.unfinished);
+	wrote(ME, "def\n");
+	in_log("abcdef\ndef\n");
+}
+
+/* Another thread's fsync. */
+Test(line, a_line_that_is_ended_while_its_write_waits_is_not_half_a_line_when_that_comes_again)
+{
+	wrote(ME, "abc");
+	behind = 100;
+	wrote(ME, "def\nghi");
+	line_end(&lines, lines_first(&lines));
+	lines_leave(&lines, ME);
+	lines_undo(&lines, 100);
+	wrote(ME, "def\nghi");
+	in_log("abcdef\nabcdef\n");
+	unfinished(ME, "ghi");
+}
