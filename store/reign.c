@@ -246,7 +246,8 @@ int store_begin_reign(struct store *s, struct reign r, uint8_t flags, bool curre
 	m->promise = p;
 	pthread_mutex_unlock(&m->lock);
 	err = member_begin_epoch(s, current);
-	if (err && !log_failed(s->log))
+	/* Who needs nobody rules all the same, if not before the next start: nobody else could be promoted. */
+	if (err && !log_failed(s->log) && member_needs_others(s))
 		give_up_reign(s);
 	return err;
 }
