@@ -121,6 +121,7 @@ struct model {
 	struct change_model open;      /* the change that is under way */
 	struct epoch epoch;            /* of the last start */
 	uint32_t rotten;               /* the append whose bytes have rotted, UINT32_MAX: none */
+	bool forgets;                  /* the newest checkpoint has rotted: what only that tells is as the one before says */
 	bool free_limit;               /* the store may drop what has limits when the disk is full */
 	bool shows_less;               /* the store that is looked at is open for reading only: it may show the log from before topics were removed */
 	struct queue_model queues[IDS][QUEUES];

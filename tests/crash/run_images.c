@@ -219,7 +219,7 @@ static void rot(struct run *r, struct simdisk *d)
 		if (*checkpoint.path && !simdisk_flip(d, checkpoint.path, chance_of(r->world, 100))) {
 			run_say(r, "%s rots", checkpoint.path);
 			run_meet(r, CHECKPOINT_ROTTED);
-			r->rotten = true;
+			r->rotten = m->forgets = true;
 		}
 	} else if (model_any_proved(m, p.end > p.checkpoint ? p.end : p.checkpoint, &number)) {
 		model_body(m, number, m->expected);
@@ -270,7 +270,7 @@ static void look_at_rotten(struct run *r)
 		d = left;
 	}
 	simdisk_free(d);
-	r->rotten = false;
+	r->rotten = r->model.forgets = false;
 }
 
 /* No trouble in the images: what is left must do. */
