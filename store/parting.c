@@ -20,7 +20,6 @@
 #include <string.h>
 
 #define NOWHERE UINT64_MAX
-#define UNREADABLE 4096u           /* bytes passed over where the disk does not read */
 
 struct search {
 	struct store *store;
@@ -99,7 +98,7 @@ static int read_tale(const struct search *s, const char *file, const struct join
 	while (!err && found != SCAN_END && !t->met) {
 		err = scan_next(scan, &r, &body, &found);
 		if (err == -EIO && scan_pos(scan) < scan_file_end(scan)) {
-			scan_seek(scan, (scan_pos(scan) + UNREADABLE) & ~(uint64_t)(UNREADABLE - 1));
+			scan_pass_unreadable(scan);
 			err = 0;
 		} else if (!err && (found == SCAN_RECORD || found == SCAN_BODY)) {
 			hear(s, &r, t);

@@ -101,7 +101,7 @@ static int replay_segment(struct survey *v, size_t n, const struct limits *limit
 		uint64_t at = scan_pos(scan);
 		err = scan_next(scan, &r, &body, &found);
 		if (err == -EIO && survey_unreadable(v, at)) {
-			scan_seek(scan, (at + UNREADABLE) & ~(uint64_t)(UNREADABLE - 1));
+			scan_pass_unreadable(scan);
 			continue;
 		}
 		if (err || found == SCAN_END)

@@ -248,8 +248,6 @@ int runs_sorted(struct runs *r, struct run_queue ***to, size_t *count)
 	return 0;
 }
 
-#define UNREADABLE 4096u       /* bytes passed over where the disk does not read */
-
 static int scan_into(struct runs *r, struct scan *s, uint64_t end, int64_t *last_time)
 {
 	enum scan_found found = SCAN_RECORD;
@@ -263,7 +261,7 @@ static int scan_into(struct runs *r, struct scan *s, uint64_t end, int64_t *last
 		int err = scan_next(s, &rec, &body, &found);
 
 		if (err == -EIO) {
-			scan_seek(s, scan_pos(s) + UNREADABLE);
+			scan_pass_unreadable(s);
 			continue;
 		}
 		if (err)

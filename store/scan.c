@@ -123,6 +123,13 @@ void scan_seek(struct scan *s, uint64_t pos)
 	s->chain_known = false;
 }
 
+void scan_pass_unreadable(struct scan *s)
+{
+	uint64_t at = s->skip + (s->pos - s->base), next = (at / SCAN_UNREADABLE + 1) * SCAN_UNREADABLE;
+
+	scan_seek(s, s->base + (next - s->skip + 7) / 8 * 8);
+}
+
 void scan_limit(struct scan *s, uint64_t limit)
 {
 	s->limit = limit;

@@ -13,7 +13,7 @@
  *	scan_close(s);
  *
  * Units    log positions. Memory: SCAN_WINDOW bytes, or the longest record met.
- * Errors   negative errno. After -EIO (the disk does not read there) scan_seek() to a position behind it goes on.
+ * Errors   negative errno. After -EIO (the disk does not read there) scan_pass_unreadable() goes on.
  * Threads  one at a time.
  * Owns     a body is the scan's and valid until the next call.
  */
@@ -24,6 +24,7 @@
 #include "record.h"
 
 #define SCAN_WINDOW (1u << 20)   /* bytes read at a time */
+#define SCAN_UNREADABLE 4096u    /* bytes of the file, from a multiple of that on, that a disk does not read together */
 
 struct scan;
 
@@ -45,6 +46,8 @@ void scan_close(struct scan *s);       /* also NULL */
 
 /* Goes on at POS, a multiple of 8 from the base on. What the chain must be there is unknown again. */
 void scan_seek(struct scan *s, uint64_t pos);
+/* The same, behind the page of the file that could not be read. */
+void scan_pass_unreadable(struct scan *s);
 /* No record at or behind LIMIT is looked for. */
 void scan_limit(struct scan *s, uint64_t limit);
 /* The next record's prev must be CHAIN. */

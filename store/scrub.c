@@ -33,7 +33,6 @@
 #define SAVE_EVERY (600 * SECOND)
 #define BUSY_SHARE 4u                  /* the part of the rate that is used while messages come in */
 #define CHECKPOINTS 64
-#define UNREADABLE 4096u               /* bytes passed over where the disk does not read */
 
 struct scrub {
 	struct store *store;
@@ -271,7 +270,7 @@ static int check_records(struct scrub *c, uint64_t limit, uint64_t max, uint64_t
 		if (err) {
 			damaged(c, DAMAGE_RECORD, at, "a place that the disk does not read");
 			c->chain_known = false;
-			scan_seek(c->scan, (at + UNREADABLE) & ~(uint64_t)(UNREADABLE - 1));
+			scan_pass_unreadable(c->scan);
 		} else if (found == SCAN_END) {
 			return 0;
 		} else {

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#define UNREADABLE 4096u               /* bytes passed over where the disk does not read */
-
 /* A walk over one segment: what it has come by. */
 struct walk {
 	struct store *store;
@@ -116,7 +114,7 @@ static int walk(struct walk *w)
 			return err;
 		if (err) {
 			begin(w, at);
-			scan_seek(w->scan, (at + UNREADABLE) & ~(uint64_t)(UNREADABLE - 1));
+			scan_pass_unreadable(w->scan);
 			what = SCAN_DAMAGED;
 		} else if (what == SCAN_RECORD || what == SCAN_BODY) {
 			record(w, &r, what == SCAN_RECORD);

@@ -249,8 +249,8 @@ static int survey_segment(struct survey *v, size_t n)
 		uint64_t at = scan_pos(scan);
 		err = scan_next(scan, &r, &body, &found);
 		if (err == -EIO) {
-			note_unknown(v, at, at + UNREADABLE);
-			scan_seek(scan, (at + UNREADABLE) & ~(uint64_t)(UNREADABLE - 1));
+			scan_pass_unreadable(scan);
+			note_unknown(v, at, scan_pos(scan));
 			err = add_invalid(v, DAMAGE_RECORD, at, scan_pos(scan), "a place that the disk does not read", true);
 			continue;
 		}

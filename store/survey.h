@@ -12,8 +12,6 @@
 #include "parts.h"
 #include "scan.h"
 
-#define UNREADABLE 4096u               /* bytes passed over where the disk does not read */
-
 struct found_segment {
 	struct segment_head head;
 	bool head_valid;

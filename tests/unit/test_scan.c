@@ -331,3 +331,19 @@ Test(scan, no_file_begins_where_no_log_reaches)
 
 	cr_assert_eq(scan_open_file(&s, disk, secret, "file", SKIP, UINT64_C(1) << 63), -EBADMSG);
 }
+
+/* A disk does not read a page of the file, whatever position that begins at. */
+Test(scan, it_passes_over_the_page_that_cannot_be_read_and_no_more)
+{
+	struct scan *s;
+
+	cr_assert_eq(scan_open_file(&s, disk, secret, "file", SKIP, BASE), 0);
+	scan_pass_unreadable(s);
+	cr_assert_eq(scan_pos(s), BASE + SCAN_UNREADABLE - SKIP);
+	scan_seek(s, BASE + 5000);
+	scan_pass_unreadable(s);
+	cr_assert_eq(scan_pos(s), BASE + 2 * SCAN_UNREADABLE - SKIP);
+	scan_pass_unreadable(s);
+	cr_assert_eq(scan_pos(s), BASE + 3 * SCAN_UNREADABLE - SKIP);
+	scan_close(s);
+}
