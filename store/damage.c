@@ -179,6 +179,15 @@ void damage_mended(struct store *s, uint64_t from, uint64_t end)
 	pthread_mutex_unlock(&s->damage_lock);
 }
 
+void damage_gone(struct store *s, uint64_t end)
+{
+	pthread_mutex_lock(&s->damage_lock);
+	for (size_t i = s->damages; i-- > 0;)
+		if (s->damage[i].kind != DAMAGE_CHECKPOINT && s->damage[i].pos < end)
+			s->damage[i] = s->damage[--s->damages];
+	pthread_mutex_unlock(&s->damage_lock);
+}
+
 void damage_stays(struct store *s, uint64_t from)
 {
 	struct damage *d;

@@ -65,6 +65,8 @@ bool damage_span(struct store *s, uint64_t pos, struct damage *to);
 /* The span at FROM is sound again; or cannot be repaired; or another node has it not either. */
 void damage_mended(struct store *s, uint64_t from, uint64_t end);
 void damage_stays(struct store *s, uint64_t from);
+/* What was before END has gone with its segments. */
+void damage_gone(struct store *s, uint64_t end);
 void damage_absent(struct store *s, uint64_t from);
 /* The span, or what stays, that holds POS. False: there is none. */
 bool damage_at(struct store *s, uint64_t pos, struct damage *to);

@@ -271,17 +271,18 @@ static int pass(struct store *s, struct segment *g)
 	return err;
 }
 
-/* Passes segments from the front until those passed make up for MISSING bytes, or one must be kept. */
+/* Passes segments from the front until those passed make up for MISSING bytes, or one must be kept; also for the other node, as passing what stays
+ * all the same would free nothing. */
 static int pass_enough(struct store *s, uint64_t missing)
 {
-	uint64_t freed = 0;
+	uint64_t freed = 0, needed = member_needed(s);
 	struct segment *g;
 	int passed = 0, err = 0;
 
 	for (g = segments_first(s->segments); g && freed < missing; g = segment_next(g)) {
 		enum hold hold = hold_on(s, g, HOLD_KEEP);
 
-		if (hold == HOLD_KEEP)
+		if (hold == HOLD_KEEP || atomic_load(&g->end) > needed)
 			break;
 		if (hold != HOLD_NONE) {
 			err = pass(s, g);
@@ -353,7 +354,7 @@ int retain_run(struct store *s, int64_t now_ns, bool *need_checkpoint)
 		gone = remove_unneeded(s, need_checkpoint);
 	more = gone < 0 ? 0 : make_space(s);
 	start = segments_start(s->segments);
-	damage_mended(s, 0, start < s->unneeded ? start : s->unneeded);
+	damage_gone(s, start < s->unneeded ? start : s->unneeded);
 	err = gone < 0 ? gone : more < 0 ? more : err;
 	if (err == -ENOTCONN)                            /* the store stops: the next start goes on */
 		return 0;

@@ -77,3 +77,14 @@ Test(damage, a_place_within_a_span_is_a_part_of_it)
 	store_damaged(&s, DAMAGE_RECORD, 550, "a record");
 	cr_assert(is_new(550));
 }
+
+Test(damage, what_has_gone_is_damaged_no_more)
+{
+	store_damaged(&s, DAMAGE_HEADER, 0, "a segment's header");
+	store_damaged(&s, DAMAGE_HEADER, 1000, "a segment's header");
+	damage_mended(&s, 0, 500);
+	cr_assert_eq(damage_open(&s), 2, "a header is not mended with the records behind it");
+	damage_gone(&s, 1000);
+	cr_assert_eq(damage_open(&s), 1);
+	cr_assert_eq(s.damage[0].pos, 1000);
+}

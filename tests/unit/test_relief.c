@@ -22,6 +22,22 @@ Test(relief, a_full_disk_takes_what_has_a_limit_before_its_time)
 	topic_put(t);
 }
 
+/* The other node of a pair has it not yet, so no segment would go for it. */
+Test(relief, a_full_disk_takes_nothing_that_stays_for_the_other_node)
+{
+	struct topic *t = make("orders", 1);
+
+	set(t, SETTING_RETENTION_AGE, "30d");
+	append(t, 300);
+	s->options.retention_free = UINT64_MAX;
+	store_hold(s, 0);
+	cr_assert_eq(keep(now()), 0);
+	cr_assert_eq(topic_queue(t, 0)->head, 0);
+	store_hold(s, UINT64_MAX);
+	cr_assert_gt(keep(now()), 1);
+	topic_put(t);
+}
+
 Test(relief, a_full_disk_takes_what_is_pinned_only_where_that_is_allowed)
 {
 	struct topic *t = make("orders", 1);
