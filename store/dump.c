@@ -121,10 +121,11 @@ static void show_progress(struct dump *d, uint64_t pos)
 	d->calls->progress(d->calls->ctx, pos - d->first, d->last > pos ? d->last - d->first : pos - d->first);
 }
 
-/* Damage at POS: is it the torn tail of a store that was not stopped properly? What is behind that was never there. */
+/* Damage at POS: is it the torn tail of a store that was not stopped properly? What is behind that was never there. Of a store that does
+ * not open nobody knows what it proves. */
 static bool torn_at(const struct dump *d, uint64_t pos)
 {
-	return !d->query->lost && pos >= d->proved && d->query->committed == UINT64_MAX;
+	return d->store && !d->query->lost && pos >= d->proved && d->query->committed == UINT64_MAX;
 }
 
 /* Everything in S, which reads FILE. A file that is gone by now was removed, and is somebody else's room by now. */

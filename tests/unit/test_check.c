@@ -5,6 +5,7 @@
 #include "identity.h"
 #include "index.h"
 #include "lost.h"
+#include "promise.h"
 #include "scan.h"
 #include "scratch.h"
 #include "segment.h"
@@ -505,6 +506,22 @@ Test(dump, passes_over_damage_and_tells)
 	cr_assert_eq(dump(&dump_all), 0);
 	cr_assert_eq(count, all);
 	cr_assert(tells("at position %" PRIu64, pos), "%s", said);
+}
+
+/* What it proves is not known then, so damage may be anywhere, and sound segments behind it. */
+Test(dump, passes_over_damage_in_a_store_that_does_not_open)
+{
+	make();
+	uint64_t pos = record_in(0), last;
+	cr_assert_eq(dump(&dump_all), 0);
+	int all = count;
+	last = lines[count - 1].pos;
+	spoil("log/0000000000000000", SEGMENT_HEADER + pos + RECORD_HEADER + 1);
+	cr_assert_eq(disk_replace(scratch.under, PROMISE_FILE, "rotten", 6, 0600), 0);
+	cr_assert_eq(dump(&dump_all), 0);
+	cr_assert(strstr(said, "promise") && tells("at position %" PRIu64, pos), "%s", said);
+	cr_assert_eq(count, all - 1);
+	cr_assert_eq(lines[count - 1].pos, last);
 }
 
 Test(dump, what_recovery_cut_off_can_be_read)
