@@ -3,6 +3,7 @@
 #include "check_part.h"
 #include "forbidden.h"
 #include "make.h"
+#include "promise.h"
 #include "scan.h"
 #include "segment.h"
 #include <errno.h>
@@ -234,10 +235,26 @@ static void judge_end(struct check *c)
 			c->suspects[0].what);
 }
 
+/* Without it the store does not start: what it promised to other nodes cannot be made again. */
+static int check_promise(struct check *c)
+{
+	struct promise p;
+	int err = promise_load(c->disk, &c->id, &p);
+
+	if (err == -ENOMEM)
+		return err;
+	if (err && err != -ENOENT)
+		check_tell(c, true, PROMISE_FILE, err == -EBADMSG ? "damaged: what was promised to other nodes is not known" :
+			"cannot be read: %s", strerror(-err));
+	return 0;
+}
+
 static int check_files(struct check *c)
 {
 	int err = c->repair ? repair_leftovers(c) : 0;
 
+	if (!err)
+		err = check_promise(c);
 	if (!err)
 		err = list_segments(c);
 	if (!err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * check.h - verifies a stopped store: every record with its body, the chain, queues' offsets, segments' headers, indexes and
- * checkpoints.
+ * checkpoints, and the promise.
  *
  * It reads everything once, in bounded memory, and changes nothing. The store's lock is held meanwhile. What is told is
  * damage, or a note: something that the next start of mqfs puts right without losing what was committed.

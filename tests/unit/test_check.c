@@ -344,6 +344,15 @@ Test(check, a_damaged_checkpoint_is_told)
 	cr_assert(strstr(said, path), "%s", said);
 }
 
+Test(check, a_damaged_promise_is_told)
+{
+	make();
+	cr_assert_eq(disk_replace(scratch.under, PROMISE_FILE, "rotten", 6, 0600), 0);
+	cr_assert_eq(check(), 0);
+	cr_assert_eq(totals.damage, 1, "%s", said);
+	cr_assert(strstr(said, "damage promise: damaged"), "%s", said);
+}
+
 /* kill -9 while the last record is half on the disk */
 Test(check, a_torn_tail_is_a_note)
 {
