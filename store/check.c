@@ -73,17 +73,24 @@ int check_suspect(struct check *c, uint64_t base, uint64_t pos, const char *form
 	va_start(args, format);
 	vsnprintf(s->what, sizeof s->what, format, args);
 	va_end(args);
-	check_proved(c, c->totals->committed);
+	check_durable(c, c->durable);
 	return 0;
 }
 
-void check_proved(struct check *c, uint64_t committed)
+void check_committed(struct check *c, uint64_t pos)
+{
+	if (pos > c->totals->committed)
+		c->totals->committed = pos;
+}
+
+void check_durable(struct check *c, uint64_t pos)
 {
 	size_t n = 0;
 
-	if (committed > c->totals->committed)
-		c->totals->committed = committed;
-	while (n < c->suspect_count && c->suspects[n].pos < c->totals->committed) {
+	check_committed(c, pos);
+	if (pos > c->durable)
+		c->durable = pos;
+	while (n < c->suspect_count && c->suspects[n].pos < c->durable) {
 		check_tell(c, true, c->suspects[n].where, "%s", c->suspects[n].what);
 		n++;
 	}
@@ -180,7 +187,7 @@ static int note_checkpoint(struct check *c, uint64_t pos, bool tell)
 	c->points = points;
 	points[c->point_count++] = info;
 	c->totals->checkpoints++;
-	check_proved(c, info.pos);
+	check_durable(c, info.pos);
 	return 0;
 }
 
@@ -219,7 +226,7 @@ static void judge_start(struct check *c)
 			" another", c->totals->start);
 }
 
-/* What is left of the suspects lies at or behind the commit point. */
+/* What is left of the suspects lies at or behind D. */
 static void judge_end(struct check *c)
 {
 	struct check_totals *t = c->totals;
@@ -228,11 +235,11 @@ static void judge_end(struct check *c)
 	if (c->suspect_count)
 		t->end = c->suspects[0].pos;
 	snprintf(where, sizeof where, "position %" PRIu64, t->end);
-	if (t->committed > t->end)
-		check_tell(c, true, where, "the log ends here, but was committed up to position %" PRIu64, t->committed);
+	if (c->durable > t->end)
+		check_tell(c, true, where, "the log ends here, but was committed up to position %" PRIu64, c->durable);
 	if (c->suspect_count)
-		check_tell(c, false, c->suspects[0].where, "torn tail, not committed: %s; the next start moves it to lost/",
-			c->suspects[0].what);
+		check_tell(c, false, c->suspects[0].where, "torn tail, %s: %s; the next start moves it to lost/",
+			t->end < t->committed ? "not known to have been synced here" : "not committed", c->suspects[0].what);
 }
 
 /* Without it the store does not start: what it promised to other nodes cannot be made again. */
@@ -243,6 +250,7 @@ static int check_promise(struct check *c)
 
 	if (err == -ENOMEM)
 		return err;
+	c->received = !err ? p.received : err == -ENOENT ? 0 : UINT64_MAX;
 	if (err && err != -ENOENT)
 		check_tell(c, true, PROMISE_FILE, err == -EBADMSG ? "damaged: what was promised to other nodes is not known" :
 			"cannot be read: %s", strerror(-err));

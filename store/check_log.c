@@ -127,8 +127,11 @@ static int check_record(struct walk *w, struct scan *s, const struct record *r, 
 	w->chain = r->sum;
 	w->chain_known = true;
 	c->totals->records++;
-	if (r->committed <= r->pos)
-		check_proved(c, r->committed);
+	if (r->committed <= r->pos) {
+		check_committed(c, r->committed);
+		if (r->epoch.node == c->id.node && r->pos >= c->received)
+			check_durable(c, r->committed);
+	}
 	return err;
 }
 

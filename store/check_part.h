@@ -11,7 +11,7 @@
 #include "identity.h"
 #include "segment.h"
 
-/* Something wrong at a place of the log. Below the commit point it is damage; at or behind it, the torn tail of a crash. */
+/* Something wrong at a place of the log. Before D, see survey.h, it is damage; at or behind it, the torn tail of a crash. */
 struct suspect {
 	uint64_t pos;
 	char where[96];
@@ -33,7 +33,10 @@ struct check {
 	size_t bad_points;                /* checkpoints that are not valid */
 	uint64_t total, done;             /* bytes of files, for progress */
 
-	struct suspect *suspects;         /* by position: not known yet to lie below the commit point */
+	uint64_t received;                /* as the promise says */
+	uint64_t durable;                 /* D, as far as it is known */
+
+	struct suspect *suspects;         /* by position: not known yet to lie before D */
 	size_t suspect_count, suspect_max;
 };
 
@@ -51,8 +54,10 @@ struct log_file {
 void check_tell(struct check *c, bool damage, const char *where, const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* Of the log at POS, in the segment of BASE. -ENOMEM. */
 int check_suspect(struct check *c, uint64_t base, uint64_t pos, const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* Everything below COMMITTED is known to be committed. */
-void check_proved(struct check *c, uint64_t committed);
+/* Everything before POS is known to be committed. */
+void check_committed(struct check *c, uint64_t pos);
+/* And to have been synced on this node. */
+void check_durable(struct check *c, uint64_t pos);
 void check_progress(struct check *c, uint64_t done);
 
 /* The index of F is wrong: told, or left to the repair. */
@@ -73,7 +78,7 @@ int check_index(struct check *c, struct log_file *f, uint64_t end, int64_t last_
 
 /* Directories that are missing, and what was on its way to a place. */
 int repair_leftovers(struct check *c);
-/* The headers and the indexes that were found wrong, once the commit point is known. */
+/* The headers and the indexes that were found wrong, once D is known. */
 int repair_heads(struct check *c);
 int repair_indexes(struct check *c);
 /* Checkpoints, from the log and the indexes as they are now. */

@@ -2,12 +2,12 @@
 /*
  * A repair writes only what follows from the records, so that it can be done again at any time.
  *
- * - An index is replaced as a whole. It proves that its segment is committed to the end, so it is only made where that is known.
+ * - An index is replaced as a whole. It proves that this node has synced its segment to the end, so it is only made where that is known.
  * - A header is written in place: while that is interrupted it is as damaged as before. It is made only in front of a valid record of its
  *   position, which says that the file is what its name says, and carries the chain and the epoch.
- * - A checkpoint is made of the state that a start would find, up to what is committed; not when records are damaged which that state
- *   would come from, as they may yet be got from elsewhere, and not be read any more behind a checkpoint. Damaged ones go only
- *   when there is a valid one.
+ * - A checkpoint is made of the state that a start would find, up to what is committed. Not when that is not all known to have been synced
+ *   here, which it would prove; and not when records are damaged which that state would come from, as they may yet be got from elsewhere,
+ *   and not be read any more behind a checkpoint. Damaged ones go only when there is a valid one.
  */
 #include "check_part.h"
 #include "index.h"
@@ -133,7 +133,7 @@ static int write_head(struct check *c, const struct segment_head *h)
 	return err;
 }
 
-/* What is not proved to be committed gets its header where the chain goes on in it: without, the next start would take all of it for
+/* What is not proved to have been synced gets its header where the chain goes on in it: without, the next start would take all of it for
  * what a crash has torn. */
 static int repair_head(struct check *c, const struct log_file *f)
 {
@@ -142,7 +142,7 @@ static int repair_head(struct check *c, const struct log_file *f)
 	char path[32];
 	int err = first_record(c, f->base, &first);
 
-	if (!err && f->base >= c->totals->committed && !(f->follows && first.prev == f->chain))
+	if (!err && f->base >= c->durable && !(f->follows && first.prev == f->chain))
 		err = -EBADMSG;
 	if (!err) {
 		h.chain = first.prev;
@@ -188,7 +188,7 @@ static int repair_index(struct check *c, size_t n)
 {
 	struct log_file *f = &c->files[n];
 	uint64_t end = n + 1 < c->file_count ? f[1].base : UINT64_MAX;
-	bool make = end <= c->totals->committed;
+	bool make = end <= c->durable;
 	char path[40];
 	int err;
 
@@ -211,7 +211,7 @@ int repair_indexes(struct check *c)
 	int err = 0;
 
 	for (size_t n = 0; n < c->file_count && !err; n++)
-		if (c->files[n].index_fault || (!c->files[n].index && n + 1 < c->file_count && c->files[n + 1].base <= c->totals->committed))
+		if (c->files[n].index_fault || (!c->files[n].index && n + 1 < c->file_count && c->files[n + 1].base <= c->durable))
 			err = repair_index(c, n);
 	return err;
 }
@@ -284,7 +284,9 @@ int repair_checkpoints(struct check *c)
 	bool wanted = c->file_count && (c->bad_points || (c->totals->start && c->point_count < 2));
 	int err = 0;
 
-	if (wanted && (!c->point_count || c->points[c->point_count - 1].pos < c->totals->committed))
+	if (wanted && c->totals->committed > c->durable)
+		check_tell(c, false, "checkpoint", "another is not made: what it would stand for is not known to have been synced here");
+	else if (wanted && (!c->point_count || c->points[c->point_count - 1].pos < c->durable))
 		err = make_checkpoint(c, why);
 	if (err == -ENOMEM)
 		return err;

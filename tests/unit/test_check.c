@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A store is made and stopped, spoilt in one way, and checked. */
 #include "check.h"
+#include "committed.h"
 #include "dump.h"
 #include "identity.h"
 #include "index.h"
@@ -168,6 +169,79 @@ static bool tells(const char *format, uint64_t pos)
 }
 
 TestSuite(check, .init = setup, .fini = scratch_end);
+
+static int remove_index(void *ctx, const char *name)
+{
+	char path[300];
+
+	(void)ctx;
+	snprintf(path, sizeof path, "log/%s", name);
+	return strstr(name, ".index") ? disk_unlink(scratch.under, path) : 0;
+}
+
+/* As a standby that was killed leaves its store: nothing says that it has synced any of it. */
+static void make_received(void)
+{
+	struct identity id;
+	struct promise p = {.reign = {1, 0}, .received = 16u << 20};
+	pid_t child = fork();
+
+	if (child == 0) {
+		struct store *s = open_store();
+		struct topic *t;
+		fill(s);
+		t = topic_find(s, "a");
+		wait_committed(s, append(t, "last\n", 1).end);
+		append(t, "and one that tells so\n", 1);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	cr_assert_eq(identity_load(scratch.under, &id), 0);
+	p.reign.node = id.node;
+	p.own = 1;
+	cr_assert_eq(promise_save(scratch.under, &id, &p), 0);
+	cr_assert_eq(disk_list(scratch.under, "log", remove_index, NULL), 0);
+}
+
+/* What another node had committed says nothing of this node's disk. */
+Test(check, what_a_standby_may_not_have_synced_is_its_torn_tail)
+{
+	make_received();
+	cr_assert_eq(check(), 0);
+	cr_assert(totals.damage == 0 && totals.notes == 0, "%s", said);
+	uint64_t pos = record_in(0), committed = totals.committed;
+	cr_assert_gt(committed, base_of(1));
+	spoil("log/0000000000000000", SEGMENT_HEADER + pos + 20);
+	cr_assert_eq(check(), 0);
+	cr_assert(totals.damage == 0 && totals.notes == 1, "%s", said);
+	cr_assert(strstr(said, "torn tail, not known to have been synced here"), "%s", said);
+	cr_assert(totals.end == pos && totals.committed == committed);
+}
+
+static void repaired(void *ctx, const char *where, const char *what)
+{
+	size_t len = strlen(said);
+
+	(void)ctx;
+	snprintf(said + len, sizeof said - len, "repaired %s: %s\n", where, what);
+}
+
+/* Neither index nor checkpoint, which would prove that. */
+Test(check, a_repair_does_not_prove_what_a_standby_may_not_have_synced)
+{
+	struct check_calls calls = {.found = found, .repaired = repaired};
+
+	make_received();
+	spoil("log/0000000000000000", SEGMENT_HEADER + record_in(0) + 20);
+	cr_assert_eq(disk_replace(scratch.under, "checkpoint/0000000000100000", "rotten", 6, 0600), 0);
+	cr_assert_eq(repair_store(scratch_path, &calls, &totals, why, sizeof why), 0);
+	cr_assert(!strstr(said, ".index") && !strstr(said, "made from the log"), "%s", said);
+	cr_assert(strstr(said, "another is not made"), "%s", said);
+	cr_assert(strstr(said, "torn tail"), "%s", said);
+	close_store(open_store());
+	cr_assert_eq(check(), 0);
+	cr_assert_eq(totals.damage, 1, "the checkpoint only: %s", said);
+}
 
 Test(check, a_sound_store_is_fine)
 {
