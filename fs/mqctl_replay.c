@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages that were put aside in lost/ are produced again, into the queues that they were of: each record's body in one piece, as it was
- * written then, so that its lines stay whole and in order.
+ * written then, or a long one in pieces of whole lines, so that its lines stay whole and in order.
  *
  * The file is read twice: what will become of its messages is known, and said, before the first of them is produced.
  *
@@ -21,6 +21,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* The kernel cuts no write of so much, which so is answered as a whole. */
+#define PIECE ((size_t)512 << 10)
 
 /* A queue that the file has messages of. */
 struct target {
@@ -206,52 +209,124 @@ static int open_queue(struct replay *p, struct target *t)
 	return st.st_ino == queue_id_ino(t->queue) ? 0 : complain(p, "%s: the topic was made anew just now", path);
 }
 
-static int stopped_at(struct replay *p, const struct target *t, const struct record *r, int err)
+static bool unknown(int err)
+{
+	return err == ETIMEDOUT || err == EIO || err == EINTR || err == ENOTCONN || err == ECONNABORTED;
+}
+
+/* DONE bytes of the record are there. */
+static int stopped_at(struct replay *p, const struct target *t, const struct record *r, const char *body, size_t done, int err)
+{
+	char path[PATH_MAX + 192], some[64] = "", other[64] = "";
+	uint64_t lines = 0;
+
+	for (size_t i = 0; i < done; i++)
+		lines += body[i] == '\n';
+	queue_path(p, t, path);
+	if (unknown(err)) {
+		snprintf(some, sizeof some, ", and it is not known whether the next record was");
+		snprintf(other, sizeof other, ", or --from=%" PRIu64 " if it is there", r->pos + 1);
+	} else if (lines) {
+		snprintf(some, sizeof some, ", and %" PRIu64 " of the next record, which come again", lines);
+	}
+	return complain(p, "%s: %s%s; %" PRIu64 " messages were produced%s; the rest: --from=%" PRIu64 "%s", path, strerror(err),
+		err == EROFS ? ": is this the primary's mount?" : "", p->produced, some, r->pos, other);
+}
+
+/* Waits until what T was given is committed, however long that takes. 0, or the error. */
+static int sync_queue(struct replay *p, const struct target *t)
 {
 	char path[PATH_MAX + 192];
+	bool told = false;
 
-	queue_path(p, t, path);
-	return complain(p, "%s: %s%s; %" PRIu64 " messages were produced; the rest: --from=%" PRIu64, path, strerror(err),
-		err == EROFS ? ": is this the primary's mount?" : "", p->produced, r->pos);
+	while (fsync(t->fd) < 0) {
+		if (errno != ETIMEDOUT)
+			return errno;
+		if (told)
+			continue;
+		told = true;
+		queue_path(p, t, path);
+		progress_clear(&p->progress);
+		call_fail(p->call, "%s: not committed in time; waiting until it is", path);
+	}
+	return 0;
+}
+
+/* What was written is in the log, and is not to be written again. A file that was answered so takes the same bytes for another try. */
+static bool wait_and_reopen(struct replay *p, struct target *t)
+{
+	if (sync_queue(p, t))
+		return false;
+	close(t->fd);
+	t->fd = -1;
+	return true;
+}
+
+/* Bytes of the next write: whole lines, or all of a line that is longer than a piece, or of what has no newline. */
+static size_t piece(const struct record *r, const char *from, size_t size)
+{
+	const char *newline;
+
+	if (r->flags & RECORD_WRITE)
+		return size;
+	newline = memrchr(from, '\n', size < PIECE ? size : PIECE);
+	if (!newline)
+		newline = memchr(from, '\n', size);
+	return newline ? (size_t)(newline - from) + 1 : size;
+}
+
+/* 0, or the error, which may be ETIMEDOUT when all of it is in the log. *DONE: bytes that are there. */
+static int write_piece(int fd, const char *from, size_t size, size_t *done)
+{
+	for (size_t n = 0; n < size;) {
+		ssize_t more = write(fd, from + n, size - n);
+		if (more < 0)
+			return errno;
+		n += (size_t)more;
+	}
+	*done += size;
+	return 0;
 }
 
 static int produce(void *ctx, const struct record *r, const char *topic, const void *body)
 {
 	struct replay *p = ctx;
 	struct target *t = wanted(p, r) ? find_target(p, r) : NULL;
-	ssize_t n;
-	int err;
+	const char *from = body;
 
 	(void)topic;
 	if (!t || t->why || !fits(t, r))
 		return 0;
-	err = t->fd < 0 ? open_queue(p, t) : 0;
-	for (size_t done = 0; !err && done < r->length; done += (size_t)n) {
-		n = write(t->fd, (const char *)body + done, r->length - done);
-		if (n < 0)
-			err = stopped_at(p, t, r, errno);
+	for (size_t done = 0; done < r->length;) {
+		size_t size = piece(r, from + done, r->length - done);
+		int err = t->fd < 0 ? open_queue(p, t) : 0;
+		if (err)
+			return err;
+		err = write_piece(t->fd, from + done, size, &done);
+		if (err == ETIMEDOUT && wait_and_reopen(p, t))
+			done += size;
+		else if (err)
+			return stopped_at(p, t, r, body, done, err);
 	}
-	if (!err)
-		p->produced += r->messages;
-	return err;
+	p->produced += r->messages;
+	return 0;
 }
 
 /* With commit=close and fsync it is only now known. */
-static int close_queues(struct replay *p)
+static void close_queues(struct replay *p)
 {
 	char path[PATH_MAX + 192];
-	int err = 0;
 
 	for (struct target *t = p->targets; t; t = t->hh.next) {
 		if (t->fd < 0)
 			continue;
+		int err = sync_queue(p, t);
 		queue_path(p, t, path);
-		if (fsync(t->fd) < 0 && !err)
-			err = complain(p, "%s: %s", path, strerror(errno));
+		if (err)
+			complain(p, "%s: %s: unless the topic has commit=write, what was produced there may not be there", path, strerror(err));
 		close(t->fd);
 		t->fd = -1;
 	}
-	return err;
 }
 
 /* ---- what is said ---- */
@@ -344,7 +419,9 @@ static int run(struct replay *p)
 	if (!call_option(p->call, "produce")) {
 		printf("%s messages to produce, %s left out; --produce does it\n", print_count(all - p->left_out, a), print_count(p->left_out, b));
 	} else {
-		if (read_file(p, produce) || close_queues(p))
+		read_file(p, produce);
+		close_queues(p);
+		if (p->failed)
 			return p->failed;
 		printf("%s messages produced, %s left out\n", print_count(p->produced, a), print_count(p->left_out, b));
 	}

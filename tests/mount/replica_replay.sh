@@ -4,6 +4,8 @@
 # into topics that both logs have, and into no other, whichever of its files is taken.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
+need_root
+need python3 strace
 a=$(mnt a) b=$(mnt b)
 small=(min_standbys=0 segment_size=1M)
 fill() { python3 -c 'for n in range(6): print("fill %s %d " % ("'"$1"'", n) + 200000 * "x", flush=True)' >> "$a/t/0"; }
@@ -80,6 +82,37 @@ grep -v ^fill "$b/t/0" > "$DIR/replayed" || true
 same 'what was of a topic of both is there, in order' "$DIR/t" "$DIR/replayed"
 equal 'all of it' 24 "$(wc -l < "$b/t/0")"
 
+# --- an error that ends it
+# failing ERROR REGEX: a replay whose second write to t/0 fails; what was written before is waited for
+failing()
+{
+	local out got=0
+	out=$(strace -o "$DIR/strace.out" -P "$b/t/0" -e trace=write,fsync -e "inject=write:error=$1:when=2" \
+		"$MQCTL" replay --produce "${lost[1]}" "$b" 2>&1) || got=$?
+	equal "exit status with $1" 2 "$got"
+	match "what it says of $1" "$2" "$out"
+	match "what was written before $1 is waited for" 'fsync' "$(cat "$DIR/strace.out")"
+}
+failing ENOSPC '[0-9]+ messages were produced; the rest: --from=[0-9]+$'
+failing EIO 'it is not known whether the next record was; the rest: --from=[0-9]+, or --from=[0-9]+ if it is there$'
+
+# --- a disk that stalls for longer than commit_timeout: each message is produced once all the same
+node_stop a
+node_stop b
+node_start b peer=a "${small[@]}" commit_timeout=300ms
+before=$(grep -c '^t-third' "$b/t/0")
+from=$("$MQCTL" dump "${lost[2]}" | grep '"t-third 1"' | grep -oP '"position": *\K[0-9]+')
+strace -f -p "$(cat "$b/.mqfs/pid")" -o "$DIR/stall.out" -e trace=fdatasync -e inject=fdatasync:delay_enter=2000000 2> "$DIR/stall.err" &
+tracer=$!
+wait_for 'strace' grep -q attached "$DIR/stall.err" || skip "strace cannot attach: $(cat "$DIR/stall.err")"
+out=$("$MQCTL" replay --produce --from="$from" "${lost[2]}" "$b" 2>&1) && got=0 || got=$?
+kill $tracer
+wait $tracer || true
+equal 'exit status of a replay that waits' 1 "$got"
+match 'it says that it waits' 't/0: not committed in time; waiting until it is' "$out"
+match 'it produces all' '4 messages produced' "$out"
+equal 'each is there once more' $((before + 4)) "$(grep -c '^t-third' "$b/t/0")"
+
 # --- a topic that takes nothing any more, and one that is another by now
 echo 1 > "$b/t/.config/retired"
 looks 1 't/0: [0-9]+ messages, [0-9]+ left out: the topic is retired' "${lost[1]}"
@@ -89,4 +122,3 @@ status 'a replay into a topic of the same name' 1 "$MQCTL" replay --produce "${l
 looks 1 'topic with id 1, queue 0: [0-9]+ messages, [0-9]+ left out: the topic is not there any more' "${lost[1]}"
 equal 'it gets nothing' 0 "$(wc -l < "$b/t/0")"
 node_stop b
-node_stop a
