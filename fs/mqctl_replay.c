@@ -10,6 +10,7 @@
  */
 #include "dump.h"
 #include "mqctl.h"
+#include "setting.h"
 #include "topic.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -31,8 +32,9 @@ struct target {
 	char topic[TOPIC_NAME_MAX + 1];  /* "": it is not there, or not for sure */
 	const char *why;                 /* why its messages are left out, or NULL */
 	bool framing_write;              /* what the topic has now */
+	uint64_t max_message;
 	int fd;
-	uint64_t messages, other_framing;
+	uint64_t messages, other_framing, too_long;
 	UT_hash_handle hh;
 };
 
@@ -67,19 +69,36 @@ static int complain(struct replay *p, const char *format, ...)
 
 /* ---- where messages go ---- */
 
-/* The topic's setting NAME begins with VALUE. */
-static bool has_set(const struct replay *p, const char *topic, const char *name, const char *value)
+/* The topic's setting NAME, "" where it cannot be read. */
+static void read_setting(const struct replay *p, const char *topic, const char *name, char value[32])
 {
-	char path[PATH_MAX + 192], word[16] = "";
+	char path[PATH_MAX + 192];
 	FILE *f;
 
 	snprintf(path, sizeof path, "%s/%s/.config/%s", p->mountpoint, topic, name);
 	f = fopen(path, "re");
-	if (f && !fgets(word, sizeof word, f))
-		word[0] = 0;
+	if (!f || !fgets(value, 32, f))
+		value[0] = 0;
 	if (f)
 		fclose(f);
-	return strncmp(word, value, strlen(value)) == 0;
+	value[strcspn(value, "\n")] = 0;
+}
+
+static bool has_set(const struct replay *p, const char *topic, const char *name, const char *wanted)
+{
+	char value[32];
+
+	read_setting(p, topic, name, value);
+	return strcmp(value, wanted) == 0;
+}
+
+static uint64_t max_message(const struct replay *p, const char *topic)
+{
+	char value[32];
+	uint64_t most;
+
+	read_setting(p, topic, "max_message", value);
+	return setting_parse(SETTING_MAX_MESSAGE, value, &most) == 0 ? most : UINT64_MAX;
 }
 
 static void queue_path(const struct replay *p, const struct target *t, char to[PATH_MAX + 192])
@@ -99,8 +118,8 @@ static void judge(const struct replay *p, struct target *t)
 		t->why = "there is no such queue in the mount";
 	else if (has_set(p, t->topic, "retired", "1"))
 		t->why = "the topic is retired";
-	else
-		t->framing_write = has_set(p, t->topic, "framing", "write");
+	t->framing_write = has_set(p, t->topic, "framing", "write");
+	t->max_message = max_message(p, t->topic);
 }
 
 static struct target *find_target(struct replay *p, const struct record *r)
@@ -127,9 +146,27 @@ static struct target *target_of(struct replay *p, const struct record *r, const 
 	return t;
 }
 
-static bool fits(const struct target *t, const struct record *r)
+static bool too_long(const struct target *t, const struct record *r, const char *body)
 {
-	return t->framing_write == ((r->flags & RECORD_WRITE) != 0);
+	const char *end = body + r->length;
+
+	if (r->flags & RECORD_WRITE)
+		return r->length > t->max_message;
+	while (body < end) {
+		const char *newline = memchr(body, '\n', (size_t)(end - body));
+		if ((uint64_t)((newline ? newline : end) - body) > t->max_message)
+			return true;
+		body = newline ? newline + 1 : end;
+	}
+	return false;
+}
+
+/* Where the record's messages are counted when they are left out, unless all of the queue's are; NULL: they are produced. */
+static uint64_t *left_out(struct target *t, const struct record *r, const void *body)
+{
+	if (t->framing_write != ((r->flags & RECORD_WRITE) != 0))
+		return &t->other_framing;
+	return too_long(t, r, body) ? &t->too_long : NULL;
 }
 
 /* ---- the first reading ---- */
@@ -295,7 +332,7 @@ static int produce(void *ctx, const struct record *r, const char *topic, const v
 	const char *from = body;
 
 	(void)topic;
-	if (!t || t->why || !fits(t, r))
+	if (!t || t->why || left_out(t, r, body))
 		return 0;
 	for (size_t done = 0; done < r->length;) {
 		size_t size = piece(r, from + done, r->length - done);
@@ -331,15 +368,15 @@ static void close_queues(struct replay *p)
 
 /* ---- what is said ---- */
 
-static int count_framing(void *ctx, const struct record *r, const char *topic, const void *body)
+static int count_left_out(void *ctx, const struct record *r, const char *topic, const void *body)
 {
 	struct replay *p = ctx;
 	struct target *t = wanted(p, r) ? find_target(p, r) : NULL;
+	uint64_t *out = t && !t->why ? left_out(t, r, body) : NULL;
 
 	(void)topic;
-	(void)body;
-	if (t && !t->why && !fits(t, r))
-		t->other_framing += r->messages;
+	if (out)
+		*out += r->messages;
 	return 0;
 }
 
@@ -350,6 +387,15 @@ static int by_name(const struct target *a, const struct target *b)
 	return order ? order : a->queue < b->queue ? -1 : a->queue > b->queue;
 }
 
+static void show_left_out(struct replay *p, uint64_t messages, const char *why)
+{
+	char n[32];
+
+	if (messages)
+		printf(", %s left out: %s", print_count(messages, n), why);
+	p->left_out += messages;
+}
+
 static uint64_t show(struct replay *p)
 {
 	uint64_t all = 0;
@@ -357,18 +403,16 @@ static uint64_t show(struct replay *p)
 
 	HASH_SORT(p->targets, by_name);
 	for (struct target *t = p->targets; t; t = t->hh.next) {
-		uint64_t out = t->why ? t->messages : t->other_framing;
-
 		if (*t->topic)
 			printf("%s/%u: ", t->topic, (unsigned)(t->queue & (QUEUES_MAX - 1)));
 		else
 			printf("topic with id %" PRIu64 ", queue %u: ", t->queue >> QUEUE_BITS, (unsigned)(t->queue & (QUEUES_MAX - 1)));
 		printf("%s messages", print_count(t->messages, n));
-		if (out)
-			printf(", %s left out: %s", print_count(out, n), t->why ? t->why : "the topic has another framing now");
+		show_left_out(p, t->why ? t->messages : 0, t->why);
+		show_left_out(p, t->other_framing, "the topic has another framing now");
+		show_left_out(p, t->too_long, "a message is longer than the topic's max_message");
 		putchar('\n');
 		all += t->messages;
-		p->left_out += out;
 	}
 	return all;
 }
@@ -413,7 +457,7 @@ static int run(struct replay *p)
 	p->again = true;
 	for (struct target *t = p->targets; t; t = t->hh.next)
 		judge(p, t);
-	if (read_file(p, count_framing))
+	if (read_file(p, count_left_out))
 		return p->failed;
 	all = show(p);
 	if (!call_option(p->call, "produce")) {

@@ -21,6 +21,7 @@ lines x-first 1 2 >> "$a/x/0"
 fill 1
 lines x-second 1 3 >> "$a/x/0"
 lines t-second 1 3 >> "$a/t/0"
+python3 -c 'import os; os.write(1, b"fill begins\nfill " + 150000 * b"y" + b"\n")' >> "$a/t/0"
 node_kill a
 node_start a peer=b "${small[@]}"
 fill 2
@@ -80,7 +81,16 @@ same 'nothing has gone into a topic that it was not of' "$DIR/y" "$b/y/0"
 } > "$DIR/t"
 grep -v ^fill "$b/t/0" > "$DIR/replayed" || true
 same 'what was of a topic of both is there, in order' "$DIR/t" "$DIR/replayed"
-equal 'all of it' 24 "$(wc -l < "$b/t/0")"
+equal 'all of it' 26 "$(wc -l < "$b/t/0")"
+
+# --- a limit that has become lower: what was written together is left out together, and what is behind it is produced
+echo 100K > "$b/t/.config/max_message"
+looks 1 't/0: [0-9]+ messages, [0-9]+ left out: a message is longer than the topic.s max_message' "${lost[1]}"
+status 'a replay with messages that are too long' 1 "$MQCTL" replay --produce "${lost[1]}" "$b"
+equal 'what is before a line that is too long' 1 "$(grep -c '^fill begins' "$b/t/0")"
+status 'a replay of what is behind' 1 "$MQCTL" replay --produce "${lost[2]}" "$b"
+equal 'it is there again' 2 "$(grep -c '^t-third 4' "$b/t/0")"
+echo default > "$b/t/.config/max_message"
 
 # --- an error that ends it
 # failing ERROR REGEX: a replay whose second write to t/0 fails; what was written before is waited for
