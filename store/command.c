@@ -173,7 +173,7 @@ int store_rmdir(struct store *s, struct command *c, struct topic *t)
 
 	if (atomic_load(&t->removed))
 		return -ENOENT;
-	if (log_refusing(s->log) == -EROFS)    /* whatever state the topic is in */
+	if (store_refusing(s) == -EROFS)       /* whatever state the topic is in */
 		return -EROFS;
 	if (!atomic_load(&t->retired))
 		return -ENOTEMPTY;

@@ -126,7 +126,8 @@ int watch_topic(struct topic *t, uint64_t seen, struct watcher *w)
 
 	atomic_fetch_add(&t->watch.watched, 1);
 	err = watch_list(s->watch, &t->watch, &t->commits, seen, w);
-	if (err == 0 && log_end(s->log) > commit_point(s->commit))
+	/* A store that could only be opened for reading has neither. */
+	if (err == 0 && s->log && log_end(s->log) > commit_point(s->commit))
 		commit_hurry(s->commit);
 	return err;
 }

@@ -55,6 +55,9 @@ for cache in kept dropped; do
 		if is read-only; then
 			must_hold 1 --peek
 			call EROFS write "$MNT/write/0" 'O_WRONLY|O_APPEND' 'one more\n'
+			call EROFS rmdir "$MNT/write"
+			timeout 1 cat "$MNT/write/.follow/all" > "$DIR/all" || true
+			succeeds 'it serves still' cat "$MNT/.mqfs/role"
 		fi
 		end
 	fi
