@@ -28,7 +28,7 @@ static struct writer writer_of(fuse_req_t req)
 
 /*
  * Under h->appending: whether something that was written through H has been cut off the log since, by a change of roles. Positions behind the
- * cut are another log's then, and must not be compared any more.
+ * cut are another log's then, and must not be compared any more: so it is asked before anything is, or is put behind them.
  */
 static bool was_cut(struct handle *h)
 {
@@ -58,10 +58,8 @@ static int put(struct handle *h, const struct iovec *iov, int iovcnt, uint32_t m
 {
 	struct batch b = {.iov = iov, .iovcnt = iovcnt, .messages = messages, .flags = flags, .uid = w->uid, .pid = w->pid, .later = w->later};
 	struct place to;
-	int err;
+	int err = store_append(h->queue, &b, &to);
 
-	was_cut(h);
-	err = store_append(h->queue, &b, &to);
 	if (err)
 		return err;
 	h->last_pos = to.end;
@@ -102,7 +100,8 @@ static ssize_t append_message(struct handle *h, const char *from, size_t size, s
 	return err ? err : (ssize_t)size;
 }
 
-/* Under h->appending: what the program has not heard of the write that this is again, or 0. */
+/* Under h->appending: what the program has not heard of the write that this is again, or 0. Another owner's piece stays: its program may not have
+ * come again yet. */
 static int unheard(struct handle *h, uint64_t owner, const char *from, size_t size)
 {
 	struct piece *p = &h->piece;
@@ -114,7 +113,7 @@ static int unheard(struct handle *h, uint64_t owner, const char *from, size_t si
 	return head_is(&p->head, from, size) ? err : 0;
 }
 
-/* Under h->appending: of a write that is in the log up to POS. Another owner's piece stays, its program may not have come again yet. */
+/* Under h->appending: of a write that is in the log up to POS. */
 static void note_piece(struct handle *h, uint64_t owner, const char *from, size_t size, uint64_t pos)
 {
 	h->piece.owner = owner;
@@ -433,9 +432,9 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	int err = 0;
 
 	pthread_mutex_lock(&h->appending);
+	was_cut(h);
 	if (topic_setting(n->topic, SETTING_PARTIAL) != PARTIAL_LOST)
 		err = end_lines(h, &w);
-	was_cut(h);
 	pos = h->last_pos;
 	end = h->last_end;
 	appended = queue_appended(h->queue);
@@ -474,7 +473,7 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	int err = 0, known;
 
 	pthread_mutex_lock(&h->appending);
-	was_cut(h);
+	cut = was_cut(h);
 	before = h->last_pos;
 	line = line_of(&h->lines, fi->lock_owner);
 	if (line)
@@ -483,7 +482,6 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	if (err)
 		lose_line(h, line);
 	lines_leave(&h->lines, fi->lock_owner);
-	cut = was_cut(h);
 	pos = h->last_pos;
 	known = pos <= h->told ? h->told_err : 0;
 	pthread_mutex_unlock(&h->appending);
