@@ -8,8 +8,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
-/* Circles of more owners than this are not looked for, as in the kernel, which stops at 10. */
-#define DEADLOCK_DEPTH 64
+/* Circles are looked for among no more waits than this; the kernel follows 10. */
+#define DEADLOCK_WAITS 64
 
 /* One lock that is held. Those of one owner and kind never overlap, and neighbours of one type are one. */
 struct held {
@@ -97,16 +97,19 @@ static bool overlap(const struct lock *a, const struct lock *b)
 	return a->start <= b->end && b->start <= a->end;
 }
 
+static bool in_the_way(const struct lock *held, const struct lock *want)
+{
+	return want->type != LOCK_NONE && held->kind == want->kind && held->owner != want->owner && overlap(held, want) &&
+		(held->type == LOCK_EXCLUSIVE || want->type == LOCK_EXCLUSIVE);
+}
+
 static const struct held *conflict(struct locks *l, const struct lock *want)
 {
 	struct file *f = file_find(l, want->inode);
 	const struct held *h;
 
-	if (!f || want->type == LOCK_NONE)
-		return NULL;
-	DL_FOREACH(f->held, h) {
-		if (h->lock.kind == want->kind && h->lock.owner != want->owner && overlap(&h->lock, want) &&
-			(h->lock.type == LOCK_EXCLUSIVE || want->type == LOCK_EXCLUSIVE))
+	DL_FOREACH(f ? f->held : NULL, h) {
+		if (in_the_way(&h->lock, want))
 			return h;
 	}
 	return NULL;
@@ -186,20 +189,103 @@ static int apply(struct locks *l, const struct lock *want)
 	return 0;
 }
 
-/* Takes the waits of INODE that can end now off the list. */
-static struct lock_wait *take_ended(struct locks *l, uint64_t inode)
+/* The wishes that are followed from one that may close a circle. */
+struct way {
+	const struct lock *wish[DEADLOCK_WAITS];
+	unsigned count;
+};
+
+static void way_add(struct way *way, const struct lock *wish)
 {
-	struct lock_wait *w, *next, *ended = NULL;
+	for (unsigned i = 0; i < way->count; i++)
+		if (way->wish[i] == wish)
+			return;
+	if (way->count < DEADLOCK_WAITS)
+		way->wish[way->count++] = wish;
+}
+
+static bool waits(struct locks *l, const struct lock *owner)
+{
+	const struct lock_wait *w;
+
+	DL_FOREACH(l->waits, w) {
+		if (same_owner(&w->wanted, owner))
+			return true;
+	}
+	return false;
+}
+
+/* Whether one who is in the way of WANT waits for somebody, who waits for somebody, who waits for WANT's owner. */
+static bool closes_circle(struct locks *l, const struct lock *want)
+{
+	struct way way = {{want}, 1};
+
+	for (unsigned i = 0; i < way.count; i++) {
+		struct file *f = file_find(l, way.wish[i]->inode);
+		const struct lock_wait *w;
+		const struct held *h;
+
+		DL_FOREACH(f ? f->held : NULL, h) {
+			if (!in_the_way(&h->lock, way.wish[i]))
+				continue;
+			if (same_owner(&h->lock, want))
+				return true;
+			DL_FOREACH(l->waits, w) {
+				if (same_owner(&w->wanted, &h->lock))
+					way_add(&way, &w->wanted);
+			}
+		}
+	}
+	return false;
+}
+
+static void end_wait(struct locks *l, struct lock_wait *w, int err, struct lock_wait **ended)
+{
+	w->err = err;
+	DL_DELETE(l->waits, w);
+	DL_APPEND(*ended, w);
+}
+
+/* Grants what is free of INODE now, again from the first on after each pass that granted: one that now shares what it had for itself
+ * lets in who was passed over. True: one of them has a lock now and waits for another, as one thread of several does. */
+static bool grant(struct locks *l, uint64_t inode, struct lock_wait **ended)
+{
+	struct lock_wait *w, *next;
+	bool granted, waits_still = false;
+
+	do {
+		granted = false;
+		DL_FOREACH_SAFE(l->waits, w, next) {
+			int err = w->wanted.inode == inode ? apply(l, &w->wanted) : -EAGAIN;
+			if (err == -EAGAIN)
+				continue;
+			end_wait(l, w, err, ended);
+			granted = true;
+			waits_still |= waits(l, &w->wanted);
+		}
+	} while (granted);
+	return waits_still;
+}
+
+static void end_circles(struct locks *l, uint64_t inode, struct lock_wait **ended)
+{
+	struct lock_wait *w, *next;
 
 	DL_FOREACH_SAFE(l->waits, w, next) {
-		if (w->wanted.inode != inode)
-			continue;
-		w->err = apply(l, &w->wanted);
-		if (w->err == -EAGAIN)
-			continue;
-		DL_DELETE(l->waits, w);
-		DL_APPEND(ended, w);
+		if (w->wanted.inode == inode && w->wanted.kind == LOCK_FCNTL && closes_circle(l, &w->wanted))
+			end_wait(l, w, -EDEADLK, ended);
 	}
+}
+
+/* Takes the waits of INODE that end now off the list. CHANGED, where not NULL, is a lock that was just set: who waits for its owner may
+ * have a circle by that, if the owner waits as well. */
+static struct lock_wait *take_ended(struct locks *l, uint64_t inode, const struct lock *changed)
+{
+	struct lock_wait *ended = NULL;
+	bool circles = grant(l, inode, &ended);
+
+	if (circles || (changed && waits(l, changed)))
+		end_circles(l, inode, &ended);
 	return ended;
 }
 
@@ -209,38 +295,6 @@ static void tell(struct lock_wait *ended)
 
 	DL_FOREACH_SAFE(ended, w, next)
 		w->granted(w, w->err);
-}
-
-static const struct lock_wait *wait_of(struct locks *l, const struct lock *holder)
-{
-	const struct lock_wait *w;
-
-	DL_FOREACH(l->waits, w) {
-		if (same_owner(&w->wanted, holder))
-			return w;
-	}
-	return NULL;
-}
-
-/* Who is in the way of WANT waits for somebody, who waits for somebody, who waits for WANT's owner. */
-static bool closes_circle(struct locks *l, const struct lock *want)
-{
-	const struct lock *at = want;
-	const struct lock_wait *w;
-	const struct held *h;
-
-	for (int i = 0; i < DEADLOCK_DEPTH; i++) {
-		h = conflict(l, at);
-		if (!h)
-			return false;
-		if (same_owner(&h->lock, want))
-			return true;
-		w = wait_of(l, &h->lock);
-		if (!w)
-			return false;
-		at = &w->wanted;
-	}
-	return false;
 }
 
 static int park(struct locks *l, const struct lock *want, struct lock_wait *wait)
@@ -283,7 +337,7 @@ int locks_set(struct locks *l, const struct lock *want, struct lock_wait *wait)
 	err = apply(l, want);
 	if (err == -EAGAIN && wait)
 		err = park(l, want, wait);
-	ended = take_ended(l, want->inode);
+	ended = take_ended(l, want->inode, err == 0 ? want : NULL);
 	pthread_mutex_unlock(&l->lock);
 	tell(ended);
 	return err;
@@ -334,7 +388,7 @@ static void drop_all(struct locks *l, uint64_t inode, bool (*is)(const struct lo
 				held_drop(l, f, h);
 		}
 		file_drop_unused(l, f);
-		ended = take_ended(l, inode);
+		ended = take_ended(l, inode, NULL);
 	}
 	pthread_mutex_unlock(&l->lock);
 	tell(ended);

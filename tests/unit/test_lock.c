@@ -205,6 +205,65 @@ Test(lock, a_circle_of_waits_is_a_deadlock)
 	cr_expect_eq(c.told, UNTOLD);
 }
 
+Test(lock, a_circle_is_found_through_each_of_several_holders)
+{
+	struct asker a = asker(), b = asker();
+
+	cr_expect_eq(set(range(1, LOCK_EXCLUSIVE, 1, 1)), 0);
+	cr_expect_eq(set(range(2, LOCK_SHARED, 2, 2)), 0);
+	cr_expect_eq(set(range(3, LOCK_SHARED, 2, 2)), 0);
+	cr_expect_eq(set_or_wait(range(3, LOCK_EXCLUSIVE, 1, 1), &a), -EINPROGRESS);
+	cr_expect_eq(set_or_wait(range(1, LOCK_EXCLUSIVE, 2, 2), &b), -EDEADLK);
+	cr_expect_eq(set(range(1, LOCK_NONE, 1, 1)), 0);
+	cr_expect_eq(a.told, 0);
+}
+
+Test(lock, a_circle_that_a_grant_closes_ends_the_wait_in_it)
+{
+	struct asker one = asker(), two = asker(), b = asker();
+
+	/* Owner 1 has two threads. */
+	cr_expect_eq(set(range(2, LOCK_EXCLUSIVE, 2, 2)), 0);
+	cr_expect_eq(set(range(3, LOCK_EXCLUSIVE, 3, 3)), 0);
+	cr_expect_eq(set_or_wait(range(1, LOCK_EXCLUSIVE, 2, 2), &one), -EINPROGRESS);
+	cr_expect_eq(set_or_wait(range(1, LOCK_EXCLUSIVE, 3, 3), &two), -EINPROGRESS);
+	cr_expect_eq(set_or_wait(range(2, LOCK_EXCLUSIVE, 3, 3), &b), -EINPROGRESS);
+	cr_expect_eq(set(range(3, LOCK_NONE, 3, 3)), 0);
+	cr_expect_eq(two.told, 0);
+	cr_expect(one.told == -EDEADLK || b.told == -EDEADLK);
+	cr_expect(one.told == UNTOLD || b.told == UNTOLD);
+	locks_stop(locks, -ENOTCONN);
+}
+
+Test(lock, a_circle_that_is_closed_without_waiting_ends_the_wait_in_it)
+{
+	struct asker one = asker(), b = asker();
+
+	/* Owner 1 has two threads; its second one shares what 3 shares, before 2 who waits for it. */
+	cr_expect_eq(set(range(2, LOCK_EXCLUSIVE, 2, 2)), 0);
+	cr_expect_eq(set(range(3, LOCK_SHARED, 3, 3)), 0);
+	cr_expect_eq(set_or_wait(range(1, LOCK_EXCLUSIVE, 2, 2), &one), -EINPROGRESS);
+	cr_expect_eq(set_or_wait(range(2, LOCK_EXCLUSIVE, 3, 3), &b), -EINPROGRESS);
+	cr_expect_eq(set(range(1, LOCK_SHARED, 3, 3)), 0);
+	cr_expect(one.told == -EDEADLK || b.told == -EDEADLK);
+	cr_expect(one.told == UNTOLD || b.told == UNTOLD);
+	locks_stop(locks, -ENOTCONN);
+}
+
+Test(lock, a_grant_that_frees_a_range_lets_in_who_was_passed_over)
+{
+	struct asker a = asker(), b = asker();
+
+	cr_expect_eq(set(range(1, LOCK_EXCLUSIVE, 0, 0)), 0);
+	cr_expect_eq(set(range(2, LOCK_EXCLUSIVE, 1, 1)), 0);
+	cr_expect_eq(set_or_wait(range(3, LOCK_SHARED, 1, 1), &a), -EINPROGRESS);
+	/* Gives up 1 to itself by sharing 0 and 1 as soon as it may have 0. */
+	cr_expect_eq(set_or_wait(range(2, LOCK_SHARED, 0, 1), &b), -EINPROGRESS);
+	cr_expect_eq(set(range(1, LOCK_NONE, 0, 0)), 0);
+	cr_expect_eq(b.told, 0);
+	cr_expect_eq(a.told, 0);
+}
+
 Test(lock, a_wait_taken_back_ends_once_and_gets_nothing)
 {
 	struct asker a = asker();
