@@ -116,7 +116,7 @@ static ssize_t stream_read(struct stream *s, uint64_t at, char *to, size_t max, 
 	ssize_t n;
 
 	pthread_mutex_lock(&s->lock);
-	*seen = s->topic->commits;
+	*seen = s->topic->readable;
 	n = at == s->history.end ? stream_next(s, to, max) : stream_again(s, at, to, max);
 	if (n >= 0)
 		s->position = at + (uint64_t)n;
@@ -229,7 +229,7 @@ static void all_poll(fuse_req_t req, struct node *n, struct fuse_file_info *fi, 
 	polled = s->polled;
 	do {
 		gone = s->topic->removed;
-		seen = s->topic->commits;
+		seen = s->topic->readable;
 		ready = ph && !polled ? -ENOMEM : stream_ready(s);
 		err = polled ? polled_watch_topic(polled, s->topic, seen) : 0;
 	} while (err > 0 && !gone && ready >= 0);

@@ -62,7 +62,7 @@ enum park_manner {
 int park_follow(struct parked *p, uint64_t pos, enum park_manner manner);
 /* Until Q is committed beyond OFFSET or its topic is removed; at most until p->deadline, then -ETIMEDOUT. FIRM as above. */
 int park_watch_queue(struct parked *p, struct queue *q, uint64_t offset, enum park_manner manner);
-/* Until T has more commits than SEEN, or is removed. Interruptible. */
+/* Until T has more that is readable than SEEN, or is removed. Interruptible. */
 int park_watch_topic(struct parked *p, struct topic *t, uint64_t seen);
 
 /*

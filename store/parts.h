@@ -76,8 +76,9 @@ struct store {
 	struct keeper *keeper;
 	struct scrub *scrub;           /* NULL: scrub_rate is 0 */
 
-	/* The log position up to which everything is applied, and the log as it ends there. The committer applies a batch and then
-	 * moves both within one topics_apply_lock(), so that whoever holds it sees state exactly at this position. */
+	/* The log position up to which everything is applied, and the log as it ends there. The committer applies a batch and moves both
+	 * within one topics_apply_lock(), so that whoever holds it sees state exactly at this position. Without it, what lies before
+	 * `applied` is in the state. */
 	_Atomic uint64_t applied;
 	struct log_start applied_at;   /* guarded by the apply lock */
 	uint64_t unneeded;             /* see retain_unneeded(); the keeper's */
@@ -150,7 +151,7 @@ int member_begin_epoch(struct store *s, bool current);
 
 /* ---- watch.c ---- */
 int watch_start(struct watch **w, struct store *s);
-/* Queue Q got a commit; called by the committer for each record, cheap when nobody watches. */
+/* Queue Q got a commit that `applied` is behind; called by the committer for each record, cheap when nobody watches. */
 void watch_committed(struct store *s, struct queue *q);
 /* T was removed: its watchers are told. */
 void watch_removed(struct store *s, struct topic *t);

@@ -242,7 +242,7 @@ static int change(struct store *s, uint8_t type, const struct change *c)
 
 /* Only the committer, or recovery before there is one, writes these: no read-modify-write needs to be atomic. The end comes
  * last: who sees it finds the rest. */
-static void take_messages(struct queue *q, uint64_t end, uint32_t messages, uint64_t pos, int64_t time, uint8_t flags)
+void state_messages(struct queue *q, uint64_t end, uint32_t messages, uint64_t pos, int64_t time, uint8_t flags)
 {
 	atomic_store_explicit(&q->messages, atomic_load(&q->messages) + messages, memory_order_relaxed);
 	if (flags & RECORD_PARTIAL)
@@ -264,7 +264,7 @@ static int replay_messages(struct store *s, const struct record *r)
 		return -ENOENT;
 	if (r->offset < atomic_load(&q->committed))
 		return -EBADMSG;
-	take_messages(q, end, r->messages, r->pos, r->time, r->flags);
+	state_messages(q, end, r->messages, r->pos, r->time, r->flags);
 	q->appended = end;
 	return 0;
 }
@@ -285,13 +285,6 @@ int state_apply(struct store *s, const struct record *r, const void *body)
 		.pos = r->pos + record_size(r->length), .chain = r->sum, .epoch = r->epoch, .time = r->time};
 	atomic_store(&s->applied, s->applied_at.pos);
 	return err;
-}
-
-void state_messages(
-	struct store *s, struct queue *q, uint64_t queue_end, uint32_t messages, uint64_t pos, int64_t time, uint8_t flags)
-{
-	take_messages(q, queue_end, messages, pos, time, flags);
-	watch_committed(s, q);
 }
 
 /* A removal that came to nothing no longer keeps appends out; a topic that was removed does by itself. */

@@ -67,9 +67,9 @@ int store_set_heads(struct store *s, struct command *c, const struct head_move *
  * is applied already is passed over. */
 int state_apply(struct store *s, const struct record *r, const void *body);
 
-/* The running store, on the committer, under the apply lock: messages of Q that end at QUEUE_END, in the record at log position POS. Tells
- * watch_committed(). FLAGS: enum record_flag. */
-void state_messages(struct store *s, struct queue *q, uint64_t queue_end, uint32_t messages, uint64_t pos, int64_t time,
+/* Messages of Q that end at QUEUE_END, in the record at log position POS; under the apply lock, where there is one yet. FLAGS: enum
+ * record_flag. Then `applied` moves behind the record, then watch_committed() is called. */
+void state_messages(struct queue *q, uint64_t queue_end, uint32_t messages, uint64_t pos, int64_t time,
 	uint8_t flags);
 /* The same for a command: applies its body, leaves the outcome in it, and gives it up. When there is no memory to apply it, the
  * store becomes read-only: its memory no more says what the log does, and the next start mends that. */

@@ -77,12 +77,14 @@ static void applied(void *ctx, const struct log_entry *entries, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		const struct log_entry *e = &entries[i];
 		if (e->queue)
-			state_messages(s, e->queue, e->queue_end, e->messages, e->pos, e->time, e->flags);
+			state_messages(e->queue, e->queue_end, e->messages, e->pos, e->time, e->flags);
 		else if (e->command)
 			state_command(s, e->command, e);
+		s->applied = e->end;
+		if (e->queue)
+			watch_committed(s, e->queue);
 	}
 	s->applied_at = (struct log_start){.pos = last->end, .chain = last->chain, .epoch = last->epoch, .time = last->time};
-	s->applied = last->end;
 	topics_apply_unlock(s->topics);
 }
 

@@ -97,7 +97,9 @@ struct topic {
 	_Atomic(struct queue_table *) queues;
 	struct queue_block *blocks;      /* the queues' memory */
 	_Atomic uint32_t users;
-	_Atomic uint64_t commits;        /* committed records, all queues: grows with each */
+	/* Committed records of all queues: `commits` grows with each one before the store's `applied` is behind it, so that who has seen
+	 * `applied` finds it counted; `readable` grows after, so that who is told of it finds it before `applied`. */
+	_Atomic uint64_t commits, readable;
 	struct watch_list watch;         /* who waits for any queue of it */
 	/* the keeper's: nothing of it comes of age before this time, ns since 1970, as long as its age limit is this */
 	int64_t ages_at;

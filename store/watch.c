@@ -125,7 +125,7 @@ int watch_topic(struct topic *t, uint64_t seen, struct watcher *w)
 	int err;
 
 	atomic_fetch_add(&t->watch.watched, 1);
-	err = watch_list(s->watch, &t->watch, &t->commits, seen, w);
+	err = watch_list(s->watch, &t->watch, &t->readable, seen, w);
 	/* A store that could only be opened for reading has neither. */
 	if (err == 0 && s->log && log_end(s->log) > commit_point(s->commit))
 		commit_hurry(s->commit);
@@ -164,6 +164,7 @@ static void notice(struct watch *watch, struct watch_list *list)
 
 void watch_committed(struct store *s, struct queue *q)
 {
+	atomic_store(&q->topic->readable, atomic_load(&q->topic->readable) + 1);
 	if (!queue_watched(q))
 		return;
 	notice(s->watch, &q->watch);

@@ -47,7 +47,7 @@ struct watch_list {
 /* 0: parked, w->ready() will be called or was. 1: nothing to wait for, the queue is committed beyond OFFSET or its topic
  * removed. -ENOTCONN: the store stops; -EIO: the log has failed. The topic must be held until w is told or taken back. */
 int watch_queue(struct queue *q, uint64_t offset, struct watcher *w);
-/* The same for any queue of T: SEEN is topic->commits as read before the caller last found nothing. */
+/* The same for any queue of T: SEEN is topic->readable as read before the caller last found nothing. */
 int watch_topic(struct topic *t, uint64_t seen, struct watcher *w);
 /* True: taken back, ready() will not be called. False: it was called, or is being called right now. */
 bool unwatch(struct store *s, struct watcher *w);

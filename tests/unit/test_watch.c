@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "merge.h"
 #include "parts.h"
 #include "scratch.h"
 #include <criterion/criterion.h>
@@ -151,7 +152,7 @@ Test(watch, a_topic_is_watched_with_all_its_queues)
 
 	init(&x);
 	for (uint32_t n = 0; n < 2; n++) {
-		seen = t->commits;
+		seen = t->readable;
 		cr_assert_eq(watch_topic(t, seen, &x.w), 0);
 		cr_assert(queue_watched(topic_queue(t, n)));
 		append(topic_queue(t, n));
@@ -159,6 +160,55 @@ Test(watch, a_topic_is_watched_with_all_its_queues)
 		cr_assert_eq(watch_topic(t, seen, &x.w), 1);
 	}
 	cr_assert_not(queue_watched(q));
+}
+
+/* Reads what is there of the topic, as .follow/all does, or waits for more: the bytes, 0 after a wait, -1 when nobody came. */
+static ssize_t read_or_wait(struct merge *m)
+{
+	uint64_t seen = t->readable;
+	struct timespec late;
+	struct slice slice;
+	struct waiter x;
+	ssize_t n;
+
+	slice_init(&slice);
+	n = merge_read(m, 4096, &slice);
+	slice_free(&slice);
+	cr_assert_geq(n, 0);
+	init(&x);
+	if (n || watch_topic(t, seen, &x.w))
+		return n;
+	clock_gettime(CLOCK_REALTIME, &late);
+	late.tv_sec += 10;
+	return sem_timedwait(&x.told, &late) ? -1 : 0;
+}
+
+Test(watch, who_reads_a_topic_while_it_grows_is_told_of_its_last_message)
+{
+	struct command *c = command_new_waited();
+	struct topic *other;
+	struct merge *m;
+	ssize_t n;
+
+	cr_assert_eq(command_wait(c, store_mkdir(s, c, "other", &(struct owner){0, 0, 0755})), 0);
+	other = topic_find(s, "other");
+	cr_assert_eq(merge_new(&m, s, t, 0), 0);
+	for (int round = 0; round < 300; round++) {
+		uint64_t commits = t->commits;
+
+		append(q);
+		for (int i = 0; i < 200; i++)
+			append(topic_queue(other, 0));
+		commit_hurry(s->commit);
+		/* Looks just when the committer is at it, and has more of other topics to do. */
+		while (t->commits == commits)
+			;
+		while ((n = read_or_wait(m)) == 0)
+			;
+		cr_assert_eq(n, 8, "round %d: not told", round);
+	}
+	merge_free(m);
+	topic_put(other);
 }
 
 Test(watch, other_queues_are_not_told)
@@ -204,14 +254,14 @@ Test(watch, is_told_of_its_topics_end)
 	init(&x);
 	init(&y);
 	cr_assert_eq(watch_queue(q, 0, &x.w), 0);
-	cr_assert_eq(watch_topic(t, t->commits, &y.w), 0);
+	cr_assert_eq(watch_topic(t, t->readable, &y.w), 0);
 	c = command_new_waited();
 	cr_assert_eq(command_wait(c, store_rmdir(s, c, t)), 0);
 	sem_wait(&x.told);
 	sem_wait(&y.told);
 	cr_assert_eq(x.err, 0);
 	cr_assert_eq(watch_queue(q, 0, &x.w), 1);
-	cr_assert_eq(watch_topic(t, t->commits, &y.w), 1);
+	cr_assert_eq(watch_topic(t, t->readable, &y.w), 1);
 }
 
 Test(watch, ends_with_the_store)
@@ -222,7 +272,7 @@ Test(watch, ends_with_the_store)
 	init(&y);
 	y.w.deadline = commit_clock() + 60000 * MS;
 	cr_assert_eq(watch_queue(q, 0, &x.w), 0);
-	cr_assert_eq(watch_topic(t, t->commits, &y.w), 0);
+	cr_assert_eq(watch_topic(t, t->readable, &y.w), 0);
 	store_stop(s);
 	sem_wait(&x.told);
 	sem_wait(&y.told);
