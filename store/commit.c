@@ -93,19 +93,20 @@ static int apply(struct commit *c, uint64_t to)
 {
 	struct log_entry entries[TAKE];
 	size_t n;
+	int err;
 
 	do {
-		int err = c->calls.replay(c->calls.ctx, to);
-		if (err)
-			return err;
-		n = log_take(c->log, to, entries, TAKE);
+		err = c->calls.replay(c->calls.ctx, to);
+		n = err ? 0 : log_take(c->log, to, entries, TAKE);
 		if (n)
 			c->calls.applied(c->calls.ctx, entries, n);
 	} while (n);
-	/* What comes of it for the log comes first: who finds his position committed may append at once. */
-	c->calls.advanced(c->calls.ctx, to);
-	c->committed = to;
-	return 0;
+	/* What comes of it for the log comes first: who finds his position committed may append at once. Also what was applied before an
+	 * error has its readers. */
+	c->calls.advanced(c->calls.ctx, err ? c->committed : to);
+	if (!err)
+		c->committed = to;
+	return err;
 }
 
 /* Also where only what is durable could not be read to be applied: nothing goes on from here, and everyone is told so. */

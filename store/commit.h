@@ -46,7 +46,7 @@ struct commit_calls {
 	int (*replay)(void *ctx, uint64_t to);
 	void (*synced)(void *ctx, uint64_t synced);                                  /* on the committer, after each sync */
 	void (*applied)(void *ctx, const struct log_entry *entries, size_t count);   /* in log order */
-	void (*advanced)(void *ctx, uint64_t committed);                             /* after it, once a batch */
+	void (*advanced)(void *ctx, uint64_t committed);                             /* after it, once a batch, also one that ends early */
 	void (*failed)(void *ctx, int err);                                          /* the log failed; once */
 	void *ctx;
 };

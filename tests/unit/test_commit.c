@@ -42,11 +42,13 @@ static uint64_t allowed(void *ctx, uint64_t synced)
 	return synced;
 }
 
+static _Atomic int replay_fails;        /* the call that does, from now */
+
 static int replay(void *ctx, uint64_t to)
 {
 	(void)ctx;
 	(void)to;
-	return 0;
+	return replay_fails && --replay_fails == 0 ? -ENOMEM : 0;
 }
 
 static void synced(void *ctx, uint64_t to)
@@ -57,9 +59,12 @@ static void synced(void *ctx, uint64_t to)
 
 static _Atomic bool known_before;      /* the commit point was there before advanced() was called */
 
+static _Atomic uint64_t told_of;        /* what was applied when advanced() was called last */
+
 static void advanced(void *ctx, uint64_t to)
 {
 	(void)ctx;
+	told_of = applied_to;
 	if (commit && commit_point(commit) >= to)
 		known_before = true;
 }
@@ -167,6 +172,24 @@ Test(commit, the_commit_point_moves_after_all_that_comes_of_it)
 	follow(&w, append());
 	sem_wait(&w.told);
 	cr_assert_not(known_before);
+}
+
+Test(commit, what_is_applied_before_an_error_is_told)
+{
+	uint64_t end_ = 0;
+
+	for (int i = 0; i < 300; i++)
+		end_ = append();
+	replay_fails = 2;
+	commit_hurry(commit);
+	while (replay_fails)
+		;
+	commit_pause(commit);
+	cr_expect(applied_to > 0 && applied_to < end_);
+	cr_expect_eq(told_of, applied_to);
+	commit_go_on(commit, end_, 0);
+	cr_expect_eq(commit_point(commit), end_);
+	cr_expect_eq(told_of, end_);
 }
 
 Test(commit, one_sync_serves_all_who_wait)
