@@ -26,6 +26,7 @@ struct stream {
 	struct merge *merge;             /* NULL before the first read */
 	struct history history;          /* its end is where the merge is */
 	uint64_t position;               /* behind the last READ */
+	int error;                       /* what a poll found at the history's end: the READ's that comes there */
 	struct polled *polled;           /* NULL while nobody has polled it */
 };
 
@@ -110,6 +111,15 @@ static ssize_t stream_again(struct stream *s, uint64_t at, char *to, size_t max)
 	return n;
 }
 
+/* Under the lock. */
+static int take_error(struct stream *s)
+{
+	int error = s->error;
+
+	s->error = 0;
+	return error;
+}
+
 /* *SEEN: what park_watch_topic() takes, when the answer is 0. */
 static ssize_t stream_read(struct stream *s, uint64_t at, char *to, size_t max, uint64_t *seen)
 {
@@ -117,7 +127,10 @@ static ssize_t stream_read(struct stream *s, uint64_t at, char *to, size_t max, 
 
 	pthread_mutex_lock(&s->lock);
 	*seen = s->topic->readable;
-	n = at == s->history.end ? stream_next(s, to, max) : stream_again(s, at, to, max);
+	if (at != s->history.end)
+		n = stream_again(s, at, to, max);
+	else
+		n = s->error ? take_error(s) : stream_next(s, to, max);
 	if (n >= 0)
 		s->position = at + (uint64_t)n;
 	pthread_mutex_unlock(&s->lock);
@@ -202,7 +215,7 @@ static int stream_ready(struct stream *s)
 	char *to;
 	ssize_t n;
 
-	if (s->position < s->history.end)
+	if (s->position < s->history.end || s->error)
 		return 1;
 	to = malloc(FOLLOW_READ_MAX);
 	if (!to)
@@ -211,8 +224,10 @@ static int stream_ready(struct stream *s)
 	if (!n)
 		n = stream_next(s, to, FOLLOW_READ_MAX);
 	free(to);
-	/* Damage is for the READ to say. */
-	return n == 0 || n == -ENOMEM ? (int)n : 1;
+	if (n == 0 || n == -ENOMEM)
+		return (int)n;
+	s->error = n < 0 ? (int)n : 0;
+	return 1;
 }
 
 static void all_poll(fuse_req_t req, struct node *n, struct fuse_file_info *fi, struct fuse_pollhandle *ph)

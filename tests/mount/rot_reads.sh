@@ -41,6 +41,24 @@ dd if="$MNT/t/0" bs=1000 skip=124 of="$DIR/got" 2> "$DIR/err"
 same 'what is behind it is read' <(tail -c +124001 "$DIR/all") "$DIR/got"
 bounded head -c 5000 "$MNT/t/.follow/0@124000" > "$DIR/got"
 same 'what is behind it is followed' <(tail -c +124001 "$DIR/all" | head -c 5000) "$DIR/got"
+python3 - "$MNT/t/.follow/all" "$DIR/all" << 'END'
+import errno, os, select, sys
+want = open(sys.argv[2], "rb").read()
+for polls in False, True:
+    f = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
+    poll = select.poll()
+    poll.register(f, select.POLLIN)
+    got, errors = b"", []
+    while len(got) < len(want) - 1000:
+        assert not polls or poll.poll(60000)
+        try:
+            got += os.read(f, 1 << 17)
+        except OSError as e:
+            errors.append((e.errno, len(got)))
+    assert errors == [(errno.EIO, 123000)], errors
+    assert got == want[:123000] + want[124000:]
+    os.close(f)
+END
 status 'dump tells of it' 1 "$MQCTL" dump "$MNT/t/0" > "$DIR/dump"
 "$MQCTL" dump "$MNT/t/0" > "$DIR/dump" 2> "$DIR/err" || true
 equal 'dump has all but its record' 29990 "$(wc -l < "$DIR/dump")"
