@@ -53,7 +53,7 @@ static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at
 		n = handle_read(h, &r);
 		if (n || last)
 			break;
-		n = nonblock ? -EAGAIN : wait_for_more(req, h, &r, &p);
+		n = nonblock ? follow_nothing(handle_mount(h)->store) : wait_for_more(req, h, &r, &p);
 		if (n == 0)
 			return;
 		if (n < 0)
@@ -104,7 +104,7 @@ static void follow_poll(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	do {
 		gone = removed(q);
 		committed = q->committed;
-		err = polled ? polled_watch_queue(polled, q, committed) : 0;
+		err = polled ? polled_watch_queue(polled, q, committed) : watch_error(handle_mount(h)->store);
 	} while (err > 0 && !gone);
 	fuse_reply_poll(req, gone || err < 0 || committed > position ? POLLIN | POLLRDNORM : 0);
 }

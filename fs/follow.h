@@ -5,6 +5,8 @@
 #ifndef MQFS_FS_FOLLOW_H
 #define MQFS_FS_FOLLOW_H
 
+#include "watch.h"
+#include <errno.h>
 #include <stddef.h>
 
 /*
@@ -16,6 +18,14 @@
 static inline size_t follow_size(size_t size)
 {
 	return size < FOLLOW_READ_MAX ? size : FOLLOW_READ_MAX;
+}
+
+/* What a read gets that found nothing and does not wait. Not EAGAIN where nothing will come: a poll says ready then, and so on for ever. */
+static inline int follow_nothing(struct store *s)
+{
+	int err = watch_error(s);
+
+	return err ? err : -EAGAIN;
 }
 
 #endif

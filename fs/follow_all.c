@@ -165,7 +165,7 @@ static bool read_or_wait(
 		*n = stream_read(s, (uint64_t)at, to, size, &seen);
 		if (*n || last)
 			break;
-		*n = nonblock ? -EAGAIN : wait_for_more(req, s, size, at, seen, &p);
+		*n = nonblock ? follow_nothing(s->opened.mount->store) : wait_for_more(req, s, size, at, seen, &p);
 		if (*n == 0)
 			return false;
 		if (*n < 0)
@@ -246,7 +246,7 @@ static void all_poll(fuse_req_t req, struct node *n, struct fuse_file_info *fi, 
 		gone = s->topic->removed;
 		seen = s->topic->readable;
 		ready = ph && !polled ? -ENOMEM : stream_ready(s);
-		err = polled ? polled_watch_topic(polled, s->topic, seen) : 0;
+		err = polled ? polled_watch_topic(polled, s->topic, seen) : watch_error(s->opened.mount->store);
 	} while (err > 0 && !gone && ready >= 0);
 	pthread_mutex_unlock(&s->lock);
 	if (ready < 0)

@@ -132,6 +132,16 @@ int watch_topic(struct topic *t, uint64_t seen, struct watcher *w)
 	return err;
 }
 
+int watch_error(struct store *s)
+{
+	int err;
+
+	pthread_mutex_lock(&s->watch->lock);
+	err = s->watch->err;
+	pthread_mutex_unlock(&s->watch->lock);
+	return err;
+}
+
 bool unwatch(struct store *s, struct watcher *w)
 {
 	struct watch *watch = s->watch;

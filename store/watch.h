@@ -49,6 +49,8 @@ struct watch_list {
 int watch_queue(struct queue *q, uint64_t offset, struct watcher *w);
 /* The same for any queue of T: SEEN is topic->readable as read before the caller last found nothing. */
 int watch_topic(struct topic *t, uint64_t seen, struct watcher *w);
+/* Why nothing will be told any more, for who does not wait: -ENOTCONN or -EIO as above, or 0. */
+int watch_error(struct store *s);
 /* True: taken back, ready() will not be called. False: it was called, or is being called right now. */
 bool unwatch(struct store *s, struct watcher *w);
 

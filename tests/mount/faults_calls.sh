@@ -5,7 +5,7 @@
 #
 # The unit tests fail each call of the store; here it is seen from outside.
 . "$(dirname "$0")/lib.sh"
-need strace
+need python3 strace
 health() { json "$MNT/.mqfs/status.json" health.state; }
 
 # attach CALL ERROR WHEN: the WHENth call of the daemon from now on fails
@@ -42,6 +42,22 @@ must_be_there()
 	equal "$1: there twice" '' "$(uniq -d "$DIR/there" | cut -c 1-80)"
 }
 
+# Reads what is there without waiting: then comes EIO, and a poll says so.
+drain()
+{
+	python3 -c '
+import errno, os, select, sys
+f = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
+try:
+    while os.read(f, 1 << 17): pass
+except OSError as e:
+    assert e.errno == errno.EIO, e
+poll = select.poll()
+poll.register(f, select.POLLIN)
+assert poll.poll(0)
+' "$1"
+}
+
 # once CALL ERROR WHEN final|heals: the log has failed then, or goes on
 once()
 {
@@ -57,6 +73,9 @@ once()
 		match "$what: metrics" $'\nmqfs_healthy 0\n' "$(cat "$MNT/.mqfs/metrics.prom")"
 		call EIO write "$MNT/t/0" 'O_WRONLY|O_APPEND' 'no more\n'
 		call EIO mkdir "$MNT/no-more"
+		for follow in 0 all; do
+			succeeds "$what: reads of .follow/$follow" drain "$MNT/t/.follow/$follow"
+		done
 	else
 		equal "$what" fine "$(health)"
 		succeeds "$what: append" sh -c "echo after.$1.$2.$3 >> '$MNT/t/0'"
