@@ -34,7 +34,7 @@ static bool was_cut(struct handle *h)
 {
 	uint32_t cuts = h->queue->cuts;
 
-	if (cuts != h->cuts && h->last_pos && (cuts - h->cuts > 1 || h->last_pos > h->queue->cut_at)) {
+	if (h->last_pos && queue_cut_since(h->queue, h->cuts, h->last_pos)) {
 		h->lost = true;
 		h->last_pos = h->last_end = h->told = 0;
 	}

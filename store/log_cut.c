@@ -114,7 +114,7 @@ static void cut_queue(struct queue *q, uint64_t pos)
 
 	if (q->appended == committed)
 		return;
-	q->cut_at = pos;
+	q->cut_at[q->cuts % QUEUE_CUTS] = pos;
 	q->cuts++;
 	q->appended = committed;
 }
@@ -187,20 +187,33 @@ static int cut(struct log *l, uint64_t pos, const struct log_start *start, const
 	return 0;
 }
 
-int log_cut(struct log *l, uint64_t pos, const struct log_losses *losses, uint64_t *bytes)
+/* The segment where the record before POS is, or the header that speaks for it; NULL when there is none. */
+static struct segment *find_segment(struct log *l, uint64_t pos)
 {
 	struct segment *s = segments_find(l->segments, pos);
+
+	if (!s)
+		s = segments_last(l->segments);
+	if (s && s->head.base == pos && pos && s->head.time == TIME_UNKNOWN) {
+		segment_put(s);
+		s = segments_find(l->segments, pos - 1);
+	}
+	if (s && s->head.base > pos) {
+		segment_put(s);
+		s = NULL;
+	}
+	return s;
+}
+
+int log_cut(struct log *l, uint64_t pos, const struct log_losses *losses, uint64_t *bytes)
+{
+	struct segment *s = find_segment(l, pos);
 	struct log_start start;
 	int err;
 
 	*bytes = 0;
 	if (!s)
-		s = segments_last(l->segments);
-	if (!s || s->head.base > pos) {
-		if (s)
-			segment_put(s);
 		return -EINVAL;
-	}
 	err = find_start(l, &s->head, pos, &start);
 	segment_put(s);
 	if (err)

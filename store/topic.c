@@ -316,6 +316,18 @@ struct topic *topic_by_id(struct store *s, uint64_t id)
 	return t;
 }
 
+bool queue_cut_since(const struct queue *q, uint32_t cuts, uint64_t pos)
+{
+	uint32_t now = q->cuts;
+
+	if (now - cuts > QUEUE_CUTS)
+		return true;
+	for (; cuts != now; cuts++)
+		if (pos > q->cut_at[cuts % QUEUE_CUTS])
+			return true;
+	return false;
+}
+
 size_t topic_count(struct store *s)
 {
 	size_t count;

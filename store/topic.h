@@ -40,13 +40,15 @@ struct owner {
 	uint32_t mode;           /* permission bits only */
 };
 
+#define QUEUE_CUTS 4u           /* whose places are kept */
+
 struct queue {
 	struct topic *topic;
 	uint64_t id;
 	/* written under the log's lock */
 	_Atomic uint64_t appended;       /* queue offset behind all that was appended, committed or not */
 	_Atomic uint32_t cuts;           /* times that what was appended and not committed was cut off: log_cut() */
-	_Atomic uint64_t cut_at;         /* log position where it was, the last time */
+	_Atomic uint64_t cut_at[QUEUE_CUTS];       /* log positions of the last ones, cut number N at N % QUEUE_CUTS */
 	uint64_t run_segment;            /* base of the segment that run_cache belongs to, UINT64_MAX: none */
 	struct run_queue *run_cache;
 	/* written by the committer, read by anyone */
@@ -128,6 +130,10 @@ static inline uint32_t queue_number(const struct queue *q)
 {
 	return (uint32_t)(q->id & (QUEUES_MAX - 1));
 }
+
+/* Whether what was appended to Q at a log position that ended at POS, when Q had seen CUTS cuts, has been cut off since; also where so many came
+ * that it is not known any more. */
+bool queue_cut_since(const struct queue *q, uint32_t cuts, uint64_t pos);
 
 /* What is in force: the topic's own value or the mount's. */
 uint64_t topic_setting(struct topic *t, enum setting_id id);

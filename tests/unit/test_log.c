@@ -440,23 +440,31 @@ static int append_later(const char *body, size_t len, struct append *a)
 	return log_append(log_, a, 0);
 }
 
-static void check_chain(unsigned records)
+/* The segment of BASE has so many records, which go on from CHAIN: the chain behind them. */
+static uint64_t check_segment(uint64_t base, uint64_t chain, unsigned records)
 {
 	const void *body;
 	enum scan_found found;
 	struct scan *scan;
 	struct record r;
 
-	cr_assert_eq(scan_open(&scan, &scratch.disk, scratch_secret, 0), 0);
-	scan_expect_chain(scan, 0);
+	cr_assert_eq(scan_open(&scan, &scratch.disk, scratch_secret, base), 0);
+	scan_expect_chain(scan, chain);
 	for (unsigned i = 0; i < records; i++) {
 		cr_assert_eq(scan_next(scan, &r, &body, &found), 0);
 		cr_assert_eq(found, SCAN_RECORD, "record %u", i);
 		cr_assert(scan_chained(scan));
+		chain = r.sum;
 	}
 	cr_assert_eq(scan_next(scan, &r, &body, &found), 0);
 	cr_assert_eq(found, SCAN_END);
 	scan_close(scan);
+	return chain;
+}
+
+static void check_chain(unsigned records)
+{
+	check_segment(0, 0, records);
 }
 
 Test(log, small_appends_that_can_wait_are_written_by_one_write)
@@ -672,4 +680,44 @@ Test(log, where_it_is_can_be_asked_while_it_is_cut)
 	cr_assert_eq(log_cut(log_, first.end, &losses, &bytes), 0);
 	scratch.before_call = NULL;
 	cr_assert_eq(log_active(log_), first.end);
+}
+
+/* A start found that segment's header damaged, and knows its base by its name. */
+Test(log, a_cut_at_a_segment_whose_header_is_damaged_goes_by_the_record_before)
+{
+	static char big[SEGMENT - (64 << 10) - 400];
+	struct log_losses losses = {0};
+	struct append first, second;
+	struct segment *s;
+	uint64_t to, bytes;
+
+	cr_assert_eq(disk_mkdir(&scratch.disk, "lost", 0700), 0);
+	cr_assert_eq(append(big, sizeof big, &first), 0);
+	cr_assert_eq(append(big, sizeof big, &second), 0);
+	cr_assert_eq(second.pos, first.end);
+	cr_assert_eq(log_sync(log_, &to), 0);
+	s = segments_find(segments, second.pos);
+	s->head = (struct segment_head){.base = second.pos, .time = TIME_UNKNOWN};
+	segment_put(s);
+	cr_assert_eq(log_cut(log_, second.pos, &losses, &bytes), 0);
+	queue.run_segment = UINT64_MAX;
+	cr_assert_eq(append("two\n", 4, &second), 0);
+	cr_assert_eq(second.pos, first.end);
+	check_segment(first.end, check_segment(0, 0, 1), 1);
+}
+
+Test(log, of_several_cuts_of_a_queue_each_counts)
+{
+	static const uint64_t at[] = {1000, 400, 3000, 2000};
+
+	for (unsigned i = 0; i < QUEUE_CUTS; i++)
+		queue.cut_at[queue.cuts++ % QUEUE_CUTS] = at[i];
+	cr_expect_not(queue_cut_since(&queue, 0, 400));
+	cr_expect(queue_cut_since(&queue, 0, 401));
+	cr_expect_not(queue_cut_since(&queue, 2, 2000));
+	cr_expect(queue_cut_since(&queue, 2, 2001));
+	cr_expect_not(queue_cut_since(&queue, 4, 5000));
+	queue.cut_at[queue.cuts++ % QUEUE_CUTS] = 9000;
+	cr_expect(queue_cut_since(&queue, 0, 400));
+	cr_expect_not(queue_cut_since(&queue, 4, 9000));
 }
