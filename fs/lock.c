@@ -156,17 +156,29 @@ static void join_neighbours(struct locks *l, struct file *f, struct held *mine)
 	}
 }
 
+/* Whether giving up RANGE leaves one lock more than there was. */
+static bool cuts_in_two(const struct file *f, const struct lock *range)
+{
+	const struct held *h;
+
+	DL_FOREACH(f->held, h) {
+		if (same_owner(&h->lock, range) && h->lock.start < range->start && h->lock.end > range->end)
+			return true;
+	}
+	return false;
+}
+
 /* Sets WANT, or -EAGAIN when it is not free. All memory is taken before anything changes. */
 static int apply(struct locks *l, const struct lock *want)
 {
+	struct file *f = file_find(l, want->inode);
 	struct held *mine, *spare;
-	struct file *f;
 
-	if (want->type == LOCK_NONE && !file_find(l, want->inode))
+	if (want->type == LOCK_NONE && !f)
 		return 0;
 	if (conflict(l, want))
 		return -EAGAIN;
-	if (want->type != LOCK_NONE && l->held >= LOCKS_MAX)
+	if (l->held >= LOCKS_MAX && (want->type != LOCK_NONE || cuts_in_two(f, want)))
 		return -ENOLCK;
 	mine = calloc(1, sizeof *mine);
 	spare = calloc(1, sizeof *spare);

@@ -320,10 +320,14 @@ Test(lock, there_is_a_limit)
 
 	for (uint64_t i = 0; i < LOCKS_MAX; i++) {
 		l.inode = i + 1;
+		l.end = l.inode == FILE_A ? 9 : 0;
 		cr_assert_eq(set(l), 0);
 	}
+	l.end = 0;
 	l.inode = LOCKS_MAX + 1;
 	cr_expect_eq(set(l), -ENOLCK);
+	/* Giving up the middle of one would leave one more. */
+	cr_expect_eq(set(range(1, LOCK_NONE, 5, 5)), -ENOLCK);
 	l.inode = 1;
 	l.type = LOCK_NONE;
 	cr_expect_eq(set(l), 0);
