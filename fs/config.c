@@ -69,15 +69,17 @@ static int head_print(struct mount *m, struct node *n, FILE *to)
 static int head_set(struct mount *m, struct node *n, const char *text, struct command *c)
 {
 	struct queue *q = n->queue;
-	uint64_t head = q->head, end = q->committed;
 	bool is_offset = strspn(text, "0123456789") == strlen(text);
 	struct head_move move = {.queue = q->id};
-	uint64_t offset;
+	uint64_t head = q->head, offset, end;
 	int err;
 
+	if (q->topic->removed)
+		return -ENOENT;
 	err = path_start(m->store, q, text, &offset);
 	if (err)
 		return err == -ENOENT ? -EINVAL : err;
+	end = q->committed;            /* now: what TEXT stands for is not behind it */
 	if (offset < head && !is_offset)
 		offset = head;
 	if (offset < head || offset > end)

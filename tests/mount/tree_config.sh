@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # .config: one value a file; written with one write(2), read as what is in force, inherited again with "default", kept in the log.
 . "$(dirname "$0")/lib.sh"
+need python3
 mqfs_start
 mkdir "$MNT/t" "$MNT/u"
 c=$MNT/t/.config
@@ -98,4 +99,24 @@ mqfs_start
 equal 'after kill -9' 24 "$(value head.0)"
 echo six >> "$MNT/t/0"
 equal 'and appends go on' '24 six' "$(value head.0) $(cat "$MNT/t/0")"
+
+# --- of a topic that was removed while they were open
+python3 - "$MNT/t" << 'END'
+import errno, os, sys
+t = sys.argv[1]
+names = sorted(os.listdir(t + "/.config"))
+files = {name: os.open(t + "/.config/" + name, os.O_WRONLY) for name in names}
+values = {"retired": b"1", "queues": b"4", "commit": b"write", "framing": b"lines", "partial": b"keep"}
+with open(t + "/.config/retired", "w") as f:
+    f.write("1")
+os.rmdir(t)
+for name, f in files.items():
+    try:
+        os.write(f, values.get(name, b"latest" if name.startswith("head.") else b"default"))
+        sys.exit("%s could be written" % name)
+    except OSError as e:
+        assert e.errno == errno.ENOENT, (name, e)
+    finally:
+        os.close(f)
+END
 mqfs_stop
