@@ -108,13 +108,22 @@ int callers_new(struct callers **to)
 	return 0;
 }
 
-void callers_free(struct callers *c)
+void callers_stop(struct callers *c)
 {
+	bool stopped;
+
 	pthread_mutex_lock(&c->lock);
+	stopped = c->stop;
 	c->stop = true;
 	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
-	pthread_join(c->thread, NULL);
+	if (!stopped)
+		pthread_join(c->thread, NULL);
+}
+
+void callers_free(struct callers *c)
+{
+	callers_stop(c);
 	pthread_cond_destroy(&c->wake);
 	pthread_mutex_destroy(&c->lock);
 	free(c);

@@ -32,6 +32,8 @@ struct caller {
 
 /* 0 or negative errno. */
 int callers_new(struct callers **c);
+/* Returns when dead() has returned for all that were taken; nobody is looked at any more. By one thread, before what dead() needs goes. */
+void callers_stop(struct callers *c);
 void callers_free(struct callers *c);            /* nobody is watched any more */
 /* It is being killed: it runs no more of its program, whatever its system call returns. */
 bool caller_dies(const struct caller *c);

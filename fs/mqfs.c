@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mqfs - mounts a store. What happens from the first to the last is run(). */
+#include "caller.h"
 #include "daemon.h"
 #include "mountpoint.h"
 #include "mounts.h"
@@ -152,6 +153,7 @@ static int serve(struct run *r, bool *go_on, char why[WHY])
 	replicator_stop(r->peers.replicator);
 	store_stop(m->store);
 	serve_stop(s);
+	callers_stop(m->callers);      /* who was taken is answered before the session goes */
 	return err;
 }
 
