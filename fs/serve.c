@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPIN_NS 30000            /* how long to look for the next request before sleeping */
+#define SPIN_NS 60000            /* how long to look for the next request before sleeping: longer than two processors of a virtual machine take to wake */
 #define DISTRUST 16              /* waits that have to be short before one is spent awake again after one in vain */
 #define SLOW_NS 400000           /* requests of a kind that takes this long on average are not run while leading */
 #define KINDS 64                 /* opcodes; rarer ones share */
