@@ -148,10 +148,8 @@ static int dump_scan(struct dump *d, struct scan *s, const char *file)
 		if (err)
 			break;
 		d->end = scan_pos(s);
-		if (found == SCAN_END)
-			break;
 		d->gone = found != SCAN_RECORD && disk_stat(d->disk, file, &st) == -ENOENT;
-		if (d->gone)
+		if (found == SCAN_END || d->gone)
 			break;
 		if (found != SCAN_RECORD && torn_at(d, scan_begin(s)))
 			d->torn = true;
