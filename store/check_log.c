@@ -136,16 +136,13 @@ static int check_record(struct walk *w, struct scan *s, const struct record *r, 
 }
 
 /* What cannot be read is damage as far as the next place that can. */
-static int skip_unreadable(struct walk *w, struct scan *s, uint64_t *skipped)
+static void pass_unreadable(struct walk *w, struct scan *s, uint64_t *skipped)
 {
-	uint64_t pos = (scan_pos(s) / SEGMENT_HEADER + 1) * SEGMENT_HEADER;
-
 	if (!*skipped)
 		*skipped = scan_pos(s) + 1;
-	scan_seek(s, pos);
+	scan_pass_unreadable(s);
 	w->gap++;
 	w->runs_whole = false;
-	return 0;
 }
 
 static int check_gap(struct walk *w, uint64_t from, uint64_t to)
@@ -167,7 +164,8 @@ static int check_records(struct walk *w, struct scan *s, uint64_t limit)
 		const void *body;
 		err = scan_next(s, &r, &body, &found);
 		if (err == -EIO && scan_pos(s) < scan_file_end(s)) {
-			err = skip_unreadable(w, s, &skipped);
+			pass_unreadable(w, s, &skipped);
+			err = 0;
 			found = SCAN_DAMAGED;
 			continue;
 		}

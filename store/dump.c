@@ -18,7 +18,6 @@
 #include <string.h>
 
 #define PROGRESS_STEP (4u << 20)   /* bytes */
-#define UNREADABLE 4096u           /* bytes passed over where the disk does not read */
 #define RUNNING_TRIES 5            /* a running store may take files away between looking and reading */
 
 const struct dump_query dump_all = {.queue = -1, .since = INT64_MIN, .committed = UINT64_MAX};
@@ -141,7 +140,7 @@ static int dump_scan(struct dump *d, struct scan *s, const char *file)
 		err = scan_next(s, &r, &body, &found);
 		if (err == -EIO && scan_pos(s) < scan_file_end(s)) {
 			tell_damage(d, file, scan_pos(s), "%s", strerror(EIO));
-			scan_seek(s, (scan_pos(s) + UNREADABLE) & ~(uint64_t)(UNREADABLE - 1));
+			scan_pass_unreadable(s);
 			err = 0;
 			continue;
 		}
