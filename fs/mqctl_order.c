@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Orders for a node: each is a line for .mqfs/order, whose write returns when it is carried out. */
 #include "mqctl.h"
+#include "keys.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +16,12 @@ static int write_order(int fd, const char *line)
 
 	close(fd);
 	return err;
+}
+
+/* Whether the last order is the one that was written, and is over. */
+static bool is_last(int err)
+{
+	return err != -EBUSY && err != -EINTR && err != -ENOMEM;
 }
 
 /* What came of the last order, in TO, without its first word: that is LINE's, unless another order came between. */
@@ -45,7 +52,8 @@ static int unopened(const struct call *c, const char *mountpoint, int err)
 static int refused(const struct call *c, const char *mountpoint, int err, const char *outcome)
 {
 	if (!*outcome)
-		outcome = err == -EBUSY ? "another order is under way" : err == -ENOTCONN ? "the node has stopped" : strerror(-err);
+		outcome = err == -EBUSY ? "another order is under way" : err == -ENOTCONN ? "the node has stopped" :
+			err == -EINTR ? "interrupted; the order may go on, and .mqfs/order says what comes of it" : strerror(-err);
 	call_fail(c, "%s: %s", mountpoint, outcome);
 	return EXIT_WRONG;
 }
@@ -62,7 +70,7 @@ static int order(const struct call *c, const char *line)
 	if (fd < 0)
 		return unopened(c, mountpoint, errno);
 	err = write_order(fd, line);
-	if (err == -EBUSY || !read_outcome(path, line, outcome))
+	if (!is_last(err) || !read_outcome(path, line, outcome))
 		outcome[0] = 0;
 	if (err)
 		return refused(c, mountpoint, err, outcome);
@@ -75,7 +83,7 @@ static int compose(const struct call *c, const char *verb, char line[LINE])
 {
 	const char *stopped = call_option(c, "stopped");
 
-	if (stopped && (!*stopped || strlen(stopped) > 63 || strpbrk(stopped, " \t\n")))
+	if (stopped && !keys_name_valid(stopped))
 		return call_fail(c, "--stopped: \"%.80s\" is no node's name", stopped);
 	snprintf(line, LINE, "%s%s%s%s", verb, stopped ? " stopped=" : "", stopped ? stopped : "", call_option(c, "accept-loss") ? " accept-loss" : "");
 	return 0;

@@ -314,6 +314,7 @@ int replicator_start(struct replicator *r, struct store *s, int stop, char why[R
 	int err = 0;
 
 	r->store = s;
+	r->stopping = r->given_up = false;
 	if (is_read_only(s)) {         /* its disk failed at its start: there is no log that anything could come to */
 		replicator_why(r, "the store is open for reading only: this node takes no part");
 		return 0;
@@ -322,7 +323,6 @@ int replicator_start(struct replicator *r, struct store *s, int stop, char why[R
 		snprintf(why, REPLICATOR_WHY, "mirror: this store is of the pair, and stays so: a mirror's is made anew, so move this one away or leave the option out");
 		return -EINVAL;
 	}
-	r->stopping = r->given_up = false;
 	store_want_pair(s, r->min_standbys > 0);
 	r->poked = r->wanted = false;
 	r->probe_at = 0;
@@ -361,6 +361,14 @@ static int judge_order(struct replicator *r, const struct order *o, const char *
 {
 	struct member_view v;
 
+	if (!r->started || r->stopping) {
+		*why = r->stopping ? "this node is stopping" : "the store is open for reading only";
+		return -ENOTCONN;
+	}
+	if (r->order) {
+		*why = "another order is under way";
+		return -EBUSY;
+	}
 	store_view(r->store, &v);
 	if (v.role != ROLE_STANDBY)
 		return 0;
@@ -377,15 +385,10 @@ static int judge_order(struct replicator *r, const struct order *o, const char *
 void replicator_order(struct replicator *r, struct order *o)
 {
 	const char *why;
-	int err = 0;
+	int err;
 
 	pthread_mutex_lock(&r->lock);
-	if (!r->started || r->stopping)
-		err = -ENOTCONN;
-	else if (r->order)
-		err = -EBUSY;
-	else
-		err = judge_order(r, o, &why);
+	err = judge_order(r, o, &why);
 	if (!err) {
 		r->order = o;
 		r->order_until = link_in(ORDER_NS);
@@ -396,10 +399,10 @@ void replicator_order(struct replicator *r, struct order *o)
 			minder_want(r);
 	}
 	pthread_mutex_unlock(&r->lock);
-	if (err == -EROFS || err == -EPERM)
-		order_outcome(r, o, err, why);
+	if (err == -EBUSY)               /* the last order is the one that is under way */
+		o->done(o, err, why);
 	else if (err)
-		o->done(o, err, err == -EBUSY ? "another order is under way" : "this node is stopping");
+		order_outcome(r, o, err, why);
 }
 
 /* ---- what it is at ---- */

@@ -11,6 +11,7 @@ mkdir "$MNT/t"
 equal 'there was none yet' '' "$(cat "$MNT/.mqfs/order")"
 equal 'nobody is linked' '' "$(cat "$MNT/.mqfs/standbys")"
 succeeds 'promote a primary' "$MQCTL" promote -m "$MNT"
+refused 'what is no name, whatever came of the order before' 'is no node' "$MQCTL" promote -m "$MNT" --stopped=b.example:6737
 status 'switch over to nobody' 1 "$MQCTL" switchover -m "$MNT"
 status 'alone without nobody' 1 "$MQCTL" alone -m "$MNT" --stopped=b
 status 'wait for a node that cannot join' 1 "$MQCTL" min-standbys -m "$MNT" 1
@@ -70,5 +71,22 @@ done
 kill -CONT "${PIDS[a]}"
 over() { [ -n "$(cat "$b/.mqfs/order")" ]; }
 wait_for 'the end of the order' over
+
+# --- what came of an order before is not said of one that goes on
+old=a new=b
+[ "$(what a role)" = primary ] || old=b new=a
+wait_pair $old $new
+succeeds 'an order that is soon over' "$MQCTL" switchover -m "$(mnt $old)"
+wait_pair $new $old
+halt "${PIDS[$new]}"
+"$MQCTL" switchover -m "$(mnt $old)" 2> "$DIR/interrupted" &
+order=$!
+wait_for 'the order to be given' grep -q request_wait_answer "/proc/$order/stack"
+kill -TSTP $order
+wait_for 'it to stand still' grep -q 'State:.T' "/proc/$order/status"
+kill -CONT $order
+wait $order || true
+match 'it was only interrupted' 'interrupted; the order may go on' "$(cat "$DIR/interrupted")"
+kill -CONT "${PIDS[$new]}"
 node_stop b
 node_stop a

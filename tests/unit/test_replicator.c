@@ -234,4 +234,16 @@ Test(replicator, a_store_that_is_open_for_reading_only_takes_no_part)
 	cr_assert_eq(store_open(&a.store, a.path, &o, why), 0, "%s", why);
 	cr_assert_eq(replicator_start(a.replicator, a.store, -1, why), 0, "%s", why);
 	cr_assert(strstr(status_of(&a).why, "reading only"), "%s", status_of(&a).why);
+	cr_assert_eq(order(&a, ORDER_PROMOTE, "", false, 0), -ENOTCONN);
+	cr_assert_str_eq(status_of(&a).last_order, "promote: not done: the store is open for reading only");
+}
+
+Test(replicator, an_order_that_meets_a_stopping_node_is_the_last_one_too)
+{
+	open_node(&a, false, -1);
+	cr_assert_eq(order(&a, ORDER_PROMOTE, "", false, 0), 0, "%s", said);
+	cr_assert_str_eq(status_of(&a).last_order, "promote: this node is the primary already");
+	replicator_stop(a.replicator);
+	cr_assert_eq(order(&a, ORDER_PROMOTE, "", false, 0), -ENOTCONN);
+	cr_assert_str_eq(status_of(&a).last_order, "promote: not done: this node is stopping");
 }
