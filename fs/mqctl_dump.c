@@ -268,14 +268,18 @@ static void ask_running(struct dumping *k)
 	json_decref(status);
 }
 
+/* T or T/Q of the mount that -m names, wherever it is called. */
+static bool is_name(const struct call *c)
+{
+	return c->mount && c->operands == 1 && c->operand[0][0] != '/';
+}
+
 /* MNT, MNT/T/Q, or with -m MNT only T/Q, which REST is then. */
 static int find_place(const struct call *c, char mountpoint[PATH_MAX], char rest[PATH_MAX], char why[WHY])
 {
-	rest[0] = 0;
-	if (c->operands && (!c->mount || find_mount_of(c->operand[0], mountpoint, rest, why) == 0))
+	if (c->operands && !is_name(c))
 		return find_mount_of(c->operand[0], mountpoint, rest, why);
-	if (c->operands)
-		snprintf(rest, PATH_MAX, "%s", c->operand[0]);
+	snprintf(rest, PATH_MAX, "%s", c->operands ? c->operand[0] : "");
 	return find_mount(c, mountpoint, why);
 }
 
@@ -285,14 +289,14 @@ static int take_operands(struct dumping *k)
 	char mountpoint[PATH_MAX], rest[PATH_MAX], why[WHY];
 	int status;
 
-	if (c->operands && find_is_store(c->operand[0])) {
+	if (c->operands && !is_name(c) && find_is_store(c->operand[0])) {
 		snprintf(k->store, sizeof k->store, "%s", c->operand[0]);
 		ask_running(k);
 		return c->operands == 2 ? take_queue(k, c->operand[1]) : 0;
 	}
 	if (c->operands == 2)
 		return call_fail(c, "%s is no store of mqfs", c->operand[0]);
-	if (c->operands && find_lost(c->operand[0], k->store, k->lost)) {
+	if (c->operands && !is_name(c) && find_lost(c->operand[0], k->store, k->lost)) {
 		k->query.lost = k->lost;
 		return 0;
 	}

@@ -137,3 +137,15 @@ for gone in "${segments[1]}" "${segments[-1]}"; do
 	mv "$DIR/gone" "$gone"
 done
 succeeds 'dump of all segments again' "$MQCTL" dump "$STORE" y/0
+
+# --- with -m a name is one of that mount, whatever has it where mqctl is called
+mqfs_start
+mkdir "$MNT/1"
+echo 2 > "$MNT/x/.config/queues"
+echo 'of x' >> "$MNT/x/1"
+echo 'of 1' >> "$MNT/1/0"
+ln -s "$STORE" "$DIR/1"
+for where in "$MNT/x" "$DIR"; do
+	equal "a name, called in $where" 'of 1' "$(cd "$where"; bodies -m "$MNT" 1)"
+done
+mqfs_stop
