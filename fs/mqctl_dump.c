@@ -159,6 +159,12 @@ static int print_line(struct dumping *k, const struct line *l, const uint64_t *o
 	return err;
 }
 
+/* Whether the writer left the last line of R without a newline: it got one then, or, with partial=keep, none. */
+static bool left_partial(const struct record *r, bool newline)
+{
+	return r->flags & RECORD_PARTIAL || (!newline && !(r->flags & RECORD_WRITE));
+}
+
 /* Each line of the body is a message; its newline only ends it. */
 static int print_messages(struct dumping *k, const struct line *l, const struct record *r, const uint8_t *body)
 {
@@ -171,7 +177,7 @@ static int print_messages(struct dumping *k, const struct line *l, const struct 
 		size_t next = newline ? end + 1 : end;
 		uint64_t offset = r->offset + at;
 		if (offset >= k->query.offset)
-			err = print_line(k, l, &offset, r->flags & RECORD_PARTIAL && next == r->length, body + at, end - at);
+			err = print_line(k, l, &offset, next == r->length && left_partial(r, newline), body + at, end - at);
 		at = next;
 	} while (!err && at < r->length);
 	return err;

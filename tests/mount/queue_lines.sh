@@ -73,6 +73,7 @@ wait_for 'the line of a killed writer' ends_in killed
 echo keep > "$MNT/t/.config/partial"
 printf 'kept ' >> "$q"
 equal 'keep: as it is' 'kept ' "$(tail -c 5 "$q")"
+match 'keep: as a record that says so' '"partial":true,"body":"kept "' "$("$MQCTL" dump "$q" | tail -n 1)"
 echo 'and glued' >> "$q"
 equal 'keep: the next writer ends it' 'kept and glued' "$(tail -n 1 "$q")"
 echo lost > "$MNT/t/.config/partial"
