@@ -157,6 +157,7 @@ static int check_records(struct walk *w, struct scan *s, uint64_t limit)
 {
 	uint64_t start = w->c->done, skipped = 0;
 	enum scan_found found = SCAN_RECORD;
+	bool passed = false;              /* the end, as it cannot be read */
 	int err = 0;
 
 	while (!err && found != SCAN_END) {
@@ -165,6 +166,7 @@ static int check_records(struct walk *w, struct scan *s, uint64_t limit)
 		err = scan_next(s, &r, &body, &found);
 		if (err == -EIO && scan_pos(s) < scan_file_end(s)) {
 			pass_unreadable(w, s, &skipped);
+			passed = scan_pos(s) > limit;
 			err = 0;
 			found = SCAN_DAMAGED;
 			continue;
@@ -187,7 +189,7 @@ static int check_records(struct walk *w, struct scan *s, uint64_t limit)
 	w->pos = scan_pos(s);
 	if (limit != UINT64_MAX && w->pos < limit)
 		err = check_gap(w, w->pos, limit);
-	else if (w->pos > limit)
+	else if (w->pos > limit && !passed)
 		err = check_suspect(w->c, w->base, limit, "the last record reaches into the next segment");
 	return err;
 }

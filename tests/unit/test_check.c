@@ -725,9 +725,9 @@ Test(dump, unknown_topics_and_stores_are_refused)
 	cr_assert_eq(dump(&q), -ENODATA);
 }
 
-/* A page of the second segment, whose base is no multiple of a page, is not read any more. Of the LINES records: those that begin in it,
+/* The page at byte AT of the second segment, whose base is no multiple of a page, is not read any more. Of the LINES records: those that begin in it,
  * and those of which any byte is in it. */
-static void spoil_page(int *beginning, int *touching)
+static void spoil_page(uint64_t at, int *beginning, int *touching)
 {
 	uint64_t base = base_of(1);
 	struct stat st;
@@ -737,7 +737,7 @@ static void spoil_page(int *beginning, int *touching)
 	cr_assert_neq(base % SCAN_UNREADABLE, 0);
 	cr_assert_eq(disk_stat(scratch.under, path, &st), 0);
 	bad.file = st.st_ino;
-	bad.at = 3 * SCAN_UNREADABLE;
+	bad.at = at;
 	*beginning = *touching = 0;
 	for (int i = 0; i + 1 < count; i++) {
 		uint64_t begin = SEGMENT_HEADER + lines[i].pos - base, end = SEGMENT_HEADER + lines[i + 1].pos - base;
@@ -756,7 +756,7 @@ Test(dump, all_but_the_page_that_the_disk_does_not_read_is_given)
 	make();
 	cr_assert_eq(dump(&dump_all), 0);
 	all = count;
-	spoil_page(&beginning, &touching);
+	spoil_page(3 * SCAN_UNREADABLE, &beginning, &touching);
 	cr_assert_eq(dump(&dump_all), 0);
 	cr_assert(strstr(said, "Input/output error"), "%s", said);
 	cr_assert_eq(count, all - touching);
@@ -770,8 +770,22 @@ Test(check, all_but_the_page_that_the_disk_does_not_read_is_verified)
 	cr_assert_eq(check(), 0);
 	all = totals.records;
 	cr_assert_eq(dump(&dump_all), 0);
-	spoil_page(&beginning, &touching);
+	spoil_page(3 * SCAN_UNREADABLE, &beginning, &touching);
 	cr_assert_eq(check(), 0);
 	cr_assert(strstr(said, "cannot be read: Input/output error"), "%s", said);
 	cr_assert_eq(totals.records, all - (uint64_t)beginning);
+}
+
+Test(check, a_last_page_that_the_disk_does_not_read_is_no_record_too_long)
+{
+	int beginning, touching;
+	uint64_t end;
+	make();
+	cr_assert_eq(dump(&dump_all), 0);
+	end = SEGMENT_HEADER + base_of(2) - base_of(1);
+	spoil_page((end - 1) / SCAN_UNREADABLE * SCAN_UNREADABLE, &beginning, &touching);
+	cr_assert_neq(end % SCAN_UNREADABLE, 0);
+	cr_assert_eq(check(), 0);
+	cr_assert(strstr(said, "cannot be read: Input/output error"), "%s", said);
+	cr_assert(!strstr(said, "reaches into the next segment"), "%s", said);
 }
