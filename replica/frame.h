@@ -58,7 +58,7 @@
 #define FRAME_HEADER 64u
 #define FRAME_BODY (1u << 20)             /* bytes of a body, at most */
 #define FRAME_MAGIC 0x3157514du           /* "MQW1" */
-#define FRAME_VERSION 1u                  /* of the protocol, said in HELLO and PROMISE */
+#define FRAME_VERSION 2u                  /* of the protocol, said in HELLO and PROMISE */
 #define FRAME_EPOCHS 1024u                /* of an epoch table, at most */
 #define FRAME_NAME 64u                    /* a node's name and its NUL */
 #define FRAME_REASON 512u                 /* a text for people and its NUL */

@@ -55,7 +55,6 @@
 #define QUEUE 60u
 #define SUM 8u
 #define LONGEST ((size_t)4 << 30)      /* bytes of a file that is looked at */
-#define ID_MAX (UINT64_C(1) << 52)     /* so that queues' ids and inode numbers fit in 64 bits */
 #define LIST_MAX 64                    /* of the newest files that pruning looks at */
 
 static void name_of(char to[32], uint64_t pos)
@@ -351,7 +350,7 @@ static int read_topic(struct rest *r, struct topics *topics, uint64_t *last)
 	struct topic *t = NULL;
 	int err;
 
-	if (!from || get64(from) <= *last || get64(from) > ID_MAX || from[44] > 1 || from[45] > TOPIC_NAME_MAX ||
+	if (!from || get64(from) <= *last || get64(from) > TOPIC_ID_MAX || from[44] > 1 || from[45] > TOPIC_NAME_MAX ||
 		get32(from + 36) < 1 || get32(from + 36) > QUEUES_MAX)
 		return -EBADMSG;
 	*last = get64(from);
@@ -446,7 +445,7 @@ int checkpoint_decode(const uint8_t *from, size_t len, const uint8_t *secret, st
 		if (err)
 			return err;
 	}
-	if (r.len != 0 || last > get64(from + 80) || get64(from + 80) > ID_MAX)
+	if (r.len != 0 || last > get64(from + 80) || get64(from + 80) > TOPIC_ID_MAX)
 		return -EBADMSG;
 	if (s) {
 		*topics_counter(s->topics) = get64(from + 80);

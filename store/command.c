@@ -122,7 +122,7 @@ static int log_command(struct store *s, struct command *c, struct topic *t)
 {
 	struct iovec iov = {c->body, c->length};
 	struct append a = {.type = c->type, .topic = t, .command = c, .iov = &iov, .iovcnt = 1, .uid = c->uid, .pid = c->pid,
-		.claim = c->claim};
+		.flags = c->type == RECORD_TOPIC_CREATE ? RECORD_ID_BY_POSITION : 0, .claim = c->claim};
 	int err = closed(s);
 
 	if (err)

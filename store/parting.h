@@ -2,8 +2,8 @@
 /*
  * parting.h - where the log that a file in lost/ is of and a store's log have parted, and so which topics both of them have.
  *
- * A topic's id is a counter. Two logs have the same ids for the same topics up to where they part, and count on from there each for
- * itself: what is behind that place in the one is another topic than what has its id in the other. So a topic of the store is the one that the file
+ * A topic's id comes from the position of its record. Two logs have the same ids for the same topics up to where they part, and behind that
+ * place each gives its own: what has an id there in the one is another topic than what has it in the other. So a topic of the store is the one that the file
  * means by its id when it was made before the first record that the file's log has not; the time of that record tells, as times in a log never
  * go back. At that very time it may be either, and is taken for another one.
  *

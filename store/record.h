@@ -50,6 +50,7 @@ enum record_flag {
 	RECORD_WRITE = 1,      /* framing=write: the body is one message, whatever bytes it has */
 	RECORD_PARTIAL = 2,    /* its last line had no newline when its writer closed; one was added (partial=newline) */
 	RECORD_ACCEPTED_LOSS = 4,        /* of an epoch: what only others hold is lost, with the operator's consent */
+	RECORD_ID_BY_POSITION = 8,        /* of a topic-create: the topic's id comes from the record's position (state.c) */
 };
 
 struct epoch {

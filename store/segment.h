@@ -26,7 +26,7 @@
 
 #define SEGMENT_HEADER 4096u
 #define SEGMENT_HEAD 72u               /* bytes of it that are not zeros */
-#define FORMAT_VERSION 2u
+#define FORMAT_VERSION 3u
 #define POSITION_MAX INT64_MAX         /* sums of positions and lengths never overflow */
 
 struct runs;

@@ -3,8 +3,8 @@
  * Bodies of commands, little endian. A topic is named by its id, a queue by its own; a body of any other length is
  * malformed. command.c writes them.
  *
- *      TOPIC_CREATE   0 u32 uid, 4 u32 gid, 8 u32 mode, 12 the name's bytes to the end. Its id is one more than the last
- *                     topic's ever made, its first queue has number 0.
+ *      TOPIC_CREATE   0 u32 uid, 4 u32 gid, 8 u32 mode, 12 the name's bytes to the end. Its id is the record's position / 64, its
+ *                     first queue has number 0.
  *      TOPIC_REMOVE   0 u64 topic
  *      TOPIC_QUEUES   0 u64 topic, 8 u32 how many queues
  *      TOPIC_SET      0 u64 topic, 8 name, NUL, value, NUL: a setting and its text or "default", or "retired" and 0 or 1
@@ -14,6 +14,11 @@
  *
  * A command that does not fit the state it meets changes nothing, here and wherever the log is replayed: what comes of
  * it depends on the log alone.
+ *
+ * Nor does a topic's id depend on what was applied before: with a damaged TOPIC_CREATE passed over, all later topics would get other ids
+ * than their messages have. No record is as short as 64 bytes, so positions give ids that only grow and are never the same. Without
+ * RECORD_ID_BY_POSITION, in a log of before it, the id is one more than the last topic's ever made; each of these took more than 64 bytes
+ * of log as well.
  */
 #include "state.h"
 #include "bytes.h"
@@ -23,17 +28,29 @@
 #include <syslog.h>
 
 #define MODE_BITS 07777u
+#define ID_SPAN 64u                    /* bytes of log that have one topic's id among them */
 
 struct change {
 	const uint8_t *body;
 	uint32_t length;
-	int64_t time;          /* of its record */
+	/* of its record */
+	uint8_t flags;
+	uint64_t pos;
+	int64_t time;
 };
+
+static uint64_t new_id(struct store *s, const struct change *c)
+{
+	uint64_t next = *topics_counter(s->topics) + 1, id = c->pos / ID_SPAN;
+
+	return c->flags & RECORD_ID_BY_POSITION && id > next ? id : next;
+}
 
 static int create(struct store *s, const struct change *c)
 {
 	char name[TOPIC_NAME_MAX + 1] = {0};
 	uint32_t len = c->length - 12;
+	uint64_t id = new_id(s, c);
 	struct owner owner, queue;
 	struct topic *t;
 	int err;
@@ -45,9 +62,11 @@ static int create(struct store *s, const struct change *c)
 		return -EBADMSG;
 	if (topic_with_name(s->topics, name, len))
 		return -EEXIST;
+	if (id > TOPIC_ID_MAX)
+		return -EOVERFLOW;
 	owner = (struct owner){get32(c->body), get32(c->body + 4), get32(c->body + 8) & MODE_BITS};
 	queue = (struct owner){owner.uid, owner.gid, owner.mode & 0666};
-	err = topic_add(s->topics, *topics_counter(s->topics) + 1, name, len, &owner, c->time, &t);
+	err = topic_add(s->topics, id, name, len, &owner, c->time, &t);
 	if (err)
 		return err;
 	err = topic_grow(t, 1, &queue, c->time);
@@ -55,7 +74,7 @@ static int create(struct store *s, const struct change *c)
 		topic_remove(s->topics, t);
 		return err;
 	}
-	++*topics_counter(s->topics);
+	*topics_counter(s->topics) = id;
 	return 0;
 }
 
@@ -278,7 +297,7 @@ int state_apply(struct store *s, const struct record *r, const void *body)
 	if (r->type == RECORD_MESSAGES)
 		err = replay_messages(s, r);
 	else if (r->type != RECORD_EPOCH && r->type != RECORD_PAIR)      /* these count when they are in the log: annals.h */
-		err = change(s, r->type, &(struct change){.body = body, .length = r->length, .time = r->time});
+		err = change(s, r->type, &(struct change){.body = body, .length = r->length, .flags = r->flags, .pos = r->pos, .time = r->time});
 	if (err == -ENOMEM)
 		return err;
 	s->applied_at = (struct log_start){
@@ -299,7 +318,7 @@ static void open_again(struct store *s, const struct change *c)
 
 void state_command(struct store *s, struct command *command, const struct log_entry *e)
 {
-	struct change c = {.body = command->body, .length = command->length, .time = e->time};
+	struct change c = {.body = command->body, .length = command->length, .flags = e->flags, .pos = e->pos, .time = e->time};
 
 	command->result = change(s, command->type, &c);
 	if (command->type == RECORD_TOPIC_REMOVE)

@@ -6,8 +6,8 @@
  * committer; what is found here is therefore committed. A topic got from here is held until topic_put(); one that was removed
  * stays usable for those who hold it, with `removed` set.
  *
- * A topic's id is a counter that never goes back; a queue's id is (topic id << QUEUE_BITS | number), the topic's own inode
- * number follows from them (see topic_ino()). They are never used again.
+ * A topic's id is more than those of all topics before it (state.c); a queue's id is (topic id << QUEUE_BITS | number), the topic's own
+ * inode number follows from them (see topic_ino()). They are never used again.
  *
  * Errors   negative errno.
  * Threads  any. Lock: topics (a rwlock, not to be taken twice by one thread), for writing only while a command is applied.
@@ -27,6 +27,7 @@
 
 #define QUEUE_BITS 10
 #define QUEUES_MAX 1024u
+#define TOPIC_ID_MAX ((UINT64_C(1) << (61 - QUEUE_BITS)) - 1)        /* so that inode numbers fit: queue_id_ino() */
 #define TOPIC_NAME_MAX 127u      /* bytes */
 
 struct store;

@@ -295,6 +295,46 @@ void model_name(int name, char to[8])
 	snprintf(to, 8, "topic%d", name);
 }
 
+bool model_has_id(const struct model *m, uint64_t number, uint64_t id)
+{
+	if (number >= IDS || m->ids[number])
+		return number < IDS && m->ids[number] == id;
+	for (uint64_t n = 1; n < number; n++)
+		if (m->ids[n] >= id)
+			return false;
+	return true;
+}
+
+/* It is seen as soon as it is there, which may be before who has made it is told. */
+static uint64_t number_by_name(const struct model *m, const char *name)
+{
+	char text[8];
+
+	for (int k = 0; k < NAMES; k++) {
+		model_name(k, text);
+		if (strcmp(name, text) != 0)
+			continue;
+		if (m->state.at[k].id)
+			return m->state.at[k].id;
+		return m->open.kind == MAKE && m->open.name == k ? m->state.last_id + 1 : 0;
+	}
+	return 0;
+}
+
+uint64_t model_topic(struct model *m, const struct topic *t)
+{
+	uint64_t number;
+
+	for (uint64_t n = 1; n < IDS; n++)
+		if (m->ids[n] == t->id)
+			return n;
+	number = m->shows_less ? 0 : number_by_name(m, t->name);
+	if (!number || !model_has_id(m, number, t->id))
+		return 0;
+	m->ids[number] = t->id;
+	return number;
+}
+
 static void apply_make(struct state_model *s, struct topic_model *t, const struct change_model *c)
 {
 	*t = (struct topic_model){.id = ++s->last_id, .count = 1, .owner = c->owner};

@@ -47,7 +47,7 @@ enum outcome {
 };
 
 struct intent {
-	uint64_t topic;                /* id */
+	uint64_t topic;                /* its number: model_topic() */
 	uint32_t queue;
 	uint32_t len;
 	uint32_t messages;
@@ -62,7 +62,7 @@ struct intent {
 };
 
 struct topic_model {
-	uint64_t id;                   /* 0: there is none */
+	uint64_t id;                   /* its number, not the store's id of it; 0: there is none */
 	bool retired;
 	uint32_t count;
 	uint64_t own[SETTINGS];
@@ -91,7 +91,7 @@ struct change_model {
 	uint64_t end;                  /* log position behind it, 0: not known */
 };
 
-/* What is known of a queue, by its topic's id and its number. */
+/* What is known of a queue, by its topic's number and its own. */
 struct queue_model {
 	uint32_t settled;              /* intents that are, in order: model->settled[] */
 	uint64_t end;                  /* queue offset behind them */
@@ -118,6 +118,7 @@ struct model {
 	uint32_t count, room;
 	uint32_t life;                 /* the first intent that is not settled */
 	struct state_model state;
+	uint64_t ids[IDS];             /* the store's, of topics by number; 0: nobody has seen it yet */
 	struct change_model open;      /* the change that is under way */
 	struct epoch epoch;            /* of the last start */
 	uint32_t rotten;               /* the append whose bytes have rotted, UINT32_MAX: none */
@@ -158,6 +159,11 @@ void model_change(struct model *m, const struct change_model *c);     /* it is a
 void model_changed(struct model *m, int err);
 void model_name(int name, char to[8]);
 void change_apply(struct state_model *s, const struct change_model *c);
+
+/* The number of T: which topic ever made it is; 0: unknown, nothing was done to it. */
+uint64_t model_topic(struct model *m, const struct topic *t);
+/* Whether the topic of NUMBER may have ID: the one it was seen with, or one above those of all topics before it. */
+bool model_has_id(const struct model *m, uint64_t number, uint64_t id);
 
 /* An append that is there for good and proved to be committed: it lies before log position PROVED, or a later append, there for good too,
  * says so. False: found none. */

@@ -33,7 +33,7 @@ static bool same_owner(const struct owner *a, const struct owner *b)
 	return a->uid == b->uid && a->gid == b->gid && a->mode == b->mode;
 }
 
-static const char *topic_differs(struct store *s, struct topic *t, const struct topic_model *m)
+static const char *topic_differs(const struct model *model, struct store *s, struct topic *t, const struct topic_model *m)
 {
 	struct owner o;
 
@@ -41,7 +41,7 @@ static const char *topic_differs(struct store *s, struct topic *t, const struct 
 		return t ? "is there" : "is not there";
 	if (!t)
 		return NULL;
-	if (t->id != m->id)
+	if (!model_has_id(model, m->id, t->id))
 		return "has another id";
 	if (t->count != m->count)
 		return "has another number of queues";
@@ -63,7 +63,7 @@ static const char *topic_differs(struct store *s, struct topic *t, const struct 
 	return NULL;
 }
 
-static const char *state_differs(struct store *s, const struct state_model *m, int *name)
+static const char *state_differs(const struct model *model, struct store *s, const struct state_model *m, int *name)
 {
 	const char *what = NULL;
 	struct owner root;
@@ -73,7 +73,7 @@ static const char *state_differs(struct store *s, const struct state_model *m, i
 	for (*name = 0; *name < NAMES && !what; ++*name) {
 		model_name(*name, text);
 		struct topic *t = topic_find(s, text);
-		what = topic_differs(s, t, &m->at[*name]);
+		what = topic_differs(model, s, t, &m->at[*name]);
 		count += t != NULL;
 		topic_put(t);
 	}
@@ -93,14 +93,14 @@ static void check_state(struct check *c)
 	const char *before_what, *after_what;
 	int before_name, after_name;
 
-	before_what = state_differs(c->store, &m->state, &before_name);
+	before_what = state_differs(m, c->store, &m->state, &before_name);
 	if (m->open.kind == CHANGE_NONE) {
 		if (before_what)
 			model_fail(m, "topic%d: %s", before_name, before_what);
 		return;
 	}
 	change_apply(&after, &m->open);
-	after_what = state_differs(c->store, &after, &after_name);
+	after_what = state_differs(m, c->store, &after, &after_name);
 	if (before_what && after_what)
 		model_fail(m, "topic%d: %s; and with the change that was under way: topic%d: %s", before_name, before_what, after_name, after_what);
 	if (!before_what == !after_what)
@@ -431,8 +431,9 @@ void model_check(struct model *m, struct store *s, bool read_only)
 		if (!t)
 			continue;
 		struct topic_model seen = m->state.at[k];
-		if (seen.id != t->id)          /* a read-only store does not settle it */
-			seen = (struct topic_model){.id = t->id};
+		uint64_t number = model_topic(m, t);
+		if (seen.id != number)         /* a read-only store does not settle it */
+			seen = (struct topic_model){.id = number};
 		for (uint32_t n = 0; n < t->count; n++)
 			check_queue(c, &seen, n, topic_queue(t, n));
 		if (!read_only)

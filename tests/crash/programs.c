@@ -29,7 +29,7 @@ static struct topic *any_topic(struct run *r, int *name)
 		*name = (int)chance_of(r->world, NAMES);
 		model_name(*name, text);
 		struct topic *t = topic_find(r->store, text);
-		if (t && t->id < IDS)
+		if (t && model_topic(&r->model, t))
 			return t;
 		topic_put(t);
 	}
@@ -111,7 +111,7 @@ static void append(struct run *r)
 
 	if (!t)
 		return;
-	i = (struct intent){.topic = t->id, .queue = (uint32_t)chance_of(w, t->count), .messages = 1, .committed = store_committed(r->store)};
+	i = (struct intent){.topic = model_topic(&r->model, t), .queue = (uint32_t)chance_of(w, t->count), .messages = 1, .committed = store_committed(r->store)};
 	if (once_in(w, 4))
 		i.messages = 1 + (uint32_t)chance_of(w, 4);
 	i.flags = once_in(w, 8) ? RECORD_PARTIAL : 0;
@@ -168,19 +168,20 @@ static void read_some(struct run *r, struct topic *t, uint32_t n)
 {
 	static _Thread_local uint8_t bytes[READ_MOST];
 	struct queue *q = topic_queue(t, n);
+	uint64_t topic = model_topic(&r->model, t);
 	struct reader *reader;
 	struct cursor at;
 	struct slice s;
 	int reads = 1 + (int)chance_of(r->world, 6);
 
 	if (!r->disk->was_full)                /* heads may have moved that come back with the next start */
-		model_head(&r->model, t->id, n, q->head);
-	if (!model_cursor(&r->model, t->id, n, q->head, &at) || reader_new(&reader, r->store, q))
+		model_head(&r->model, topic, n, q->head);
+	if (!model_cursor(&r->model, topic, n, q->head, &at) || reader_new(&reader, r->store, q))
 		return;
 	if (once_in(r->world, 2) && q->committed > at.offset) {
 		struct cursor later;
-		uint64_t from = r->model.queues[t->id][n].end;
-		if (from > at.offset && model_cursor(&r->model, t->id, n, from, &later))
+		uint64_t from = r->model.queues[topic][n].end;
+		if (from > at.offset && model_cursor(&r->model, topic, n, from, &later))
 			at = later;
 	}
 	while (reads-- && !ended(r)) {
@@ -190,10 +191,10 @@ static void read_some(struct run *r, struct topic *t, uint32_t n)
 		if (len <= 0 || slice_copy(&s, bytes) || r->disk->stopped) {
 			slice_free(&s);
 			if (len < 0 && len != -ENODATA && r->healthy && !ended(r) && !log_failed(r->store->log))
-				model_fail(&r->model, "queue %" PRIu64 "/%u cannot be read at %" PRIu64 ": %s", t->id, n, at.offset, strerror((int)-len));
+				model_fail(&r->model, "queue %" PRIu64 "/%u cannot be read at %" PRIu64 ": %s", topic, n, at.offset, strerror((int)-len));
 			break;
 		}
-		run_say(r, "read %zd bytes at %" PRIu64 " of queue %" PRIu64 "/%u", len, at.offset, t->id, n);
+		run_say(r, "read %zd bytes at %" PRIu64 " of queue %" PRIu64 "/%u", len, at.offset, topic, n);
 		model_read(&r->model, &at, bytes, (size_t)len);
 		r->counts->reads++;
 		slice_free(&s);
@@ -296,13 +297,14 @@ static void choose_setting(struct run *r, struct change_model *c, char text[SETT
 static bool choose_head(struct run *r, struct topic *t, struct change_model *c)
 {
 	struct model *m = &r->model;
+	uint64_t topic = model_topic(m, t);
 	const struct queue_model *q;
 
 	c->queue = (uint32_t)chance_of(r->world, t->count);
-	q = &m->queues[t->id][c->queue];
+	q = &m->queues[topic][c->queue];
 	if (!q->settled)
 		return false;
-	c->value = m->intents[m->settled[t->id][c->queue].at[chance_of(r->world, q->settled)]].offset;
+	c->value = m->intents[m->settled[topic][c->queue].at[chance_of(r->world, q->settled)]].offset;
 	return true;
 }
 

@@ -27,7 +27,7 @@ static uint64_t take_topic(struct input *in)
 {
 	uint8_t id = take_byte(in);
 
-	return id < 250 ? id % 5 : take_number(in, 8);
+	return id < 200 ? id % 5 : id < 250 ? id % 50 : take_number(in, 8);
 }
 
 static uint64_t take_queue(struct input *in)

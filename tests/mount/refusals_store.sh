@@ -54,7 +54,7 @@ STORE=$DIR/nowhere/store refuses 'a store without a parent' 'parent'
 [ ! -e "$DIR/nowhere" ] || fail 'made the parent of a store'
 
 again
-poke "$STORE/id" 8 '\x03\x00\x00\x00'
+poke "$STORE/id" 8 '\x04\x00\x00\x00'
 refuses 'a newer format' 'newer|format'
 again
 poke "$STORE/id" 8 '\xff\xff\xff\xff'
@@ -76,7 +76,7 @@ rm "$STORE/id"
 refuses 'a store without its identity' 'id'
 again
 first=$(basename "$(find "$STORE/log" -name '0*' ! -name '*.index' | sort | head -n 1)")
-poke "$STORE/log/$first" 8 '\x03\x00\x00\x00'
+poke "$STORE/log/$first" 8 '\x04\x00\x00\x00'
 refuses 'a segment of a newer format' 'newer|format'
 again
 cp "$STORE/id" "$DIR/id"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Two logs part, and both make topics from there on, which so have the same ids. What the one that is given up has in lost/ is produced again
+# Two logs part, and both make topics from there on. What the one that is given up has in lost/ is produced again
 # into topics that both logs have, and into no other, whichever of its files is taken.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
@@ -46,7 +46,7 @@ equal 'files in lost/' 3 ${#lost[@]}
 # --- dump has names only for what both logs have
 dumped=$("$MQCTL" dump "${lost[1]}")
 match 'a topic of both logs' '"topic": *"t"[^{]*"body": *"t-second 3"' "$dumped"
-match 'a topic of one of them' '"topic": *null, *"topic_id": *2,[^{]*"body": *"x-second 3"' "$dumped"
+match 'a topic of one of them' '"topic": *null, *"topic_id": *[0-9]+,[^{]*"body": *"x-second 3"' "$dumped"
 no_match 'the topic of the other' '"topic": *"y"' "$dumped"
 
 # looks STATUS REGEX FILE
@@ -61,14 +61,14 @@ looks()
 # --- without the files before it, nothing tells where the log of the third one has parted from the primary's
 mkdir "$DIR/away"
 mv "${lost[@]:0:2}" "$DIR/away"
-looks 1 'topic with id 1, queue 0: [0-9]+ messages, [0-9]+ left out: where the logs part cannot be found' "${lost[2]}"
+looks 1 'topic with id [0-9]+, queue 0: [0-9]+ messages, [0-9]+ left out: where the logs part cannot be found' "${lost[2]}"
 no_match 'it names none' '"topic": *"' "$("$MQCTL" dump "${lost[2]}")"
 match 'and nothing of it is produced' '^0 messages produced, ' "$("$MQCTL" replay --produce "${lost[2]}" "$b" | tail -n 1)"
 mv "$DIR"/away/* "$DIR/a.store/lost/"
 
 # --- all of it: only what is of a topic that both logs have
 for file in "${lost[@]}"; do
-	looks 1 'topic with id 2, queue 0: [0-9]+ messages, [0-9]+ left out: the topic that has this id now was made behind where the logs part' "$file"
+	looks 1 'topic with id [0-9]+, queue 0: [0-9]+ messages, [0-9]+ left out: the topic is not there any more, or never was there' "$file"
 	status "a replay of $file" 1 "$MQCTL" replay --produce "$file" "$b"
 done
 looks 1 't/1: 5 messages, 5 left out: there is no such queue in the mount' "${lost[2]}"
@@ -129,6 +129,6 @@ looks 1 't/0: [0-9]+ messages, [0-9]+ left out: the topic is retired' "${lost[1]
 rmdir "$b/t"
 mkdir "$b/t"
 status 'a replay into a topic of the same name' 1 "$MQCTL" replay --produce "${lost[1]}" "$b"
-looks 1 'topic with id 1, queue 0: [0-9]+ messages, [0-9]+ left out: the topic is not there any more' "${lost[1]}"
+looks 1 'topic with id [0-9]+, queue 0: [0-9]+ messages, [0-9]+ left out: the topic is not there any more' "${lost[1]}"
 equal 'it gets nothing' 0 "$(wc -l < "$b/t/0")"
 node_stop b

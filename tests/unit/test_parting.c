@@ -11,10 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OLD ((uint64_t)1 << QUEUE_BITS)          /* ids of the topics' queues */
-#define NEW ((uint64_t)2 << QUEUE_BITS)
-
 enum { EPOCH_1, ROOT, CREATE_OLD, MESSAGE_OLD, EPOCH_2, CREATE_NEW, MESSAGE_NEW, RECORDS };
+#define OLD log_of[MESSAGE_OLD].queue
+#define NEW log_of[MESSAGE_NEW].queue
 
 static const struct epoch other = {.reign = 1, .start = 9, .node = 99};   /* that the store never had */
 static struct record log_of[RECORDS];            /* the store's */
@@ -254,7 +253,7 @@ Test(parting, a_place_that_cannot_be_read_says_nothing)
 Test(parting, a_topic_that_only_the_other_log_has_made_has_no_name)
 {
 	begin(log_of[EPOCH_2].pos, log_of[EPOCH_2].prev);
-	put(RECORD_MESSAGES, &log_of[EPOCH_1].epoch, (uint64_t)3 << QUEUE_BITS);
+	put(RECORD_MESSAGES, &log_of[EPOCH_1].epoch, NEW + ((uint64_t)1 << QUEUE_BITS));
 	cr_assert_str_eq(names_of(save()), "none ");
 }
 

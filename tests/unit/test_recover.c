@@ -493,3 +493,54 @@ Test(recover, a_position_is_not_given_again_although_its_record_is_damaged)
 	open_store();
 	cr_assert_geq(log_tail(store->log).pos, end);
 }
+
+static void make_with_a_line(const char *name, const char *line)
+{
+	struct topic *t = make_topic(name);
+
+	cr_assert_eq(append(t, line, strlen(line), true), 0);
+	topic_put(t);
+}
+
+static void two_topics(void)
+{
+	open_store();
+	make_with_a_line("orders", "an order\n");
+	make_with_a_line("bills", "a bill\n");
+}
+
+/* One byte of what stands there once in the first segment. */
+static void rot_behind(const char *text, off_t by)
+{
+	static char all[2 * MiB];
+	int fd = open_segment(0);
+	ssize_t len = pread(fd, all, sizeof all, 0);
+	char *at = memmem(all, (size_t)len, text, strlen(text));
+
+	cr_assert_not_null(at);
+	cr_assert_eq(pwrite(fd, "X", 1, at - all + by), 1);
+	close(fd);
+}
+
+static void without_a_topic(off_t by)
+{
+	killed_after(two_topics);
+	rot_behind("orders", by);
+	open_store();
+	cr_assert(strstr(said, "damage"));
+	cr_assert_null(topic_find(store, "orders"));
+	expect("bills", "a bill\n");
+	make_with_a_line("orders", "a new order\n");
+	expect("orders", "a new order\n");
+	expect("bills", "a bill\n");
+}
+
+Test(recover, a_topic_whose_name_has_rotted_takes_no_other_one_with_it)
+{
+	without_a_topic(0);
+}
+
+Test(recover, a_topic_whose_header_has_rotted_takes_no_other_one_with_it)
+{
+	without_a_topic(-50);
+}
