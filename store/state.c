@@ -19,6 +19,9 @@
  * than their messages have. No record is as short as 64 bytes, so positions give ids that only grow and are never the same. Without
  * RECORD_ID_BY_POSITION, in a log of before it, the id is one more than the last topic's ever made; each of these took more than 64 bytes
  * of log as well.
+ *
+ * And a record that names a queue of a topic was written when the topic had it: where a damaged TOPIC_QUEUES has hidden that, it is told by the
+ * first of them. Or the queue's messages would be lost with it, and who adds the queue again would write to offsets that they have.
  */
 #include "state.h"
 #include "bytes.h"
@@ -95,11 +98,32 @@ static int remove_topic(struct store *s, const struct change *c)
 	return 0;
 }
 
+static int grow(struct topic *t, uint32_t count, int64_t time)
+{
+	int err = topic_grow(t, count, &topic_queue(t, 0)->owner, time);
+
+	if (!err)
+		atomic_store(&t->ctime, time);
+	return err;
+}
+
+/* The queue that a record of this TIME names by its ID. */
+static int named_queue(struct store *s, uint64_t id, int64_t time, struct queue **to)
+{
+	struct topic *t = topic_with_id(s->topics, id >> QUEUE_BITS);
+	uint32_t number = (uint32_t)(id & (QUEUES_MAX - 1));
+	int err = t ? 0 : -ENOENT;
+
+	if (!err && number >= atomic_load(&t->count))
+		err = grow(t, number + 1, time);
+	*to = err ? NULL : topic_queue(t, number);
+	return err;
+}
+
 static int add_queues(struct store *s, const struct change *c)
 {
 	struct topic *t;
 	uint32_t count;
-	int err;
 
 	if (c->length != 12)
 		return -EBADMSG;
@@ -111,10 +135,7 @@ static int add_queues(struct store *s, const struct change *c)
 		return -EINVAL;
 	if (count == atomic_load(&t->count))
 		return 0;
-	err = topic_grow(t, count, &topic_queue(t, 0)->owner, c->time);
-	if (!err)
-		atomic_store(&t->ctime, c->time);
-	return err;
+	return grow(t, count, c->time);
 }
 
 static int set_retired(struct topic *t, const char *value)
@@ -176,6 +197,7 @@ static int own(struct store *s, const struct change *c)
 	struct queue *q = NULL;
 	struct owner *o;
 	uint32_t mask;
+	int err;
 
 	if (c->length != 32)
 		return -EBADMSG;
@@ -185,9 +207,11 @@ static int own(struct store *s, const struct change *c)
 			return -ENOENT;
 	}
 	if (get64(c->body + 8)) {
-		q = queue_by_id(s, get64(c->body + 8));
-		if (!q || q->topic != t)
+		if (!t || get64(c->body + 8) >> QUEUE_BITS != t->id)
 			return -ENOENT;
+		err = named_queue(s, get64(c->body + 8), c->time, &q);
+		if (err)
+			return err;
 	}
 	o = q ? &q->owner : t ? &t->owner : topics_root(s->topics);
 	mask = get32(c->body + 16);
@@ -216,14 +240,18 @@ static int move_heads(struct store *s, const struct change *c)
 {
 	if (c->length % 16 != 0)
 		return -EBADMSG;
-	for (uint32_t at = 0; at < c->length; at += 16) {
-		struct queue *q = queue_by_id(s, get64(c->body + at));
-		uint64_t head = get64(c->body + at + 8);
-
-		if (head > INT64_MAX)
+	for (uint32_t at = 0; at < c->length; at += 16)
+		if (get64(c->body + at + 8) > INT64_MAX)
 			return -EBADMSG;
-		if (q)                         /* it may have gone */
-			move_head(q, head);
+	for (uint32_t at = 0; at < c->length; at += 16) {
+		struct queue *q;
+		int err = named_queue(s, get64(c->body + at), c->time, &q);
+
+		if (err == -ENOENT)            /* it may have gone */
+			continue;
+		if (err)
+			return err;
+		move_head(q, get64(c->body + at + 8));
 	}
 	return 0;
 }
@@ -276,11 +304,17 @@ static int replay_messages(struct store *s, const struct record *r)
 {
 	struct queue *q = queue_by_id(s, r->queue);
 	uint64_t end;
+	int err = 0;
 
 	if (__builtin_add_overflow(r->offset, r->length, &end) || end > INT64_MAX)
 		return -EBADMSG;
-	if (!q)
-		return -ENOENT;
+	if (!q) {
+		topics_write_lock(s->topics);
+		err = named_queue(s, r->queue, r->time, &q);
+		topics_unlock(s->topics);
+	}
+	if (err)
+		return err;
 	if (r->offset < atomic_load(&q->committed))
 		return -EBADMSG;
 	state_messages(q, end, r->messages, r->pos, r->time, r->flags);

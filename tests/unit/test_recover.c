@@ -509,8 +509,8 @@ static void two_topics(void)
 	make_with_a_line("bills", "a bill\n");
 }
 
-/* One byte of what stands there once in the first segment. */
-static void rot_behind(const char *text, off_t by)
+/* The byte BY behind the beginning of TEXT, in the first segment. */
+static void rot_at(const char *text, off_t by)
 {
 	static char all[2 * MiB];
 	int fd = open_segment(0);
@@ -525,7 +525,7 @@ static void rot_behind(const char *text, off_t by)
 static void without_a_topic(off_t by)
 {
 	killed_after(two_topics);
-	rot_behind("orders", by);
+	rot_at("orders", by);
 	open_store();
 	cr_assert(strstr(said, "damage"));
 	cr_assert_null(topic_find(store, "orders"));
@@ -543,4 +543,49 @@ Test(recover, a_topic_whose_name_has_rotted_takes_no_other_one_with_it)
 Test(recover, a_topic_whose_header_has_rotted_takes_no_other_one_with_it)
 {
 	without_a_topic(-50);
+}
+
+static void append_to(struct topic *t, uint32_t queue, const char *line)
+{
+	struct iovec iov = {(void *)line, strlen(line)};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1};
+	struct place p;
+
+	cr_assert_eq(store_append(topic_queue(t, queue), &b, &p), 0);
+	cr_assert_eq(wait_committed(store, p.end), 0);
+}
+
+static void add_queues(struct topic *t, uint32_t count)
+{
+	struct command *c = command_new_waited();
+
+	cr_assert_eq(command_wait(c, store_set_queues(store, c, t, count)), 0);
+}
+
+static void four_queues(void)
+{
+	struct topic *t;
+
+	open_store();
+	t = make_topic("orders");
+	add_queues(t, 4);
+	append_to(t, 2, "one\n");
+	topic_put(t);
+}
+
+Test(recover, a_queue_is_there_again_when_what_made_it_has_rotted_and_its_messages_have_not)
+{
+	struct topic *t;
+
+	killed_after(four_queues);
+	rot_at("MQR1\5", 20);                 /* the header of a topic-queues */
+	open_store();
+	cr_assert(strstr(said, "damage"));
+	t = topic_find(store, "orders");
+	cr_assert_eq(t->count, 3);
+	add_queues(t, 4);
+	append_to(t, 2, "two\n");
+	cr_assert_eq(topic_queue(t, 2)->committed, 8);
+	cr_assert_eq(topic_queue(t, 2)->messages, 2);
+	topic_put(t);
 }

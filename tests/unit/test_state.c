@@ -256,10 +256,31 @@ Test(replay, owners_change_in_what_is_asked_for)
 	cr_assert_eq(topic(1)->owner.gid, 2);
 	cr_assert_eq(topic(1)->owner.mode, 0755);
 	cr_assert_eq(queue(Q(1, 0))->owner.gid, 100);
-	cr_assert_eq(own(1, Q(1, 1), OWNER_UID, 1, 2, 0), -ENOENT);
 	cr_assert_eq(own(2, 0, OWNER_UID, 1, 2, 0), -ENOENT);
 	create("bills", 0755);
 	cr_assert_eq(own(1, Q(2, 0), OWNER_UID, 1, 2, 0), -ENOENT);
+	cr_assert_eq(own(1, Q(2, 1), OWNER_UID, 1, 2, 0), -ENOENT);
+	cr_assert_eq(own(0, Q(2, 1), OWNER_UID, 1, 2, 0), -ENOENT);
+	cr_assert_eq(topic(2)->count, 1);
+}
+
+Test(replay, a_record_that_names_a_queue_tells_that_it_is_there)
+{
+	create("orders", 0755);
+	own(1, Q(1, 0), OWNER_UID | OWNER_MODE, 7, 0, 0600);
+	cr_assert_eq(messages(Q(1, 2), 0, 10, 1, 0), 0);
+	cr_assert_eq(topic(1)->count, 3);
+	cr_assert_eq(queue(Q(1, 2))->committed, 10);
+	cr_assert_eq(queue(Q(1, 2))->owner.uid, 7);
+	cr_assert_eq(queue(Q(1, 1))->owner.mode, 0600);
+	cr_assert_eq(queues(1, 4), 0);
+	cr_assert_eq(queue(Q(1, 2))->appended, 10);
+	cr_assert_eq(own(1, Q(1, 4), OWNER_MODE, 0, 0, 0400), 0);
+	cr_assert_eq(queue(Q(1, 4))->owner.mode, 0400);
+	cr_assert_eq(heads(Q(1, 5), 50), 0);
+	cr_assert_eq(queue(Q(1, 5))->appended, 50);
+	cr_assert_eq(messages(Q(1, 6), UINT64_MAX, 10, 1, 0), -EBADMSG);
+	cr_assert_eq(topic(1)->count, 6);
 }
 
 Test(replay, messages_move_their_queues_end)
@@ -331,6 +352,20 @@ Test(replay, heads_only_rise)
 	cr_assert_eq(heads(Q(1, 0), 100), 0);
 	cr_assert_eq(queue(Q(1, 0))->head, 100);
 	cr_assert_eq(heads(Q(5, 0), 1), 0);
+}
+
+Test(replay, one_head_that_none_can_have_and_no_other_one_moves)
+{
+	uint8_t body[32];
+
+	create("orders", 0755);
+	messages(Q(1, 0), 0, 100, 1, 0);
+	put64(body, Q(1, 0));
+	put64(body + 8, 60);
+	put64(body + 16, Q(1, 0));
+	put64(body + 24, UINT64_MAX);
+	cr_assert_eq(apply(RECORD_HEADS, body, 32), -EBADMSG);
+	cr_assert_eq(queue(Q(1, 0))->head, 0);
 }
 
 Test(replay, malformed_bodies_change_nothing)
