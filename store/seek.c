@@ -133,7 +133,7 @@ static struct segment *segment_at_time(struct segments *all, int64_t ns)
 static int pos_at_time(struct store *s, uint64_t base, uint64_t end, int64_t ns, uint64_t *pos)
 {
 	struct scan *scan;
-	enum scan_found found;
+	enum scan_found found = SCAN_DAMAGED;
 	struct record rec;
 	const void *body;
 	int err = scan_open(&scan, s->disk, s->id.secret, base);
@@ -143,12 +143,16 @@ static int pos_at_time(struct store *s, uint64_t base, uint64_t end, int64_t ns,
 	*pos = base < end ? base : end;
 	scan_limit(scan, end);
 	scan_bodies(scan, false);
-	while (!(err = scan_next(scan, &rec, &body, &found)) && found != SCAN_END) {
-		if (found == SCAN_DAMAGED)
-			continue;
-		if (rec.time >= ns)
-			break;
-		*pos = rec.pos + record_size(rec.length);
+	while (!err && found != SCAN_END) {
+		err = scan_next(scan, &rec, &body, &found);
+		if (err == -EIO) {
+			scan_pass_unreadable(scan);
+			err = 0;
+		} else if (!err && (found == SCAN_RECORD || found == SCAN_BODY)) {
+			if (rec.time >= ns)
+				break;
+			*pos = rec.pos + record_size(rec.length);
+		}
 	}
 	scan_close(scan);
 	return err;

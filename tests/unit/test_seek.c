@@ -2,6 +2,8 @@
 /* From log positions, times and offsets to the places of records and messages. */
 #include "log_rig.h"
 #include "reader.h"
+#include "scan.h"
+#include <errno.h>
 
 static struct rig g;
 
@@ -143,6 +145,35 @@ Test(seek, a_time_finds_the_next_record_of_the_queue)
 	cr_assert_eq(at, g.pos);
 	cr_assert_eq(queue_offset_at_time(&g.store, &g.queue[0], 1 << 20, &offset), 0);
 	cr_assert_eq(offset, 1000 * 1000);
+}
+
+static const struct disk_ops *real;
+static uint64_t bad;                     /* page of a file that the disk does not read */
+
+static ssize_t read_around_it(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+{
+	return at < bad + SCAN_UNREADABLE && at + len > bad ? -EIO : real->pread(d, fd, to, len, at);
+}
+
+Test(seek, a_time_behind_a_page_that_cannot_be_read_is_found)
+{
+	uint64_t pos[300], at, last = 0;
+	struct disk_ops ops;
+
+	for (unsigned i = 0; i < 300; i++)
+		pos[i] = append(0, 1000);
+	bad = (SEGMENT_HEADER + pos[100]) / SCAN_UNREADABLE * SCAN_UNREADABLE;
+	real = g.store.disk->ops;
+	ops = *real;
+	ops.pread = read_around_it;
+	g.store.disk->ops = &ops;
+	for (unsigned i = 0; i < 300; i++) {
+		cr_assert_eq(log_pos_at_time(&g.store, 1001 + i, &at), 0);
+		cr_assert(at >= last && at <= pos[i]);
+		cr_assert(at == pos[i] || (i >= 96 && i <= 104));
+		last = at;
+	}
+	g.store.disk->ops = real;
 }
 
 Test(seek, of_many_records_at_one_time_the_first_is_found)
