@@ -99,6 +99,14 @@ static int closed(struct store *s)
 	return atomic_load(&s->read_only) ? -EROFS : 0;
 }
 
+/* Nothing in the log is still to be applied, which may change what is so. To be asked before that is looked at. */
+static bool settled(struct store *s)
+{
+	uint64_t applied = atomic_load(&s->applied);
+
+	return s->log && applied == log_end(s->log);
+}
+
 /* What is so already takes no room of the log: a script that says it again may do so on a full disk. */
 static int already_so(struct store *s, struct command *c)
 {
@@ -187,12 +195,15 @@ int store_rmdir(struct store *s, struct command *c, struct topic *t)
 
 int store_set_queues(struct store *s, struct command *c, struct topic *t, uint32_t count)
 {
+	bool is_settled = settled(s);
 	uint8_t *body;
 
 	if (atomic_load(&t->removed))
 		return -ENOENT;
 	if (count < atomic_load(&t->count) || count > QUEUES_MAX)
 		return -EINVAL;
+	if (is_settled && count == atomic_load(&t->count))
+		return already_so(s, c);
 	body = body_of(c, RECORD_TOPIC_QUEUES, 12);
 	if (!body)
 		return -ENOMEM;
@@ -219,7 +230,7 @@ static int set_text(struct store *s, struct command *c, struct topic *t, const c
 
 int store_set_retired(struct store *s, struct command *c, struct topic *t, bool retired)
 {
-	if (atomic_load(&t->retired) == retired && !atomic_load(&t->removed))
+	if (settled(s) && atomic_load(&t->retired) == retired && !atomic_load(&t->removed))
 		return already_so(s, c);
 	if (retired)
 		c->claim = CLAIM_RELIEF;
@@ -228,13 +239,13 @@ int store_set_retired(struct store *s, struct command *c, struct topic *t, bool 
 
 int store_set(struct store *s, struct command *c, struct topic *t, enum setting_id id, const char *text)
 {
-	bool own = strcmp(text, "default") != 0;
+	bool own = strcmp(text, "default") != 0, is_settled = settled(s);
 	uint64_t value = s->options.settings.value[id], now = topic_setting(t, id);
 	int err = own ? setting_parse(id, text, &value) : 0;
 
 	if (err)
 		return err;
-	if (topic_has_own(t, id) == own && value == now && !atomic_load(&t->removed))
+	if (is_settled && topic_has_own(t, id) == own && value == now && !atomic_load(&t->removed))
 		return already_so(s, c);
 	if (id == SETTING_RETENTION_PINNED ? value == PINNED_DROP :
 			(id == SETTING_RETENTION_AGE || id == SETTING_RETENTION_SIZE) && relieves(now, value))

@@ -506,6 +506,51 @@ Test(state, of_two_that_make_the_same_name_one_wins)
 	cr_assert_eq(y, -EEXIST);
 }
 
+Test(state, what_is_so_already_is_not_logged)
+{
+	uint64_t end;
+	struct topic *t;
+
+	mkdir_topic("orders");
+	t = topic_find(s, "orders");
+	cr_assert_eq(DO(store_set_queues(s, c, t, 4)), 0);
+	cr_assert_eq(DO(store_set(s, c, t, SETTING_RETENTION_AGE, "1d")), 0);
+	end = log_end(s->log);
+	cr_assert_eq(DO(store_set_queues(s, c, t, 4)), 0);
+	cr_assert_eq(DO(store_set(s, c, t, SETTING_RETENTION_AGE, "1d")), 0);
+	cr_assert_eq(DO(store_set_retired(s, c, t, false)), 0);
+	cr_assert_eq(log_end(s->log), end);
+	topic_put(t);
+}
+
+Test(state, a_change_taken_back_before_it_is_committed_does_not_come_after_all)
+{
+	struct command *change = command_new_waited(), *back = command_new_waited(), *retire = command_new_waited(), *again = command_new_waited();
+	struct command *more = command_new_waited(), *fewer = command_new_waited();
+	struct topic *t;
+	int err[6];
+
+	mkdir_topic("orders");
+	t = topic_find(s, "orders");
+	topics_apply_lock(s->topics);           /* nothing comes to be in force meanwhile */
+	err[0] = store_set(s, change, t, SETTING_RETENTION_AGE, "1s");
+	err[1] = store_set(s, back, t, SETTING_RETENTION_AGE, "default");
+	err[2] = store_set_retired(s, retire, t, true);
+	err[3] = store_set_retired(s, again, t, false);
+	err[4] = store_set_queues(s, more, t, 2);
+	err[5] = store_set_queues(s, fewer, t, 1);
+	topics_apply_unlock(s->topics);
+	cr_assert_eq(command_wait(change, err[0]), 0);
+	cr_assert_eq(command_wait(back, err[1]), 0);
+	cr_assert_eq(command_wait(retire, err[2]), 0);
+	cr_assert_eq(command_wait(again, err[3]), 0);
+	cr_assert_eq(command_wait(more, err[4]), 0);
+	cr_expect_eq(command_wait(fewer, err[5]), -EINVAL);
+	cr_expect_not(topic_has_own(t, SETTING_RETENTION_AGE));
+	cr_expect_not(t->retired);
+	topic_put(t);
+}
+
 Test(state, a_retired_topic_takes_nothing_and_goes)
 {
 	struct topic *t;
