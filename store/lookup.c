@@ -191,10 +191,19 @@ static struct segment *again(struct lookup *l)
 	return s;
 }
 
+/* What is not committed may be cut, and other records come to stand in its place: of that an answer keeps nothing. */
+static void keep_below(struct run_batch *b, uint64_t committed)
+{
+	while (b->count > 1 && b->run[b->count - 1].offset >= committed)
+		b->count--;
+	b->until = b->until < committed ? b->until : committed;
+	b->end = b->end < committed ? b->end : committed;
+}
+
 int lookup_offset(struct lookup *l, uint64_t offset, struct segment **s)
 {
 	const struct key key = {.at = offset};
-	uint64_t last_pos = atomic_load(&l->queue->last_pos);
+	uint64_t committed = atomic_load(&l->queue->committed), last_pos = atomic_load(&l->queue->last_pos);
 	struct bounds b;
 	int found;
 
@@ -205,6 +214,8 @@ int lookup_offset(struct lookup *l, uint64_t offset, struct segment **s)
 	}
 	l->until = offset;
 	found = search(l, &b, &key, s);
+	if (found > 0)
+		keep_below(&l->batch, committed);
 	if (found)
 		return found < 0 ? found : 0;
 	l->found = false;

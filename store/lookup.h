@@ -30,7 +30,7 @@ struct lookup {
 
 void lookup_init(struct lookup *l, struct store *s, struct queue *queue);
 void lookup_free(struct lookup *l);
-/* The segment that has OFFSET, which is committed, held; l->batch begins with the last entry at or before it. */
+/* The segment that has OFFSET, which is committed, held; l->batch begins with the last entry at or before it, all of it committed. */
 int lookup_offset(struct lookup *l, uint64_t offset, struct segment **s);
 /* The queue offset behind the last record known before OFFSET, which is OFFSET where none is missing; 0: none is known. */
 int lookup_before(struct lookup *l, uint64_t offset, uint64_t *end);

@@ -179,6 +179,55 @@ Test(reader, what_is_not_committed_is_not_shown)
 	cr_assert_eq(read_at(100, 4096), 0);
 }
 
+/* The log ends at POS again, as log_cut() leaves it. */
+static void cut(uint64_t pos, uint64_t chain)
+{
+	struct runs *kept;
+	int64_t time;
+
+	cr_assert_eq(runs_scan(g.store.disk, g.store.id.secret, g.segment->head.base, pos, &kept, &time), 0);
+	runs_exchange(g.segment->runs, kept);
+	runs_free(kept);
+	g.pos = pos;
+	g.chain = chain;
+	g.queue[0].appended = g.queue[0].committed;
+}
+
+Test(reader, what_was_cut_before_it_was_committed_is_not_looked_for)
+{
+	uint64_t pos, chain;
+
+	append(0, 100);
+	pos = g.pos;
+	chain = g.chain;
+	rig_write(&g, 0, "what is cut, and replaced by what is of another length", 54, 0);
+	cr_assert_eq(read_at(0, 4096), 100);
+	cut(pos, chain);
+	append(1, 30);
+	append(0, 20);
+	append(0, 100);
+	cr_assert_eq(read_at(100, 4096), 120);
+	cr_assert_eq(g.store.damaged, 0);
+}
+
+Test(reader, damage_before_a_cut_hides_nothing_behind_it)
+{
+	uint64_t pos, cut_at, chain;
+
+	pos = append(0, 100);
+	cut_at = g.pos;
+	chain = g.chain;
+	rig_write(&g, 0, "what is cut", 11, 0);
+	cr_assert_eq(read_at(0, 4096), 100);
+	cut(cut_at, chain);
+	append(1, 100000);
+	append(0, 100);
+	rig_damage(&g, pos);
+	cr_assert_eq(read_at(0, 4096), -EIO);
+	cr_assert_eq(reader_behind(reader), 100);
+	cr_assert_eq(read_at(100, 4096), 100);
+}
+
 Test(reader, a_segment_sealed_meanwhile_is_read_on)
 {
 	for (int i = 0; i < 100; i++)
