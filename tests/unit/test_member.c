@@ -250,7 +250,7 @@ Test(member, a_queue_tells_of_each_cut_that_took_something_of_it)
 	cr_assert_eq(store_step_down(a), 0);
 	cr_assert_eq(store_cut(a, parted), 0);
 	cr_assert_eq(q->cuts, 1);
-	cr_assert_eq(q->cut_at, parted);
+	cr_assert_eq(q->cut_at[0], parted);
 	cr_assert_eq(queue_appended(q), 5);
 	cr_assert_eq(topic_queue(other, 0)->cuts, 0);
 	topic_put(t);
