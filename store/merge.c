@@ -129,6 +129,24 @@ static void skip_to(struct source *s, uint64_t offset)
 	s->offset = offset;
 }
 
+/* The record at the source's place, which moves on to the head where that has passed it. -ENOENT: that is the committed end. */
+static int find_record(struct merge *m, struct source *s)
+{
+	int err = 0;
+
+	while (s->offset < atomic_load(&s->queue->committed)) {
+		if (!s->reader)
+			err = reader_new(&s->reader, m->store, s->queue);
+		if (!err)
+			err = reader_record(s->reader, s->offset, &s->rec);
+		if (err != -ENODATA)
+			return err;
+		skip_to(s, atomic_load(&s->queue->head));
+		err = 0;
+	}
+	return -ENOENT;
+}
+
 /* Finds the source's next record: 1 it waits for its turn, 0 it is idle, -EIO: damage was passed over. */
 static int source_next(struct merge *m, struct source *s)
 {
@@ -142,16 +160,11 @@ static int source_next(struct merge *m, struct source *s)
 		return err;
 	if (s->offset < head)
 		skip_to(s, head);
-	if (s->offset >= atomic_load(&s->queue->committed)) {
+	err = find_record(m, s);
+	if (err == -ENOENT) {
 		reader_free(s->reader);
 		s->reader = NULL;
 		return 0;
-	}
-	if (!s->reader)
-		err = reader_new(&s->reader, m->store, s->queue);
-	while (!err && (err = reader_record(s->reader, s->offset, &s->rec)) == -ENODATA) {
-		skip_to(s, atomic_load(&s->queue->head));
-		err = 0;
 	}
 	if (err == -EIO && reader_behind(s->reader) > s->offset)
 		s->offset = reader_behind(s->reader);

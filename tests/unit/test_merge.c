@@ -145,6 +145,28 @@ Test(merge, a_head_that_passes_it_is_a_counted_skip)
 	cr_assert_eq(g.queue[0].skipped, 2);
 }
 
+/* The first segment goes; queue OTHER has some in those behind it. */
+static void lose_segment(unsigned other)
+{
+	static const char body[100000];
+	struct segment *first;
+
+	for (int i = 0; i < 30; i++)
+		rig_append(&g, other, body, sizeof body, 0);
+	first = segments_take_first(g.store.segments);
+	segment_wait_unused(first);
+}
+
+Test(merge, a_removed_topic_of_which_nothing_is_left_is_at_its_end)
+{
+	append(0, "1\n");
+	g.topic.removed = true;
+	lose_segment(9);
+	cr_assert_str_eq(next(100), "");
+	cr_assert_str_eq(next(100), "");
+	cr_assert_eq(g.store.damaged, 0);
+}
+
 Test(merge, a_queue_added_later_joins)
 {
 	append(0, "1\n");
