@@ -16,6 +16,7 @@ struct source {
 	struct reader *reader;         /* NULL while idle */
 	bool begun;                    /* offset is known */
 	bool waiting;                  /* in the heap */
+	bool inside;                   /* of rec a part is given, and the rest is to come */
 	uint64_t offset;               /* of its next byte */
 	struct record rec;             /* while waiting: the record that has it */
 };
@@ -153,7 +154,7 @@ static int source_next(struct merge *m, struct source *s)
 	uint64_t head = atomic_load(&s->queue->head);
 	int err = 0;
 
-	s->waiting = false;
+	s->waiting = s->inside = false;
 	if (!s->begun)
 		err = source_begin(m, s);
 	if (err)
@@ -242,7 +243,7 @@ static int give_first(struct merge *m, size_t max, struct slice *to)
 	ssize_t n;
 	int err;
 
-	if (s->offset < atomic_load(&s->queue->head)) {
+	if (!s->inside && s->offset < atomic_load(&s->queue->head)) {
 		err = advance(m);
 		return err ? err : 1;
 	}
@@ -251,14 +252,17 @@ static int give_first(struct merge *m, size_t max, struct slice *to)
 	n = reader_read_record(s->reader, s->offset, max - to->bytes, to);
 	if (n == -EIO)
 		s->offset = reader_behind(s->reader);
-	if (n == -EIO || n == -ENODATA) {
+	if (n == -ENODATA && s->inside)
+		n = -EPIPE;
+	if (n == -EIO || n == -EPIPE || n == -ENODATA) {
 		err = advance(m);
-		return err ? err : n == -EIO ? -EIO : 1;
+		return err ? err : n == -ENODATA ? 1 : (int)n;
 	}
 	if (n <= 0)
 		return (int)n;
 	s->offset += (uint64_t)n;
-	if (s->offset < end)
+	s->inside = s->offset < end;
+	if (s->inside)
 		return 0;
 	err = advance(m);
 	return err ? err : !whole;

@@ -3,9 +3,10 @@
  * merge.h - a topic's messages in log order, whole: what .follow/all reads.
  *
  * It merges the topic's queues by the log position of their records; queues that are added later join in. A queue whose head has
- * moved past what was to come next goes on at its head; that is counted in its skips.
+ * moved past what was to come next goes on at its head; that is counted in its skips. A record that is given in part is given to its end.
  *
- * Errors   as reader.h; after -EIO the next call goes on behind the damage.
+ * Errors   as reader.h; after -EIO the next call goes on behind the damage. -EPIPE: the rest of a record that was given in part has gone;
+ *          the next call goes on at the head.
  * Threads  one at a time.
  */
 #ifndef MQFS_STORE_MERGE_H

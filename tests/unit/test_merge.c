@@ -157,6 +157,42 @@ static void lose_segment(unsigned other)
 	segment_wait_unused(first);
 }
 
+Test(merge, a_record_that_is_given_in_part_is_given_to_its_end_though_a_head_passes_it)
+{
+	append(0, "a long line\n");
+	append(0, "2\n");
+	append(0, "3\n");
+	cr_assert_str_eq(next(5), "a lon");
+	g.queue[0].head = 14;
+	cr_assert_str_eq(next(100), "g line\n3\n");
+	cr_assert_eq(g.queue[0].skips, 1);
+	cr_assert_eq(g.queue[0].skipped, 2);
+}
+
+Test(merge, the_rest_of_a_record_that_has_gone_is_told_once)
+{
+	append(0, "a long line\n");
+	append(9, "\n");
+	cr_assert_str_eq(next(5), "a lon");
+	lose_segment(9);
+	append(0, "2\n");
+	g.queue[0].head = 12;
+	cr_assert_str_eq(next(100), strerror(EPIPE));
+	cr_assert_str_eq(next(100), "2\n");
+	cr_assert_str_eq(next(100), "");
+}
+
+Test(merge, a_head_in_a_record_of_many_lines_is_no_part_that_was_given)
+{
+	append(0, "1\n2\n3\n");
+	append(0, "4\n");
+	append(1, "5\n");
+	g.queue[0].head = 2;
+	cr_assert_str_eq(next(2), "2\n");
+	g.queue[0].head = 6;
+	cr_assert_str_eq(next(100), "3\n4\n5\n");
+}
+
 Test(merge, a_removed_topic_of_which_nothing_is_left_is_at_its_end)
 {
 	append(0, "1\n");
