@@ -139,6 +139,7 @@ static int move_by_age(struct moves *m, struct topic *t, uint64_t age, int64_t n
 			next = add_age(time, age) < next ? add_age(time, age) : next;
 			continue;
 		}
+		next = now;                  /* its next message may be of age at once, or soon where it cannot be read */
 		err = pos_at(m, cutoff, &pos);
 		if (!err && pos == segments_start(m->store->segments))
 			continue;            /* nothing that is there is of age */
@@ -146,7 +147,6 @@ static int move_by_age(struct moves *m, struct topic *t, uint64_t age, int64_t n
 			err = queue_offset_at_pos(m->store, q, pos, &offset);
 		if (!err)
 			err = move(m, q, offset);
-		next = now;                  /* its next message may be of age at once */
 	}
 	t->ages_at = next > add_age(now, (uint64_t)pause_of(age)) ? next : add_age(now, (uint64_t)pause_of(age));
 	t->ages_for = err ? 0 : age;

@@ -6,6 +6,7 @@
 #include "spans.h"
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
@@ -72,6 +73,39 @@ Test(retain, an_idle_store_sleeps_until_something_comes_of_age)
 	keep(now() + HOUR + HOUR / 10);
 	cr_assert_eq(retained(t), 0);
 	cr_assert_eq(retain_next(s, now()), INT64_MAX);
+	topic_put(t);
+}
+
+/* Flips a bit in the header of the first queue's last record. */
+static void damage_last(struct topic *t)
+{
+	uint64_t pos = topic_queue(t, 0)->last_pos, base = log_active(s->log);
+	char name[32];
+	uint8_t byte;
+	int fd;
+
+	segment_name(name, base);
+	cr_assert_geq(fd = disk_open(s->disk, name, O_RDWR, 0), 0);
+	cr_assert_eq(disk_read(s->disk, fd, &byte, 1, SEGMENT_HEADER + pos - base), 0);
+	byte ^= 4;
+	cr_assert_eq(disk_write(s->disk, fd, &byte, 1, SEGMENT_HEADER + pos - base), 0);
+	disk_close(s->disk, fd);
+}
+
+Test(retain, a_message_whose_age_cannot_be_read_goes_at_its_age_too)
+{
+	struct topic *t = make("orders", 1);
+	int64_t when;
+
+	set(t, SETTING_RETENTION_AGE, "1h");
+	append(t, 1);
+	when = now();
+	damage_last(t);
+	append(t, 10);
+	keep(when + HOUR / 2);
+	cr_assert_eq(retained(t), 11 * BODY);
+	keep(when + HOUR + HOUR / 10);
+	cr_assert_eq(retained(t), 0);
 	topic_put(t);
 }
 
