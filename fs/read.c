@@ -25,7 +25,9 @@ static ssize_t read_at(struct handle *h, struct reading *r)
 		ahead_leave(h);
 		return reader_read_record(h->reader, r->offset, r->size, &r->slice);
 	}
-	if (ahead_take(h, r->offset, r->size, &r->slice))
+	if (!r->ahead)
+		ahead_leave(h);
+	else if (ahead_take(h, r->offset, r->size, &r->slice))
 		return (ssize_t)r->size;
 	return reader_read(h->reader, r->offset, r->size, &r->slice);
 }
