@@ -97,7 +97,7 @@ static bool gather(struct handle *h)
 		return false;
 	slice_init(&s);
 	pthread_mutex_unlock(&h->reading);
-	n = reader_ahead(h->reader, from, size, &s);
+	n = reader_ahead(h->reader, from, size, a->messages, &s);
 	pthread_mutex_lock(&h->reading);
 	if (n != (ssize_t)size || a->stop) {
 		slice_free(&s);
@@ -109,7 +109,7 @@ static bool gather(struct handle *h)
 	return true;
 }
 
-void ahead_run(struct handle *h, size_t size)
+void ahead_run(struct handle *h, size_t size, bool messages)
 {
 	struct ahead *a = &h->ahead;
 
@@ -117,6 +117,7 @@ void ahead_run(struct handle *h, size_t size)
 	pthread_mutex_lock(&h->reading);
 	a->busy = true;
 	a->size = size;
+	a->messages = messages;
 	while (gather(h))
 		;
 	a->busy = a->stop = a->due = false;

@@ -28,6 +28,7 @@ struct handle;
 struct ahead {
 	uint64_t next;                   /* queue offset behind the last read */
 	size_t size;                     /* bytes of a slice */
+	bool messages;                   /* which has none of two messages of framing=write */
 	struct slice slice[AHEAD_SLICES]; /* of the bytes from there on, in order */
 	unsigned count;
 	bool due;                        /* ahead_run() is to come, or runs */
@@ -45,6 +46,6 @@ bool ahead_take(struct handle *h, uint64_t offset, size_t size, struct slice *to
 void ahead_leave(struct handle *h);
 /* READ was answered from OFFSET on, SIZE bytes were asked for. True: call ahead_run(). */
 bool ahead_follow(struct handle *h, uint64_t offset, size_t size, const struct slice *read);
-void ahead_run(struct handle *h, size_t size);
+void ahead_run(struct handle *h, size_t size, bool messages);
 
 #endif

@@ -42,8 +42,7 @@ static int wait_for_more(fuse_req_t req, struct handle *h, const struct reading 
 /* Answers REQ, or parks it: as P, which is NULL while it never was. */
 static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at, bool paged, bool nonblock, struct parked *p)
 {
-	struct reading r = {.size = size, .at = at, .paged = paged, .ahead = !p,
-		.records = topic_setting(h->queue->topic, SETTING_FRAMING) == FRAMING_WRITE};
+	struct reading r = {.size = size, .at = at, .paged = paged, .ahead = !p, .messages = true};
 	ssize_t n;
 
 	for (;;) {
@@ -62,7 +61,7 @@ static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at
 	park_free(p);
 	reply_slice(req, n, &r.slice);
 	if (r.ahead)
-		ahead_run(h, size);
+		ahead_run(h, size, true);
 }
 
 static void follow_woken(struct parked *p, int err)

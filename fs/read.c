@@ -21,15 +21,11 @@ static ssize_t read_at(struct handle *h, struct reading *r)
 
 	if (err)
 		return err;
-	if (r->records) {
-		ahead_leave(h);
-		return reader_read_record(h->reader, r->offset, r->size, &r->slice);
-	}
 	if (!r->ahead)
 		ahead_leave(h);
 	else if (ahead_take(h, r->offset, r->size, &r->slice))
 		return (ssize_t)r->size;
-	return reader_read(h->reader, r->offset, r->size, &r->slice);
+	return (r->messages ? reader_read_messages : reader_read)(h->reader, r->offset, r->size, &r->slice);
 }
 
 static void count_skip(struct queue *q, uint64_t skipped)
@@ -62,7 +58,7 @@ ssize_t handle_read(struct handle *h, struct reading *r)
 		offsets_served(&h->offsets, at, r->offset, (size_t)n);
 	else if (n != -EPIPE)
 		h->offsets = before;
-	r->ahead = r->ahead && n > 0 && !r->records && ahead_follow(h, r->offset, r->size, &r->slice);
+	r->ahead = r->ahead && n > 0 && ahead_follow(h, r->offset, r->size, &r->slice);
 	pthread_mutex_unlock(&h->reading);
 	if (n >= 0 || n == -EPIPE)
 		count_skip(h->queue, skipped);
@@ -126,7 +122,7 @@ static void read_or_park(fuse_req_t req, struct handle *h, size_t size, off_t at
 	else
 		reply_slice(req, n, &r.slice);
 	if (r.ahead)
-		ahead_run(h, size);
+		ahead_run(h, size, false);
 }
 
 static void read_woken(struct parked *p, int err)

@@ -14,7 +14,7 @@
 struct reading {
 	size_t size;
 	off_t at;
-	bool records;            /* not beyond the end of the record that it begins in */
+	bool messages;           /* it ends where a message of framing=write begins or ends */
 	bool ahead;              /* ahead_run() is made after the answer; in the answer: when it is wanted */
 	bool paged;              /* whole pages for splice(2) or sendfile(2): read_paged() */
 	/* the answer */

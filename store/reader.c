@@ -76,6 +76,7 @@ struct pass {
 	uint64_t offset, pos;          /* a record's beginning */
 	struct record rec;             /* the one there */
 	bool one;                      /* no more than one record */
+	bool messages;                 /* it ends where a record of framing=write begins or ends */
 	bool ahead;                    /* long records are copied too */
 	bool header;                   /* only the header of one */
 	bool in_place;                 /* something refers to the mapping */
@@ -278,6 +279,8 @@ static inline bool give_short_record(struct pass *p)
 
 	if (p->pos < p->base || into > p->len || p->len - into < RECORD_HEADER)
 		return false;
+	if (p->messages && p->bytes[into + 5] & RECORD_WRITE)
+		return false;
 	length = get32(p->bytes + into + 8);
 	if (length == 0 || length >= IN_PLACE || length > rest || length > p->limit - p->wanted)
 		return false;
@@ -305,6 +308,12 @@ static void give_short_records(struct pass *p)
 	}
 }
 
+/* Nothing but the record at the walk's place is to be given with it. */
+static bool is_alone(const struct pass *p)
+{
+	return p->one || (p->messages && p->rec.flags & RECORD_WRITE);
+}
+
 /* 0: goes on in another batch; 1: done; -EBADMSG: damage at the wanted byte. */
 static int pass_read(void *ctx)
 {
@@ -324,7 +333,7 @@ static int pass_read(void *ctx)
 		there = pass_walk(p);
 		if (there <= 0)
 			return there;
-		if (p->header)
+		if (p->header || (is_alone(p) && p->to->bytes > p->before))
 			return 1;
 		if (pass_body(p))
 			return -EBADMSG;
@@ -332,7 +341,7 @@ static int pass_read(void *ctx)
 		n = p->rec.length - skip;
 		if (n > p->limit - p->wanted)
 			n = p->limit - p->wanted;
-		if (!give(p, p->bytes + (p->pos - p->base) + RECORD_HEADER + skip, n, p->rec.length) || p->one)
+		if (!give(p, p->bytes + (p->pos - p->base) + RECORD_HEADER + skip, n, p->rec.length) || is_alone(p))
 			return 1;
 		if (n + skip == p->rec.length) {
 			p->offset += p->rec.length;
@@ -445,9 +454,14 @@ ssize_t reader_read_record(struct reader *r, uint64_t offset, size_t max, struct
 	return read_bytes(&(struct pass){.r = r, .to = to, .wanted = offset, .one = true}, max);
 }
 
-ssize_t reader_ahead(struct reader *r, uint64_t offset, size_t max, struct slice *to)
+ssize_t reader_read_messages(struct reader *r, uint64_t offset, size_t max, struct slice *to)
 {
-	return read_bytes(&(struct pass){.r = r, .to = to, .wanted = offset, .ahead = true}, max);
+	return read_bytes(&(struct pass){.r = r, .to = to, .wanted = offset, .messages = true}, max);
+}
+
+ssize_t reader_ahead(struct reader *r, uint64_t offset, size_t max, bool messages, struct slice *to)
+{
+	return read_bytes(&(struct pass){.r = r, .to = to, .wanted = offset, .messages = messages, .ahead = true}, max);
 }
 
 int reader_record(struct reader *r, uint64_t offset, struct record *to)

@@ -59,8 +59,10 @@ void reader_free(struct reader *r);
 ssize_t reader_read(struct reader *r, uint64_t offset, size_t max, struct slice *to);
 /* The same of one record only: from OFFSET, which lies in it, to the record's end at most. */
 ssize_t reader_read_record(struct reader *r, uint64_t offset, size_t max, struct slice *to);
-/* reader_read() for who reads in order, before it is asked for: long records are copied too, and TO holds no segment. */
-ssize_t reader_ahead(struct reader *r, uint64_t offset, size_t max, struct slice *to);
+/* reader_read() that ends where a message of framing=write begins or ends. */
+ssize_t reader_read_messages(struct reader *r, uint64_t offset, size_t max, struct slice *to);
+/* reader_read(), with MESSAGES reader_read_messages(), before it is asked for: long records are copied too, and TO holds no segment. */
+ssize_t reader_ahead(struct reader *r, uint64_t offset, size_t max, bool messages, struct slice *to);
 /* The header of the record that holds OFFSET, checked. -ENOENT: OFFSET is at the committed end. */
 int reader_record(struct reader *r, uint64_t offset, struct record *to);
 /* The header and the verified body, in TO. */

@@ -42,10 +42,18 @@ for name in ('0@%d' % at, 'all@latest'):
             os.write(w, m)
     got = [os.read(f, 65536) for m in messages]
     assert got == messages, (name, got)
+# which they keep when lines are written behind them
+with open(q[:-1] + '.config/framing', 'w') as c:
+    c.write('lines')
+os.write(os.open(q, os.O_WRONLY | os.O_APPEND), b'a line\n')
+f = os.open(follow + '/0@%d' % at, os.O_RDONLY)
+for m in 2 * messages + [b'a line\n']:
+    got = os.read(f, 65536)
+    assert got == m, (m, got)
 f = os.open(follow + '/0@%d' % at, os.O_RDONLY)
 assert [os.read(f, 2), os.read(f, 100), os.read(f, 100)] == [b'on', b'e', b'two\n']
 END
 mqfs_kill
 mqfs_start
-equal 'after a restart' 14 "$(json "$MNT/.mqfs/status.json" topics.0.messages)"
+equal 'after a restart' 15 "$(json "$MNT/.mqfs/status.json" topics.0.messages)"
 mqfs_stop

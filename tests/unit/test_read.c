@@ -41,7 +41,7 @@ static struct reading read_at(uint64_t at, bool ahead)
 
 	cr_assert_eq(handle_read(&h, &r), SIZE);
 	if (r.ahead)
-		ahead_run(&h, SIZE);
+		ahead_run(&h, SIZE, false);
 	return r;
 }
 

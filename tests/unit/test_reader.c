@@ -542,7 +542,7 @@ Test(reader, what_is_read_ahead_is_copied)
 	for (int i = 0; i < 60; i++)
 		append(0, i % 3 ? 100 : 100000);
 	slice_free(&slice);
-	cr_assert_eq(reader_ahead(reader, 50, 1 << 20, &slice), 1 << 20);
+	cr_assert_eq(reader_ahead(reader, 50, 1 << 20, false, &slice), 1 << 20);
 	right(50);
 	cr_assert_eq(slice.holds, 0);
 	cr_assert_eq(slice.parts, 1);
@@ -575,6 +575,28 @@ Test(reader, one_record_at_a_time)
 	cr_assert_eq(reader_read_record(reader, 150, 20, &slice), 20);
 	slice_free(&slice);
 	cr_assert_eq(reader_read_record(reader, 200, 20, &slice), 0);
+}
+
+/* Messages of framing=write have their ends, whatever the topic's framing is when they are read. */
+Test(reader, what_was_written_as_one_message_comes_alone)
+{
+	for (int i = 0; i < 6; i++) {
+		append(0, 100);
+		if (i % 3 == 2)
+			rig_append(&g, 0, "message", 7, RECORD_WRITE);
+	}
+	slice_free(&slice);
+	cr_assert_eq(reader_read_messages(reader, 0, 4096, &slice), 300);
+	slice_free(&slice);
+	cr_assert_eq(reader_read_messages(reader, 300, 4096, &slice), 7);
+	slice_free(&slice);
+	cr_assert_eq(reader_read_messages(reader, 302, 4096, &slice), 5);
+	slice_free(&slice);
+	cr_assert_eq(reader_read_messages(reader, 307, 4096, &slice), 300);
+	slice_free(&slice);
+	cr_assert_eq(reader_ahead(reader, 250, 4096, true, &slice), 50);
+	slice_free(&slice);
+	cr_assert_eq(reader_ahead(reader, 0, 4096, false, &slice), 614);
 }
 
 Test(reader, a_record_can_be_had_whole)
