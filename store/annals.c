@@ -81,15 +81,16 @@ static int note_pair(struct annals *h, const struct record *r, const void *body)
 	return err;
 }
 
-/* An epoch begins with its own record; where that has rotted, with whatever shows it first. */
+/* An epoch begins with its own record; where that has rotted, with whatever shows it first, and nothing tells what was before it. */
 static void note_epoch(struct annals *h, const struct record *r)
 {
 	const struct epoch_row *last = h->epochs_count ? &h->epochs[h->epochs_count - 1] : NULL;
+	bool first = r->type == RECORD_EPOCH;
 
 	if (last && (last->start >= r->pos || same_epoch(&last->epoch, &r->epoch)))
 		return;
-	h->epochs[h->epochs_count++] = (struct epoch_row){.epoch = r->epoch, .start = r->pos, .chain = r->prev,
-		.accepted_loss = r->type == RECORD_EPOCH && r->flags & RECORD_ACCEPTED_LOSS};
+	h->epochs[h->epochs_count++] = (struct epoch_row){.epoch = r->epoch, .start = r->pos, .chain = first ? r->prev : 0,
+		.accepted_loss = first && r->flags & RECORD_ACCEPTED_LOSS};
 }
 
 int annals_note(struct annals *h, const struct record *r, const void *body)

@@ -19,8 +19,8 @@
 
 struct epoch_row {
 	struct epoch epoch;
-	uint64_t start;                /* position of its first record */
-	uint64_t chain;                /* header checksum of the record before it, 0 at 0 */
+	uint64_t start;                /* position of its first record; where that is damaged, of the first one that is not */
+	uint64_t chain;                /* header checksum of the record before it, 0 at 0, and where its first record is damaged */
 	bool accepted_loss;            /* it was begun with the operator's consent to lose what others had committed */
 };
 

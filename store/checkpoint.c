@@ -28,7 +28,8 @@
  *      128  the pair that is committed: pair.h            each epoch of the log that is kept, oldest first
  *        -  the epochs                                     0  u32  reign, 4 u32 start, 8 u64 node id
  *        -  the topics                                    16  u64  log position of its first record
- *        -  u64  checksum of all before it                24  u64  header checksum of the record before that, 0 at 0
+ *        -  u64  checksum of all before it                24  u64  header checksum of the record before that, 0 at 0,
+ *                                                                  and where its first record is damaged
  *                                                         32  u64  1: it was begun with an accepted loss
  *
  * Format version 1 has the topics at 112, and neither pair nor epochs.

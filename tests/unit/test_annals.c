@@ -55,6 +55,20 @@ Test(annals, an_epoch_begins_at_its_record_and_is_noted_once)
 	cr_assert_eq(annals_last_start(annals, 1, 8), 0);
 }
 
+Test(annals, of_an_epoch_whose_first_record_is_damaged_it_is_not_said_what_was_before)
+{
+	struct record r = {.type = RECORD_MESSAGES, .pos = 904, .epoch = {.reign = 1, .start = 2, .node = 7}, .prev = 801};
+
+	note_epoch(0, 1, 1, 7);
+	cr_assert_eq(annals_note(annals, &r, NULL), 0);
+	cr_assert_eq(annals_last_epoch(annals).start, 904);
+	cr_assert_eq(annals_last_epoch(annals).chain, 0);
+	r = (struct record){.type = RECORD_EPOCH, .pos = 800, .epoch = r.epoch, .prev = 701};
+	cr_assert_eq(annals_mend(annals, &r, NULL), 0);
+	cr_assert_eq(annals_last_epoch(annals).start, 800);
+	cr_assert_eq(annals_last_epoch(annals).chain, 701);
+}
+
 Test(annals, a_cut_takes_back_what_stands_behind_it)
 {
 	struct pair_row pair;

@@ -85,6 +85,23 @@ Test(hello, epoch_table_logs_part_at_the_smaller_end_of_the_last_epoch_they_shar
 	cr_assert_eq(hello_common(rows, 4, 4000, other, 4, 4000), 3000, "the same epoch behind another record is none they share");
 }
 
+Test(hello, an_epoch_whose_first_record_is_damaged_in_one_log_is_shared_all_the_same)
+{
+	struct epoch_row other[4];
+
+	memcpy(other, rows, sizeof other);
+	other[3].start = 3104;
+	other[3].chain = 0;
+	cr_assert_eq(hello_common(other, 4, 4000, rows, 4, 3500), 3500);
+	cr_assert_eq(hello_common(rows, 4, 4000, other, 4, 3500), 3500);
+	cr_assert_eq(hello_common(other, 4, 4000, other, 4, 3500), 3500);
+	other[3].chain = 44;
+	cr_assert_eq(hello_common(other, 4, 4000, rows, 4, 3500), 3000, "begun by a copy that was older");
+	other[3].chain = 0;
+	other[3].start = 2900;
+	cr_assert_eq(hello_common(other, 4, 4000, rows, 4, 3500), 2900, "it began earlier than it did");
+}
+
 Test(hello, a_standby_goes_on_where_its_log_ends_or_parts)
 {
 	struct hello_self p = primary(0), s = standby(2, 1700, 1500);

@@ -330,6 +330,44 @@ Test(repair, it_passes_over_what_the_other_node_has_not_either)
 	check_all_read(&rig.a);
 }
 
+/* N starts without the first record of an epoch, which stands behind its checkpoint. They connect. */
+static void rotten_epoch(struct rig_node *n)
+{
+	uint64_t pos;
+
+	make_pair();
+	rig_cut();
+	pos = rig_view(&rig.a).end;
+	rig_close(&rig.a);
+	rig_close(&rig.b);
+	rig_open(&rig.a, false);
+	rig_open(&rig.b, true);
+	rig_connect(&rig.a, &rig.b);
+	rig_settle();
+	for (int i = 0; i < 4; i++)
+		put(400000);
+	rig_settle();
+	keeper_stop(n->store->keeper);
+	cr_assert_eq(seal_committed(n->store), 0);
+	rot(n, pos + 9, 1, 0x40);
+	crash(n);
+	rig_open(n, n == &rig.b);
+	rig_connect(&rig.a, &rig.b);
+	rig_settle();
+}
+
+Test(repair, a_primary_without_an_epochs_first_record_gets_it_from_its_standby)
+{
+	rotten_epoch(&rig.a);
+	wait_repaired(&rig.a, 1);
+}
+
+Test(repair, so_does_a_standby_from_its_primary)
+{
+	rotten_epoch(&rig.b);
+	wait_repaired(&rig.b, 1);
+}
+
 static void go_alone(struct rig_node *n, struct rig_node *stopped)
 {
 	struct pair p = {.nodes = 1, .stopped = rig_view(stopped).node, .node = {rig_view(n).node}, .name = {"it"}};
