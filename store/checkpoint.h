@@ -43,7 +43,9 @@ int checkpoint_prune(struct store *s, size_t keep);
 /* Bytes that one would take now. */
 uint64_t checkpoint_size(struct store *s);
 
-/* Room for two of them is kept on the disk as the file "reserve", so that retention works when the disk is full. */
+#define RESERVE_FILE "reserve"
+
+/* Room for two of them is kept on the disk as that file, so that retention works when the disk is full. */
 int reserve_keep(struct store *s, uint64_t bytes);
 /* A part of it, for what has met a full disk and is tried again then. -ENOENT: nothing is left. */
 int reserve_release(struct store *s);

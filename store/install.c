@@ -112,15 +112,27 @@ static int look(struct install *i, bool again, uint64_t aside, struct install_be
 struct wipe {
 	struct disk *disk;
 	const char *directory;
+	uint64_t keep;                 /* segments from this base on stay; UINT64_MAX: none */
 };
 
 static int wipe_one(void *ctx, const char *name)
 {
 	struct wipe *w = ctx;
+	uint64_t base;
 	char path[300];
 
+	if (w->keep != UINT64_MAX && position_named(name, 0, &base) && base >= w->keep)
+		return 0;
 	snprintf(path, sizeof path, "%s/%s", w->directory, name);
 	return disk_unlink(w->disk, path);
+}
+
+static int wipe_directory(struct install *i, const char *directory, uint64_t keep)
+{
+	struct wipe w = {.disk = i->disk, .directory = directory, .keep = keep};
+	int err = disk_list(i->disk, directory, wipe_one, &w);
+
+	return err ? err : disk_sync_directory(i->disk, directory);
 }
 
 struct aside {
@@ -148,48 +160,48 @@ static int move_one(void *ctx, const char *name)
 	return base < a->from ? lost_cut(a->disk, base, a->from, &moved) : lost_move(a->disk, base, &moved);
 }
 
-/* From FROM on: what the segment that it lies in has before it is not lost, and all segments behind that. */
+/* From FROM on: what the segment that it lies in has before it is not lost, and all segments behind that. What is given up for certain goes
+ * first, as the disk may be full of it, and the copy needs room. */
 static int put_aside(struct install *i, uint64_t from)
 {
 	struct aside a = {.disk = i->disk, .from = from};
-	int err = from == UINT64_MAX ? 0 : disk_list(i->disk, "log", find_edge, &a);
+	int err = disk_list(i->disk, "log", find_edge, &a);
 
-	if (!err && from != UINT64_MAX)
-		err = disk_list(i->disk, "log", move_one, &a);
-	return err;
+	if (!err)
+		err = wipe_directory(i, "log", a.edge);
+	return err ? err : disk_list(i->disk, "log", move_one, &a);
 }
 
-static int wipe_directories(struct install *i)
+static int remove_files(struct disk *d, const char *const *names, size_t count)
 {
-	static const char *const directories[] = {"log", "checkpoint"};
 	int err = 0;
 
-	for (size_t n = 0; !err && n < 2; n++) {
-		struct wipe w = {.disk = i->disk, .directory = directories[n]};
-		err = disk_list(i->disk, directories[n], wipe_one, &w);
-		if (!err)
-			err = disk_sync_directory(i->disk, directories[n]);
+	for (size_t n = 0; !err && n < count; n++) {
+		err = disk_unlink(d, names[n]);
+		err = err == -ENOENT ? 0 : err;
 	}
 	return err;
 }
 
 /* Whatever is there of a log. With its mark durable and its identity gone it is no store any more, whenever that ends; what was to go to lost/
- * goes there at the next try, but once: what stands there from then on is the other node's. */
+ * goes there at the next try, but once: what stands there from then on is the other node's. The reserve is room for the mark. */
 static int wipe(struct install *i, struct install_before *before)
 {
-	static const char *const gone[] = {IDENTITY_FILE, PROMISE_FILE};
-	int err = save_mark(i->disk, before);
+	static const char *const reserve[] = {RESERVE_FILE}, *const gone[] = {IDENTITY_FILE, PROMISE_FILE};
+	int err = remove_files(i->disk, reserve, 1);
 
-	for (size_t n = 0; !err && n < 2; n++) {
-		err = disk_unlink(i->disk, gone[n]);
-		err = err == -ENOENT ? 0 : err;
-	}
+	if (!err)
+		err = save_mark(i->disk, before);
+	if (!err)
+		err = remove_files(i->disk, gone, 2);
 	if (!err)
 		err = disk_sync_directory(i->disk, ".");
 	if (!err)
+		err = wipe_directory(i, "checkpoint", UINT64_MAX);
+	if (!err && before->aside != UINT64_MAX)
 		err = put_aside(i, before->aside);
 	if (!err)
-		err = wipe_directories(i);
+		err = wipe_directory(i, "log", UINT64_MAX);
 	if (err || before->aside == UINT64_MAX)
 		return err;
 	before->aside = UINT64_MAX;

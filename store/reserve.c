@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#define RESERVE "reserve"
 #define PARTS 8                        /* in which it is released */
 #define LEAST (64u << 10)              /* bytes of a part */
 
@@ -11,11 +10,11 @@
 int reserve_keep(struct store *s, uint64_t bytes)
 {
 	struct stat st;
-	int fd, err = disk_stat(s->disk, RESERVE, &st);
+	int fd, err = disk_stat(s->disk, RESERVE_FILE, &st);
 
 	if (!err && (uint64_t)st.st_blocks * 512 >= bytes)
 		return 0;
-	fd = disk_open(s->disk, RESERVE, O_RDWR | O_CREAT, 0600);
+	fd = disk_open(s->disk, RESERVE_FILE, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)
 		return fd;
 	err = disk_allocate(s->disk, fd, bytes);
@@ -28,15 +27,15 @@ int reserve_release(struct store *s)
 {
 	struct stat st;
 	uint64_t there, part;
-	int fd, err = disk_stat(s->disk, RESERVE, &st);
+	int fd, err = disk_stat(s->disk, RESERVE_FILE, &st);
 
 	if (err)
 		return err;
 	there = (uint64_t)st.st_blocks * 512;
 	part = there / PARTS > LEAST ? there / PARTS : LEAST;
 	if (there <= part)
-		return disk_unlink(s->disk, RESERVE);
-	fd = disk_open(s->disk, RESERVE, O_RDWR, 0);
+		return disk_unlink(s->disk, RESERVE_FILE);
+	fd = disk_open(s->disk, RESERVE_FILE, O_RDWR, 0);
 	if (fd < 0)
 		return fd;
 	err = disk_truncate(s->disk, fd, there - part);

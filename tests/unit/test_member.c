@@ -6,9 +6,12 @@
 #include "lost.h"
 #include "supply.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 TestSuite(member, .init = stores_begin, .fini = stores_end);
@@ -502,6 +505,67 @@ Test(member, what_is_given_up_goes_to_lost_once_however_often_its_copy_is_interr
 	cr_assert_eq(lost_files(path_b), 1);
 	topic_put(t);
 	close_both(a, b);
+}
+
+static bool is_there(const char *name)
+{
+	char path[200];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%s/%s", path_b, name);
+	return stat(path, &st) == 0;
+}
+
+static void make_file(const char *name)
+{
+	char path[200];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", path_b, name);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	cr_assert_geq(fd, 0);
+	close(fd);
+}
+
+Test(member, what_is_given_up_for_certain_makes_room_for_what_goes_to_lost)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	const struct rlimit full = {4096, RLIM_INFINITY}, room = {RLIM_INFINITY, RLIM_INFINITY};
+	char why[STORE_WHY], edge[32], *line = calloc(1, 400001);
+	struct segment *last;
+	struct install *i;
+	uint64_t aside;
+
+	memset(line, 'x', 399999);
+	line[399999] = '\n';
+	for (int n = 0; n < 4; n++) {
+		aside = view(a).end;
+		put(t, line);
+	}
+	send(a, b);
+	store_stop(b);
+	store_close(b);
+	make_file("reserve");
+	make_file("log/prepared.7");
+	cr_assert(is_there("log/0000000000000000") && is_there("id"));
+	last = segments_find(a->segments, aside);
+	cr_assert(last->head.base > 0 && last->head.base < aside);
+	segment_name(edge, last->head.base);
+	segment_put(last);
+	keeper_stop(a->keeper);
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &full), 0);
+	cr_assert_eq(install_begin(&i, path_b, true, aside, store_identity(a), &(struct log_start){0}, 0, view(a).end, options.segment_size, why), -EFBIG);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &room), 0);
+	cr_assert(!is_there("reserve") && !is_there("log/prepared.7") && !is_there("log/0000000000000000"));
+	cr_assert(is_there(edge), "what is to go to lost/ is there");
+	copy_in_part(a, view(a).end, UINT64_MAX);
+	cr_assert_eq(lost_files(path_b), 1);
+	free(line);
+	topic_put(t);
+	store_stop(a);
+	store_close(a);
 }
 
 /* Descriptors of this process that lead below PATH. */
