@@ -132,10 +132,11 @@ int log_receive(struct log *log, const void *bytes, size_t len, uint64_t base, c
 size_t log_received(struct log *log, uint64_t pos, uint64_t to, struct record *headers, size_t max);
 
 /* log_cut.c: all from POS on goes to lost/, durably, and the log ends there. POS is a record's end and not before what was taken by
- * log_take(); appends are refused, nothing is received, nobody syncs, and nobody reads what is cut. Entries behind POS are given up. On
- * failure the log has failed. *BYTES is how much went. */
+ * log_take(); appends are refused, nothing is received, nobody syncs, and nobody reads what is cut. Entries behind POS are given up. After
+ * a failure the log is as it was, and can be cut again; or it has failed, where a part of the cut was made. *BYTES is how much went. */
 struct log_losses {
 	void (*command)(void *ctx, struct command *c);       /* its entry is given up */
+	int (*make_room)(void *ctx);                         /* the disk is full; 0: there is more room now. May be NULL: there never is */
 	void *ctx;
 };
 int log_cut(struct log *log, uint64_t pos, const struct log_losses *losses, uint64_t *bytes);

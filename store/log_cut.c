@@ -71,24 +71,36 @@ static struct open_segment *let_go(struct log *l, struct segment *s)
 	return gone;
 }
 
-/* The last segment's file, whole. */
-static int cut_segment(struct log *l, uint64_t *bytes)
+static bool found_room(const struct log_losses *losses, int err)
 {
-	struct segment *s = segments_take_last(l->segments);
-	struct open_segment *gone = let_go(l, s);
-	uint64_t base = s->head.base, moved;
+	return (err == -ENOSPC || err == -EDQUOT) && losses->make_room && losses->make_room(losses->ctx) == 0;
+}
+
+/* The last segment, of BASE, whole. */
+static int cut_segment(struct log *l, uint64_t base, const struct log_losses *losses, uint64_t *bytes, bool *changed)
+{
+	struct open_segment *gone;
+	struct segment *s;
+	uint64_t moved;
 	int err;
 
+	do
+		err = lost_move(l->disk, base, &moved);
+	while (found_room(losses, err));
+	*changed |= !err || moved;
+	if (err)
+		return err;
+	*bytes += moved;
+	s = segments_take_last(l->segments);
+	gone = let_go(l, s);
 	if (gone)
 		disk_close(l->disk, gone->fd);
 	free(gone);
 	segment_wait_unused(s);
-	err = lost_move(l->disk, base, &moved);
-	*bytes += err ? 0 : moved;
-	return err;
+	return 0;
 }
 
-static int cut_rest(struct log *l, struct segment *s, uint64_t pos, uint64_t *bytes)
+static int cut_rest(struct log *l, struct segment *s, uint64_t pos, const struct log_losses *losses, uint64_t *bytes, bool *changed)
 {
 	struct runs *kept;
 	int64_t time;
@@ -97,7 +109,10 @@ static int cut_rest(struct log *l, struct segment *s, uint64_t pos, uint64_t *by
 
 	if (err)
 		return err;
-	err = lost_cut(l->disk, s->head.base, pos, &cut);
+	do
+		err = lost_cut(l->disk, s->head.base, pos, &cut);
+	while (found_room(losses, err));
+	*changed |= cut > 0;
 	if (!err) {
 		*bytes += cut;
 		runs_exchange(s->runs, kept);
@@ -156,22 +171,27 @@ static void find_active(struct log *l)
 		l->limit = l->active->head.base + l->settings.segment_size;
 }
 
-static int cut(struct log *l, uint64_t pos, const struct log_start *start, const struct log_losses *losses, uint64_t *bytes)
+/* The files. On failure CHANGED says whether any of them is another than the log takes it for. */
+static int cut_files(struct log *l, uint64_t pos, const struct log_losses *losses, uint64_t *bytes, bool *changed)
 {
 	struct segment *s;
+	bool behind = true;
 	int err = 0;
 
-	while (!err && (s = segments_last(l->segments))) {
-		bool behind = s->head.base > pos || (s->head.base == pos && !*find_file(l, pos));
+	while (!err && behind && (s = segments_last(l->segments))) {
+		uint64_t base = s->head.base;
+		behind = base > pos || (base == pos && !*find_file(l, pos));
 		if (!behind && !s->sealed)
-			err = cut_rest(l, s, pos, bytes);
+			err = cut_rest(l, s, pos, losses, bytes, changed);
 		segment_put(s);
-		if (!behind)
-			break;
-		err = cut_segment(l, bytes);
+		if (behind)
+			err = cut_segment(l, base, losses, bytes, changed);
 	}
-	if (err)
-		return err;
+	return err;
+}
+
+static void end_at(struct log *l, uint64_t pos, const struct log_start *start, const struct log_losses *losses)
+{
 	give_up_entries(l, pos, losses);       /* outside of the lock: nobody else takes or adds any now */
 	pthread_mutex_lock(&l->lock);
 	annals_cut(l->settings.annals, pos);
@@ -184,7 +204,6 @@ static int cut(struct log *l, uint64_t pos, const struct log_start *start, const
 	l->time = start->time;
 	find_active(l);
 	pthread_mutex_unlock(&l->lock);
-	return 0;
 }
 
 /* The segment where the record before POS is, or the header that speaks for it; NULL when there is none. */
@@ -209,6 +228,7 @@ int log_cut(struct log *l, uint64_t pos, const struct log_losses *losses, uint64
 {
 	struct segment *s = find_segment(l, pos);
 	struct log_start start;
+	bool changed = false;
 	int err;
 
 	*bytes = 0;
@@ -218,8 +238,10 @@ int log_cut(struct log *l, uint64_t pos, const struct log_losses *losses, uint64
 	segment_put(s);
 	if (err)
 		return err;
-	err = cut(l, pos, &start, losses, bytes);
-	if (err)
+	err = cut_files(l, pos, losses, bytes, &changed);
+	if (!err)
+		end_at(l, pos, &start, losses);
+	else if (changed)
 		log_fail(l, -EIO);
 	return err;
 }

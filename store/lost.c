@@ -87,6 +87,7 @@ int lost_cut(struct disk *d, uint64_t base, uint64_t pos, uint64_t *bytes)
 	struct stat st;
 	int fd = -1, err = piece ? 0 : -ENOMEM;
 
+	*bytes = 0;
 	segment_name(name, base);
 	if (!err)
 		err = disk_stat(d, name, &st);
@@ -98,11 +99,12 @@ int lost_cut(struct disk *d, uint64_t base, uint64_t pos, uint64_t *bytes)
 		err = free_name(d, pos, "", to);
 	if (!err && end > from)
 		err = copy_out(d, fd, from, end, to, piece);
-	if (!err && end > from)
+	if (!err && end > from) {
+		*bytes = end - from;
 		err = zero(d, fd, from, end, piece);
+	}
 	disk_close(d, fd);
 	free(piece);
-	*bytes = end - from;
 	return err;
 }
 
@@ -110,10 +112,11 @@ int lost_move(struct disk *d, uint64_t base, uint64_t *bytes)
 {
 	uint8_t *piece = malloc(PIECE);
 	char name[32], to[64];
-	uint64_t end = 0;
+	uint64_t end = SEGMENT_HEADER;
 	struct stat st;
 	int fd, err;
 
+	*bytes = 0;
 	if (!piece)
 		return -ENOMEM;
 	segment_name(name, base);
@@ -127,14 +130,17 @@ int lost_move(struct disk *d, uint64_t base, uint64_t *bytes)
 	free(piece);
 	if (err)
 		return err;
-	*bytes = end > SEGMENT_HEADER ? end - SEGMENT_HEADER : 0;
-	if (!*bytes)
+	if (end == SEGMENT_HEADER)
 		err = disk_unlink(d, name);
 	else if (!(err = free_name(d, base, ".segment", to)))
 		err = disk_rename(d, name, to);
+	if (err)
+		return err;
+	err = disk_sync_directory(d, "lost");
 	if (!err)
-		err = disk_sync_directory(d, "lost");
-	return err ? err : disk_sync_directory(d, "log");
+		err = disk_sync_directory(d, "log");
+	*bytes = err ? SEGMENT_HEADER : end - SEGMENT_HEADER;
+	return err;
 }
 
 struct count {

@@ -12,6 +12,8 @@
 
 #include "disk.h"
 
+/* Both set *BYTES to 0 where they fail and have left the segment as it was. */
+
 /* Copies what segment BASE has from position POS to its last byte that is not zero into lost/, then zeroes it there. *BYTES is how much
  * that was; 0: nothing, no file was made. */
 int lost_cut(struct disk *d, uint64_t base, uint64_t pos, uint64_t *bytes);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "member.h"
+#include "checkpoint.h"
 #include "log.h"
 #include "parts.h"
 #include <errno.h>
@@ -312,9 +313,15 @@ static void forget_runs(struct store *s)
 	topics_unlock(s->topics);
 }
 
+/* As for the tail that recovery cuts. */
+static int make_room(void *ctx)
+{
+	return reserve_release(ctx);
+}
+
 int store_cut(struct store *s, uint64_t pos)
 {
-	struct log_losses losses = {lost_command, s};
+	struct log_losses losses = {lost_command, make_room, s};
 	struct member *m = &s->member;
 	uint64_t bytes, end;
 	int err;

@@ -278,6 +278,80 @@ static struct store *cut_twice(struct store *b, uint64_t pos)
 	return b;
 }
 
+/* B, on a disk that can fail, has a record that A's log is to have no more, from *POS on. */
+static struct store *open_parted(struct store *a, uint64_t *pos)
+{
+	struct topic *t = make_topic(a, "orders");
+	struct store *b = join(a);
+
+	put(t, "both\n");
+	send(a, b);
+	*pos = view(b).end;
+	put(t, "only here\n");
+	send(a, b);
+	topic_put(t);
+	b = open_held(b);
+	keeper_stop(b->keeper);
+	disk_unlink(scratch.under, "reserve");
+	return b;
+}
+
+Test(standby, on_a_full_disk_what_is_cut_is_kept_out_of_the_reserve)
+{
+	struct store *a = open_as(path_a, false), *b;
+	uint64_t pos;
+	off_t before;
+
+	b = open_parted(a, &pos);
+	cr_assert_eq(reserve_keep(b, 1 << 20), 0);
+	before = reserved();
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_PWRITEV] = 1;
+	cr_assert_eq(store_cut(b, pos), 0);
+	cr_assert_lt(reserved(), before);
+	cr_assert_eq(view(b).end, pos);
+	close_both(a, b);
+}
+
+Test(standby, a_cut_that_finds_no_room_or_descriptor_is_made_later)
+{
+	struct store *a = open_as(path_a, false), *b;
+	uint64_t pos, end;
+	int opens = 0;
+
+	b = open_parted(a, &pos);
+	end = view(b).end;
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_PWRITEV] = 1;
+	cr_assert_eq(store_cut(b, pos), -ENOSPC);
+	cr_assert(!log_failed(b->log));
+	cr_assert_eq(view(b).end, end);
+	scratch.error = -EMFILE;
+	do
+		scratch.fail[CALL_OPEN] = ++opens;
+	while (store_cut(b, pos) == -EMFILE);
+	cr_assert_gt(opens, 3);
+	scratch.fail[CALL_OPEN] = 0;
+	cr_assert(!log_failed(b->log));
+	cr_assert_eq(view(b).end, pos);
+	send(a, b);
+	cr_assert_eq(view(b).chain, view(a).chain);
+	close_both(a, b);
+}
+
+Test(standby, a_cut_that_is_made_in_part_fails_the_log)
+{
+	struct store *a = open_as(path_a, false), *b;
+	uint64_t pos;
+
+	b = open_parted(a, &pos);
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_PWRITEV] = 2;        /* the zeros behind the copy */
+	cr_assert_eq(store_cut(b, pos), -ENOSPC);
+	cr_assert(log_failed(b->log));
+	close_both(a, b);
+}
+
 Test(standby, what_is_cut_does_not_come_back)
 {
 	struct store *a = open_as(path_a, false), *b = open_cut(join(a));
