@@ -75,8 +75,11 @@ static int give_over(struct replicator *r, uint64_t node, char why[REPLICATOR_WH
 	guest_pause(r, node, true);
 	err = store_step_down(r->store);
 	store_view(r->store, &v);
-	if (!err)
+	if (!err) {
 		err = store_promise(r->store, promote_reign(node, v.promise.reign, v.promise.reign));
+		if (err)
+			order_resume(r);
+	}
 	if (err) {
 		guest_pause(r, node, false);
 		return order_tell(why, err, "stepping down: %s", strerror(-err));

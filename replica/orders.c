@@ -147,6 +147,21 @@ static int ask(struct replicator *r, struct promised *given, struct reign *reign
 	return 0;
 }
 
+/* Nobody has got a promise meanwhile, so this is what a restart would be. */
+void order_resume(struct replicator *r)
+{
+	struct member_view v;
+	int err;
+
+	store_view(r->store, &v);
+	err = v.promise.own == v.promise.reign.number ? store_begin_reign(r->store, v.promise.reign, 0, v.current) : -EPERM;
+	if (err)
+		replicator_say(r, LOG_ERR, "ruling again: %s", strerror(-err));
+	else
+		replicator_say(r, LOG_WARNING, "this node is the primary of reign %" PRIu32 " again", v.promise.reign.number);
+	progress_moved(store_progress(r->store));
+}
+
 int order_promote(struct replicator *r, struct promotion *p, char why[REPLICATOR_WHY])
 {
 	struct pair_row pairs[QUORUM_PAIRS];
@@ -167,8 +182,11 @@ int order_promote(struct replicator *r, struct promotion *p, char why[REPLICATOR
 	}
 	if (!err && p->view.role == ROLE_PRIMARY)
 		err = store_step_down(r->store);
-	if (!err && !reign.number)
+	if (!err && !reign.number) {
 		err = promise(r, p->heard, &reign, why);
+		if (err && p->view.role == ROLE_PRIMARY)
+			order_resume(r);
+	}
 	if (err)
 		return err;
 	err = store_begin_reign(r->store, reign, flags, current);

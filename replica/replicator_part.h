@@ -122,6 +122,8 @@ int order_tell(char why[REPLICATOR_WHY], int err, const char *format, ...) __att
 /* This node rules from here on, in a reign above all that are known: by what is known here, by what others have promised as P says, and by what
  * the other node promises when it has to be asked. */
 int order_promote(struct replicator *r, struct promotion *p, char why[REPLICATOR_WHY]);
+/* The primary that has stepped down, and could promise nothing, rules its reign again. */
+void order_resume(struct replicator *r);
 
 /* ---- handover.c ---- */
 /* To NODE, the pair's other one. WHY says what came of it. */

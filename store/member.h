@@ -128,8 +128,8 @@ void store_hand_over(struct store *s, bool on);
 /* The primary is a standby from now on: appends get EROFS, what is in flight stays so until it is committed, cut, or its time is over. */
 int store_step_down(struct store *s);
 /* The standby rules R, its own and what it has promised: appends its epoch's first record. FLAGS: RECORD_ACCEPTED_LOSS. CURRENT: it was
- * promoted while current, or the operator vouches. Returns when that record is durable. After an error this node is a
- * standby still, but for -EIO. */
+ * promoted while current, or the operator vouches. Where it ruled R until it stepped down, nothing is promised anew, and FLAGS do not count.
+ * Returns when that record is durable. After an error this node is a standby still, but for -EIO. */
 int store_begin_reign(struct store *s, struct reign r, uint8_t flags, bool current);
 
 /* ---- retention ---- */

@@ -237,14 +237,16 @@ int store_begin_reign(struct store *s, struct reign r, uint8_t flags, bool curre
 		return -EROFS;
 	if (r.node != s->id.node || reign_compare(r, p.reign) != 0)
 		return -EPERM;
-	p.own = r.number;
-	p.accepted_loss = flags & RECORD_ACCEPTED_LOSS;
-	err = save_promise(s, &p);
-	if (err)
-		return err;
-	pthread_mutex_lock(&m->lock);
-	m->promise = p;
-	pthread_mutex_unlock(&m->lock);
+	if (p.own != r.number) {
+		p.own = r.number;
+		p.accepted_loss = flags & RECORD_ACCEPTED_LOSS;
+		err = save_promise(s, &p);
+		if (err)
+			return err;
+		pthread_mutex_lock(&m->lock);
+		m->promise = p;
+		pthread_mutex_unlock(&m->lock);
+	}
 	err = member_begin_epoch(s, current);
 	/* Who needs nobody rules all the same, if not before the next start: nobody else could be promoted. */
 	if (err && !log_failed(s->log) && member_needs_others(s))

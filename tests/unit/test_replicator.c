@@ -99,6 +99,30 @@ Test(replicator, both_change_places_from_either_side)
 	cr_assert(until(same_ends));
 }
 
+/* The file that is to hold it cannot be made. */
+static void keep_no_promise(struct node *n, bool on)
+{
+	char path[200];
+
+	snprintf(path, sizeof path, "%s/promise.new", n->path);
+	cr_assert_eq(on ? mkdir(path, 0700) : rmdir(path), 0);
+}
+
+Test(replicator, a_primary_that_cannot_keep_the_promise_of_a_switchover_goes_on)
+{
+	make_pair(1);
+	keep_no_promise(&a, true);
+	cr_assert_eq(order(&a, ORDER_SWITCHOVER, "", false, 0), -EISDIR, "%s", said);
+	cr_assert(until(a_rules_a_pair));
+	cr_assert_eq(put(&a, "one\n"), 0);
+	cr_assert(until(same_ends));
+	keep_no_promise(&a, false);
+	cr_assert(until(b_is_current));
+	cr_assert_eq(order(&a, ORDER_SWITCHOVER, "", false, 0), 0, "%s", said);
+	cr_assert(until(b_rules_a_pair));
+	cr_assert_eq(put(&b, "two\n"), 0);
+}
+
 Test(replicator, without_min_standbys_both_change_places_too)
 {
 	make_pair(0);
