@@ -34,7 +34,7 @@ static int drain(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY])
 	}
 }
 
-/* Behind TAKE_OVER: until the other node rules. */
+/* Behind TAKE_OVER: until the other node rules. A call that is broken off says nothing of that. -ECANCELED: this node stops. */
 static int await_taker(struct replicator *r, uint64_t node)
 {
 	int64_t until = link_in(TAKEN_NS);
@@ -43,13 +43,15 @@ static int await_taker(struct replicator *r, uint64_t node)
 	struct meeting m;
 
 	store_view(r->store, &v);
-	do {
+	while (minder_stays(r)) {
 		const char *address = meet_other(r, &v, MEET_NS, &m, why);
 		if (address && m.node == node && m.rules)
 			return 0;
+		if (link_in(0) >= until)
+			return -ETIMEDOUT;
 		minder_rest(r, LOOK_NS);
-	} while (link_in(0) < until);
-	return -ETIMEDOUT;
+	}
+	return -ECANCELED;
 }
 
 /* A standby that is linked soon says that it is current; until then appends are still taken. */
@@ -122,7 +124,10 @@ int handover_give(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY])
 	}
 	if (!r->others || !r->o.network)
 		return order_tell(why, 0, "%s takes over; this node knows no address to follow it at", s.name);
-	if (await_taker(r, node))
+	err = await_taker(r, node);
+	if (err == -ECANCELED)
+		return order_tell(why, 0, "%s takes over; this node stops", s.name);
+	if (err)
 		return take_back(r, why);
 	return order_tell(why, 0, "%s is the primary", s.name);
 }

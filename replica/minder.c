@@ -59,6 +59,19 @@ bool minder_wanted(struct replicator *r)
 	return is;
 }
 
+bool minder_stays(struct replicator *r)
+{
+	uint64_t count;
+	bool stays;
+
+	pthread_mutex_lock(&r->lock);
+	stays = !r->stopping;
+	if (stays && r->wanted && read(r->elsewhere, &count, sizeof count) < 0)
+		count = 0;             /* it was not readable: nothing is to be taken back */
+	pthread_mutex_unlock(&r->lock);
+	return stays;
+}
+
 void minder_wait(struct replicator *r, int64_t ns)
 {
 	int64_t until = ns == INT64_MAX ? ns : link_in(ns);

@@ -98,6 +98,8 @@ bool minder_wanted(struct replicator *r);
 void minder_wait(struct replicator *r, int64_t ns);
 /* The same amid an order, which who wants it has to wait for. */
 void minder_rest(struct replicator *r, int64_t ns);
+/* Amid an order, too: who wants it by now breaks off no call that is made from here on. False: this node stops. */
+bool minder_stays(struct replicator *r);
 
 /* ---- rule.c ---- */
 /* One look of a primary; when the next is due, ns from now. */

@@ -99,6 +99,54 @@ Test(replicator, both_change_places_from_either_side)
 	cr_assert(until(same_ends));
 }
 
+/* It has hardly looked whether the other one rules. */
+Test(replicator, a_primary_that_stops_when_it_has_handed_over_does_not_take_that_back)
+{
+	int64_t before;
+
+	make_pair(1);
+	cr_assert_eq(order(&b, ORDER_SWITCHOVER, "", false, 0), 0, "%s", said);
+	before = link_in(0);
+	close_node(&a);
+	cr_assert_lt(link_in(0) - before, 4000000000, "nor does it wait for anything");
+	open_node(&a, false, 1);
+	cr_assert(until(b_rules_a_pair));
+	cr_assert(until(a_is_current));
+	cr_assert_eq(status_of(&b).view.epoch.reign, 2);
+	cr_assert_eq(put(&b, "one\n"), 0);
+}
+
+static bool a_has_stepped_down(void)
+{
+	return status_of(&a).view.role == ROLE_STANDBY;
+}
+
+static struct asked handing = {.order = {.kind = ORDER_SWITCHOVER, .done = done}, .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+
+static bool handing_is_over(void)
+{
+	bool is;
+
+	pthread_mutex_lock(&handing.lock);
+	is = handing.done;
+	pthread_mutex_unlock(&handing.lock);
+	return is;
+}
+
+Test(replicator, nor_does_one_that_is_wanted_by_somebody_else_meanwhile)
+{
+	make_pair(1);
+	replicator_order(b.replicator, &handing.order);
+	cr_assert(until(a_has_stepped_down));
+	cr_assert_eq(order(&a, ORDER_PROMOTE, "nobody", false, 0), -EINVAL, "%s", said);
+	cr_assert(until(b_rules_a_pair));
+	cr_assert(until(a_is_current));
+	cr_assert_eq(status_of(&b).view.epoch.reign, 2, "it was not taken back");
+	cr_assert_eq(put(&b, "one\n"), 0);
+	cr_assert(until(handing_is_over));
+	cr_assert_eq(handing.err, 0);
+}
+
 /* The file that is to hold it cannot be made. */
 static void keep_no_promise(struct node *n, bool on)
 {
