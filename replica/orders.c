@@ -353,6 +353,12 @@ static bool other_comes(struct replicator *r, const struct member_view *v)
 	return true;
 }
 
+static void want_standbys(struct replicator *r, uint8_t count)
+{
+	r->min_standbys = count;
+	store_want_pair(r->store, count > 0);
+}
+
 static int carry_out_min_standbys(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
 {
 	struct member_view v;
@@ -369,13 +375,15 @@ static int carry_out_min_standbys(struct replicator *r, const struct order *o, c
 	if (v.paired && v.pair.nodes == PAIR_NODES && v.pair.min_standbys != o->count && !other_comes(r, &v))
 		return order_tell(why, -EHOSTDOWN, "%s is away, and has to have this change: mqctl alone --stopped %s goes on without it",
 			other_name(&v), other_name(&v));
-	r->min_standbys = o->count;
-	store_want_pair(r->store, o->count > 0);
-	if (!v.paired || v.pair.nodes < PAIR_NODES)
+	if (!v.paired || v.pair.nodes < PAIR_NODES) {
+		want_standbys(r, o->count);
 		return order_tell(why, 0, "min_standbys will be %u once there is a pair%s", o->count, o->count ? ": until then appends are refused" : "");
+	}
 	p = v.pair;
 	p.min_standbys = o->count;
 	err = rule_set_pair(r, &p, SETTLE_NS);
+	if (!err || err == -ETIMEDOUT || err == -EROFS)        /* or rule() would do later what is said not to be done */
+		want_standbys(r, o->count);
 	if (err == -ETIMEDOUT)
 		return order_tell(why, err, "min_standbys %u is in the log, and counts once %s has it", o->count, other_name(&v));
 	return err ? order_tell(why, err, "min_standbys: %s", strerror(-err)) : order_tell(why, 0, "min_standbys is %u", o->count);

@@ -293,6 +293,25 @@ Test(replicator, min_standbys_changes_while_it_runs)
 	cr_assert_eq(put(&a, "alone\n"), 0);
 }
 
+/* Another change of the pair is not committed yet. */
+Test(replicator, min_standbys_that_is_said_not_to_be_changed_is_not_changed_later)
+{
+	struct pair same;
+	uint64_t pos;
+
+	options.sync_delay = 100000000;
+	make_pair(1);
+	same = status_of(&a).view.pair;
+	cr_assert_eq(store_set_pair(a.store, &same, &pos), 0);
+	cr_assert_eq(order(&a, ORDER_MIN_STANDBYS, "", false, 0), -EBUSY, "%s", said);
+	cr_assert(until(a_rules_a_pair));
+	for (int looks = 0; looks < 2; looks++)
+		cr_assert_eq(order(&a, ORDER_PROMOTE, "", false, 0), 0, "it looks at the pair after each");
+	cr_assert_eq(status_of(&a).view.pair.min_standbys, 1);
+	cr_assert_eq(order(&a, ORDER_MIN_STANDBYS, "", false, 0), 0, "%s", said);
+	cr_assert_eq(status_of(&a).view.pair.min_standbys, 0);
+}
+
 Test(replicator, a_store_that_is_open_for_reading_only_takes_no_part)
 {
 	struct store_options o = options;
