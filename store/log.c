@@ -526,7 +526,7 @@ uint64_t log_active(struct log *l)
 
 bool log_full(struct log *l)
 {
-	uint64_t refused, refused_free, size, file = SEGMENT_HEADER + l->settings.segment_size;
+	uint64_t refused, refused_free, file = SEGMENT_HEADER + l->settings.segment_size;
 	struct disk_space space;
 	bool room, quota;
 
@@ -534,8 +534,7 @@ bool log_full(struct log *l)
 	refused = l->refused;
 	refused_free = l->refused_free;
 	quota = l->refused_by == -EDQUOT;
-	size = refused ? refused : record_size(1);
-	room = l->active && l->end + size + state_room(l) <= l->limit;
+	room = !refused && l->active && l->end + record_size(1) + state_room(l) <= l->limit;
 	pthread_mutex_unlock(&l->lock);
 	if (room || supply_ready(l->supply))
 		return false;

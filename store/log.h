@@ -111,7 +111,8 @@ size_t log_take(struct log *log, uint64_t pos, struct log_entry *to, size_t max)
 uint64_t log_first_entry(struct log *log);
 bool log_failed(struct log *log);
 void log_fail(struct log *log, int err);     /* for good */
-/* An append of messages would be refused for want of space now: one as long as the last that was refused, or the shortest. */
+/* An append of messages, on a standby what is received, would be refused for want of space now: one as long as the last that was
+ * refused, or the shortest. */
 bool log_full(struct log *log);
 /* The base of the segment that is appended to. */
 uint64_t log_active(struct log *log);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "member.h"
 #include "checkpoint.h"
+#include "keeper.h"
 #include "log.h"
 #include "parts.h"
 #include <errno.h>
@@ -257,6 +258,8 @@ int store_receive(struct store *s, const void *bytes, size_t len, uint64_t base,
 	err = log_receive(s->log, bytes, len, base, upto, far, took);
 	if (*took)
 		commit_appended(s->commit, !far);
+	if (err == -ENOSPC || err == -EDQUOT)
+		keeper_full(s->keeper);
 	return err;
 }
 

@@ -7,7 +7,8 @@
  *    head lay when its heads were copied. So whichever of the two a recovery loads, the log that it needs is there, and
  *    no head that it finds lies before the start of the log. Both are on the disk by then, not only in the cache.
  *    When checkpoints are all that keeps a segment, the keeper is asked for one. Two in a row need two log positions: where nothing is
- *    appended, an empty command moves the log on.
+ *    appended, an empty command moves the log on. A standby cannot move its log, and a full one is sent nothing that it has room for: there the
+ *    checkpoint at the position where it stands is enough. Should that one rot before there is another, the standby has to start blank.
  *    What the pair's other node has not got yet stays as well, up to a bound (hold_bytes): past it that node starts blank again.
  * 3. With less than retention_free left on the file system, or too little for the log's next segment, so that appends are refused:
  *      prepared segments go first, nobody has written to them;
@@ -97,25 +98,34 @@ uint64_t retain_unneeded(struct store *s)
 	return s->unneeded;
 }
 
-/* What the two newest valid checkpoints allow to go; 0 when there are not two. *NEWEST is the newest one's position. */
+/* There can be no checkpoint behind the one at NEWEST before something goes. */
+static bool stands_still(struct store *s, uint64_t newest)
+{
+	return newest == atomic_load(&s->applied) && member_is_standby(s) && log_full(s->log);
+}
+
+/* What the two newest valid checkpoints allow to go, or the one of a log that stands still; 0 when there are not so many. *NEWEST is the
+ * newest one's position. */
 static int allowed(struct store *s, uint64_t *before, uint64_t *newest)
 {
 	struct checkpoint_info info;
 	uint64_t pos[LOOKED_AT];
-	size_t count, valid = 0;
+	size_t count, valid = 0, enough = 2;
 	int err = checkpoint_list(s->disk, pos, LOOKED_AT, &count);
 
 	*before = UINT64_MAX;
 	*newest = 0;
-	for (size_t n = 0; !err && n < count && valid < 2; n++) {
+	for (size_t n = 0; !err && n < count && valid < enough; n++) {
 		if (checkpoint_check(s->disk, s->id.secret, pos[n], &info) != 0)
 			continue;
-		if (valid++ == 0)
+		if (valid++ == 0) {
 			*newest = info.pos;
+			enough = stands_still(s, info.pos) ? 1 : 2;
+		}
 		if (info.unneeded < *before)
 			*before = info.unneeded;
 	}
-	if (valid < 2)
+	if (valid < enough)
 		*before = 0;
 	return err;
 }
@@ -195,11 +205,8 @@ static int remove_before(struct store *s, uint64_t before, bool recycle)
 /* Something new in the log, so that a new checkpoint is another one than the last. */
 static int move_log(struct store *s)
 {
-	struct command *c;
+	struct command *c = command_new_waited();
 
-	if (log_refusing(s->log))              /* not this node's to move now */
-		return 0;
-	c = command_new_waited();
 	if (!c)
 		return -ENOMEM;
 	c->claim = CLAIM_LAST;
@@ -230,7 +237,7 @@ static int remove_unneeded(struct store *s, bool *need_checkpoint)
 	start = segments_start(s->segments);
 	if (start < unneeded && unneeded - start >= WORTH * checkpoint_size(s)) {
 		*need_checkpoint = true;
-		if (newest >= atomic_load(&s->applied))
+		if (newest >= atomic_load(&s->applied) && !log_refusing(s->log))
 			err = move_log(s);
 	}
 	return err ? err : gone;
@@ -297,7 +304,7 @@ static int pass_enough(struct store *s, uint64_t missing)
 	return err ? err : passed;
 }
 
-/* The two checkpoints of rule 2, now. What fails shows in what they allow. */
+/* The checkpoints of rule 2, now; that of a log that stands still is made again where it stands. What fails shows in what they allow. */
 static void make_checkpoints(struct store *s, uint64_t unneeded)
 {
 	uint64_t before, newest;
@@ -305,7 +312,7 @@ static void make_checkpoints(struct store *s, uint64_t unneeded)
 	for (int n = 0; n < 2; n++) {
 		if (allowed(s, &before, &newest) != 0 || before >= unneeded)
 			return;
-		if (newest >= atomic_load(&s->applied) && move_log(s) != 0)
+		if (newest >= atomic_load(&s->applied) && !stands_still(s, newest) && move_log(s) != 0)
 			return;
 		keeper_checkpoint(s->keeper);
 	}

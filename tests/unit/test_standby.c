@@ -4,6 +4,8 @@
 #include "checkpoint.h"
 #include "keeper.h"
 #include "powercut.h"
+#include "retain.h"
+#include "seal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -244,6 +246,104 @@ Test(standby, on_a_full_disk_a_promise_and_a_reign_are_kept_out_of_the_reserve)
 	cr_assert_eq(store_begin_reign(b, (struct reign){2, view(b).node}, 0, true), 0);
 	cr_assert_lt(reserved(), before);
 	cr_assert_eq(view(b).promise.own, 2);
+	close_both(a, b);
+}
+
+/* COUNT messages of 100000 bytes. */
+static void put_long(struct topic *t, int count)
+{
+	static char text[100001];
+
+	memset(text, 'x', sizeof text - 1);
+	for (int n = 0; n < count; n++)
+		put(t, text);
+}
+
+static void fill_disk(void)
+{
+	scratch.kinds = 1u << CALL_ALLOCATE;
+	scratch.error = -ENOSPC;
+	scratch.stays = true;
+	scratch.fail_any = 1;
+	scratch.free = 1;
+}
+
+/* The keeper's rounds. */
+static void keep(struct store *s)
+{
+	for (int n = 0; n < 4; n++) {
+		bool need;
+
+		cr_assert_eq(seal_committed(s), 0);
+		cr_assert_geq(retain_run(s, 0, &need), 0);
+	}
+}
+
+/* A pair whose topic has a limit, and B's disk has room for what A has of it; B's keeper is the test. */
+static struct store *open_nearly_full(struct store *a, struct topic *t)
+{
+	struct command *c = command_new_waited();
+	struct store *b = join(a);
+
+	cr_assert_eq(command_wait(c, store_set(a, c, t, SETTING_RETENTION_AGE, "30d")), 0);
+	options.segment_size = 8 << 20;        /* what is sent needs a file of its own all the same */
+	b = open_held(b);
+	keeper_stop(b->keeper);
+	b->options.retention_free = 1;
+	while (view(a).end - log_active(a->log) < 850000 || log_active(a->log) == 0)
+		put_long(t, 1);
+	send(a, b);
+	announce(a, b);
+	cr_assert_eq(b->applied, view(a).end);
+	return b;
+}
+
+/* What is in A's log and not in B's; the error that B gives. */
+static int receive(struct store *a, struct store *b)
+{
+	struct member_view v = view(a);
+	const uint8_t *bytes;
+	struct raw *raw;
+	uint64_t base;
+	size_t took;
+	ssize_t n;
+	int err;
+
+	cr_assert_eq(store_raw(a, view(b).end, &raw), 0);
+	n = raw_read(raw, store_sendable(a), &bytes, &base);
+	cr_assert_gt(n, 0);
+	err = store_receive(b, bytes, (size_t)n, base, &v.epoch, &took);
+	raw_close(raw);
+	return err;
+}
+
+/* Its log does not move any more, so there are no two checkpoints; and a kill between leaves a store that starts. */
+Test(standby, a_full_one_relieves_itself_although_its_log_stands_still)
+{
+	struct store *a = open_as(path_a, false), *b, *c;
+	struct topic *t = make_topic(a, "orders"), *there;
+	struct queue *q;
+
+	b = open_nearly_full(a, t);
+	fill_disk();
+	keep(b);
+	cr_assert_eq(segments_start(b->segments), 0, "nothing was refused yet");
+	put_long(t, 2);
+	cr_assert_eq(receive(a, b), -ENOSPC);
+	keep(b);
+	cr_assert_gt(segments_start(b->segments), 0);
+	scratch_copy(path_b, path_c);
+	c = open_as(path_c, true);
+	there = topic_find(c, "orders");
+	q = topic_queue(there, 0);
+	cr_assert_gt(q->head, 0);
+	cr_assert_eq(c->damaged, 0);
+	topic_put(there);
+	store_close(c);
+	scratch.fail_any = 0;
+	scratch.stays = false;
+	send(a, b);
+	topic_put(t);
 	close_both(a, b);
 }
 
