@@ -162,12 +162,12 @@ static void rebuild(struct keeper *k)
 	}
 	if (k->rebuilt)
 		return;
-	int err = seal_rebuild(k->store, &k->rebuild_from);
+	int made = seal_rebuild(k->store, &k->rebuild_from);
 
-	if (err == -ENOENT)
+	if (made == 0)
 		k->rebuilt = true;
 	else
-		tell(k, REBUILD, err);
+		tell(k, REBUILD, made < 0 ? made : 0);
 }
 
 /* Records that are not committed yet, and what could not be read now, are looked at again. */

@@ -23,6 +23,7 @@
 #include "damage.h"
 #include "index.h"
 #include "keeper.h"
+#include "seal.h"
 #include "supply.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -52,6 +53,14 @@ enum hold retain_hold(struct store *s, const struct index_queue *of, uint64_t *t
 	return hold;
 }
 
+/* An index that is of no use is made again, or nothing would go from there on. */
+static int index_error(struct store *s, struct segment *g, int err)
+{
+	if (err == -ENODATA || err == -EBADMSG || err == -EIO)
+		seal_index_bad(s, g);
+	return err;
+}
+
 /*
  * The firmest hold on G; ENOUGH or firmer ends the search. A start whose applying is held up by a damaged command has sealed segments behind
  * what is applied: the queues of their records may not be there yet.
@@ -63,10 +72,10 @@ static enum hold hold_on(struct store *s, struct segment *g, enum hold enough)
 	struct index *index;
 	uint64_t topic;
 
-	if (!atomic_load(&g->sealed) || atomic_load(&g->end) > atomic_load(&s->applied) || segment_index(g, &index) != 0)
+	if (!atomic_load(&g->sealed) || atomic_load(&g->end) > atomic_load(&s->applied) || index_error(s, g, segment_index(g, &index)) != 0)
 		return HOLD_KEEP;
 	for (size_t n = 0; n < index_queues(index) && most < enough; n++) {
-		if (index_queue_at(index, n, &q) != 0)
+		if (index_error(s, g, index_queue_at(index, n, &q)) != 0)
 			return HOLD_KEEP;
 		hold = retain_hold(s, &q, &topic);
 		if (hold > most)

@@ -132,18 +132,23 @@ int seal_renew(struct store *s, struct segment *seg, int64_t last_time, struct r
 	return err;
 }
 
+static bool may_pass(int err)
+{
+	return disk_error_passes(err) || err == -ENOSPC || err == -EDQUOT;
+}
+
 int seal_rebuild(struct store *s, uint64_t *from)
 {
 	struct segment *seg = segments_find(s->segments, *from);
-	int err;
+	int wants = 0, err;
 
 	/* The end of one that is not sealed moves: nothing may be concluded from it. */
-	while (seg && (seg->head.base < *from || !segment_wants_index(seg)))
+	while (seg && (seg->head.base < *from || !(wants = segment_wants_index(seg))))
 		seg = segment_next(seg);
 	if (!seg)
-		return -ENOENT;
-	*from = seg->end;
-	err = rebuild(s, seg);
+		return 0;
+	err = wants < 0 ? wants : rebuild(s, seg);
+	*from = may_pass(err) ? seg->head.base : seg->end;
 	segment_put(seg);
-	return err;
+	return err ? err : 1;
 }

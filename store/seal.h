@@ -13,7 +13,7 @@
 /* Seals every segment before the active one that is committed to its end. */
 int seal_committed(struct store *s);
 /* Makes the index of sealed segments again where it is missing or damaged, by walking their records: one segment a call, from *FROM
- * on, which moves behind it. -ENOENT: none left. */
+ * on, which moves behind it, but for an error that may pass. 1: it is made; 0: none is left. */
 int seal_rebuild(struct store *s, uint64_t *from);
 /* The index of SEG cannot be used: the keeper makes it again, and where it is damaged, not only missing, that is told. */
 void seal_index_bad(struct store *s, struct segment *seg);

@@ -433,15 +433,17 @@ void segment_index_renewed(struct segment *s)
 	pthread_mutex_unlock(&s->all->lock);
 }
 
-bool segment_wants_index(struct segment *s)
+int segment_wants_index(struct segment *s)
 {
 	struct index *index;
 	bool renewed;
+	int err;
 
 	pthread_mutex_lock(&s->all->lock);
 	renewed = s->index_state == INDEX_RENEWED;
 	pthread_mutex_unlock(&s->all->lock);
-	return s->sealed && !renewed && segment_index(s, &index) == -ENODATA;
+	err = s->sealed && !renewed ? segment_index(s, &index) : 0;
+	return disk_error_passes(err) ? err : err == -ENODATA || err == -EIO;
 }
 
 void segment_seal(struct segment *s, uint64_t end)

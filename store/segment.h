@@ -101,8 +101,8 @@ int segment_index(struct segment *s, struct index **index);
 bool segment_index_bad(struct segment *s);
 /* It was made again. It is used from when nobody holds S, as until then somebody may be reading the old one. */
 void segment_index_renewed(struct segment *s);
-/* S is sealed, and its index is missing or damaged. */
-bool segment_wants_index(struct segment *s);
+/* 1: S is sealed, and its index is missing or damaged; 0: it is not. Negative errno: that could not be told now. */
+int segment_wants_index(struct segment *s);
 /* S is committed to its END and its index file is in place and durable. */
 void segment_seal(struct segment *s, uint64_t end);
 /* Takes the first segment out of the list, never the last one (NULL). Its files are the caller's to remove or recycle once

@@ -130,7 +130,7 @@ static void repair_all(void)
 	uint64_t from = 0;
 	struct span span;
 
-	while (seal_rebuild(store, &from) == 0)
+	while (seal_rebuild(store, &from) > 0)
 		;
 	for (int n = 0; n < ROTTEN; n++)
 		store_damaged(store, DAMAGE_RECORD, rotten[n].pos, "a record");

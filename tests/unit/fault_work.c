@@ -332,7 +332,7 @@ void work_restart(void)
 
 	if (!work_begin())
 		return;
-	while (seal_rebuild(store, &rebuild) == 0)
+	while (seal_rebuild(store, &rebuild) > 0)
 		;
 	look_around();
 	work_append_wait(KEEP);

@@ -377,6 +377,8 @@ static const struct disk_ops *disk_ops;
 static int fail_sync, fail_unlink;             /* of log/ and in it, once, with this */
 static int fail_checkpoints;                   /* syncs of checkpoint/, all of them */
 static int fail_segments;                      /* mappings of segments, all of them */
+static int fail_indexes;                       /* and of indexes */
+static int fail_rename;                        /* all of them */
 
 static int failing(int *how)
 {
@@ -402,7 +404,14 @@ static int unlink_path(struct disk *d, const char *path)
 
 static int map(struct disk *d, int fd, size_t len, const void **at)
 {
-	return fail_segments && len > SEGMENT ? fail_segments : disk_ops->map(d, fd, len, at);
+	int err = len > SEGMENT ? fail_segments : fail_indexes;
+
+	return err ? err : disk_ops->map(d, fd, len, at);
+}
+
+static int rename_path(struct disk *d, const char *from, const char *to)
+{
+	return fail_rename ? fail_rename : disk_ops->rename(d, from, to);
 }
 
 static void make_fallible(void)
@@ -414,6 +423,7 @@ static void make_fallible(void)
 	ops.sync_directory = sync_directory;
 	ops.unlink = unlink_path;
 	ops.map = map;
+	ops.rename = rename_path;
 	s->disk->ops = &ops;
 }
 
@@ -434,6 +444,80 @@ Test(retain, messages_that_cannot_be_read_for_now_do_not_go_before_their_time)
 	fail_segments = 0;
 	keep(now());
 	cr_assert_eq(retained(t), 100 * BODY);
+	s->disk->ops = disk_ops;
+	topic_put(t);
+}
+
+/* ---- indexes that are of no use ---- */
+
+static void rot(const char *name, uint64_t at)
+{
+	int fd = disk_open(s->disk, name, O_RDWR, 0);
+	uint8_t byte;
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(disk_read(s->disk, fd, &byte, 1, at), 0);
+	byte ^= 1;
+	cr_assert_eq(disk_write(s->disk, fd, &byte, 1, at), 0);
+	disk_close(s->disk, fd);
+}
+
+/* Opening it does not show what a page of its directory has become; only retention looks there. */
+Test(retain, an_index_whose_directory_has_rotted_is_told_and_made_again_and_keeps_nothing)
+{
+	struct topic *t = make("orders", 1);
+	uint64_t from = 0;
+	char index[40];
+
+	append(t, 1000);
+	cr_assert_eq(seal_committed(s), 0);
+	segments_trim(s->segments, 0);
+	segment_index_name(index, 0);
+	rot(index, 4096 + 17);
+	set(t, SETTING_RETENTION_PINNED, "drop");
+	s->options.retention_free = UINT64_MAX;
+	cr_assert_eq(keep(now()), 0);
+	cr_assert_eq(s->damaged, 1);
+	cr_assert_eq(seal_rebuild(s, &from), 1);
+	cr_assert_gt(keep(now()), 5);
+	topic_put(t);
+}
+
+/* Only what may pass is waited for. */
+Test(retain, an_index_that_cannot_be_made_now_is_tried_again)
+{
+	struct topic *t = make("orders", 1);
+	char first[40], index[40];
+	uint64_t from = 0, next;
+	struct segment *second;
+
+	append(t, 300);
+	cr_assert_eq(seal_committed(s), 0);
+	second = segment_next(segments_first(s->segments));
+	next = second->head.base;
+	segment_put(second);
+	segments_trim(s->segments, 0);
+	segment_index_name(index, 0);
+	rot(index, 0);
+	make_fallible();
+	fail_indexes = -EMFILE;
+	cr_assert_eq(seal_rebuild(s, &from), -EMFILE, "whether it is damaged");
+	fail_indexes = 0;
+	fail_rename = -ENOSPC;
+	cr_assert_eq(seal_rebuild(s, &from), -ENOSPC);
+	fail_rename = 0;
+	cr_assert_eq(seal_rebuild(s, &from), 1);
+	cr_assert_eq(seal_rebuild(s, &from), 0);
+	segment_name(first, 0);
+	cr_assert_eq(disk_unlink(s->disk, first), 0);
+	cr_assert_eq(disk_unlink(s->disk, index), 0);
+	segment_index_name(index, next);
+	cr_assert_eq(disk_unlink(s->disk, index), 0);
+	segments_trim(s->segments, 0);
+	from = 0;
+	cr_assert_eq(seal_rebuild(s, &from), -ENOENT, "its segment is gone");
+	cr_assert_eq(seal_rebuild(s, &from), 1, "that is no reason to leave out the next one");
+	cr_assert_eq(seal_rebuild(s, &from), 0);
 	s->disk->ops = disk_ops;
 	topic_put(t);
 }
