@@ -543,6 +543,14 @@ bool log_full(struct log *l)
 	return space.free < file || (refused && (quota || space.free <= refused_free));
 }
 
+void log_relieved(struct log *l)
+{
+	pthread_mutex_lock(&l->lock);
+	if (l->refused_by == -EDQUOT)
+		l->refused = 0;
+	pthread_mutex_unlock(&l->lock);
+}
+
 bool log_failed(struct log *l)
 {
 	return l->failed != 0;

@@ -114,6 +114,8 @@ void log_fail(struct log *log, int err);     /* for good */
 /* An append of messages, on a standby what is received, would be refused for want of space now: one as long as the last that was
  * refused, or the shortest. */
 bool log_full(struct log *log);
+/* Segments went. Where a quota was in the way, only the next append shows whether there is room now. */
+void log_relieved(struct log *log);
 /* The base of the segment that is appended to. */
 uint64_t log_active(struct log *log);
 /* Makes the unsealed segment that recovery found last the one that is appended to; its file is open as FD, which the log owns

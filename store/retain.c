@@ -252,16 +252,18 @@ static int remove_unneeded(struct store *s, bool *need_checkpoint)
 	return err ? err : gone;
 }
 
+/* Where appends are refused although there seems to be room, for a quota or for a file longer than a segment's, one segment at a time goes. */
 static bool short_of_space(struct store *s, uint64_t *missing)
 {
 	uint64_t wanted = s->options.retention_free, segment = SEGMENT_HEADER + s->options.segment_size;
+	bool full = wanted && log_full(s->log);
 	struct disk_space space;
 
-	if (wanted && wanted < segment && log_full(s->log))
+	if (full && wanted < segment)
 		wanted = segment;
-	if (!wanted || disk_space(s->disk, &space) != 0 || space.free >= wanted)
+	if (!wanted || disk_space(s->disk, &space) != 0 || (space.free >= wanted && !full))
 		return false;
-	*missing = wanted - space.free;
+	*missing = space.free < wanted ? wanted - space.free : 1;
 	return true;
 }
 
@@ -349,6 +351,8 @@ static int make_space(struct store *s)
 	if (err)
 		return err;
 	gone = remove_before(s, before < unneeded ? before : unneeded, false);
+	if (gone > 0)
+		log_relieved(s->log);
 	if (gone > 0 && passed > 0)
 		store_say(s, LOG_WARNING, "the disk is nearly full: %d segments went, %d of them before their time", gone,
 			passed < gone ? passed : gone);

@@ -218,6 +218,7 @@ Test(relief, a_disk_without_room_for_a_segment_is_nearly_full)
 	set(t, SETTING_RETENTION_AGE, "30d");
 	append(t, 300);
 	topic_put(t);
+	scratch.free = 1;
 	t = find_full("orders");
 	s->options.retention_free = 1;
 	scratch.free = SEGMENT_HEADER + SEGMENT;
@@ -226,5 +227,39 @@ Test(relief, a_disk_without_room_for_a_segment_is_nearly_full)
 	cr_assert_eq(keep(now()), 1);
 	s->options.retention_free = 0;
 	cr_assert_eq(keep(now()), 0, "nobody has asked for it");
+	topic_put(t);
+}
+
+static int append_one(struct topic *t)
+{
+	static const char body[BODY];
+	struct iovec iov = {(void *)body, BODY};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1, .flags = RECORD_WRITE};
+	struct place place;
+
+	return store_append(topic_queue(t, 0), &b, &place);
+}
+
+/* The file system says that there is room. */
+Test(relief, a_quota_that_is_used_up_takes_a_segment_for_each_refusal)
+{
+	struct topic *t = make("orders", 1);
+	int err;
+
+	set(t, SETTING_RETENTION_AGE, "30d");
+	append(t, 300);
+	topic_put(t);
+	fill_disk();
+	scratch.error = -EDQUOT;
+	t = topic_find(s, "orders");
+	while ((err = append_one(t)) == 0)
+		;
+	cr_assert_eq(err, -EDQUOT);
+	cr_assert_eq(keep(now()), 0, "nobody has asked for it");
+	s->options.retention_free = 2 * SEGMENT;
+	cr_assert_eq(keep(now()), 1);
+	cr_assert_eq(keep(now()), 0, "there may be room");
+	cr_assert_eq(append_one(t), -EDQUOT);
+	cr_assert_eq(keep(now()), 1);
 	topic_put(t);
 }
