@@ -159,7 +159,7 @@ static int take_lock(struct store *s, char *why)
 	err = disk_truncate(s->disk, s->lock_fd, 0);
 	if (!err)
 		err = disk_write(s->disk, s->lock_fd, text, len, 0);
-	return err == -ENOSPC ? 0 : err;        /* a full disk is no reason not to start: the lock itself is taken */
+	return err == -ENOSPC || err == -EDQUOT ? 0 : err;      /* a full disk is no reason not to start: the lock itself is taken */
 }
 
 static int load_identity(struct store *s, char *why)

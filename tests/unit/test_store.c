@@ -220,6 +220,26 @@ Test(store, the_segment_that_is_appended_to_gets_no_index)
 	cr_assert_neq(access(path, F_OK), 0);
 }
 
+/* What it writes there is only for people to read. */
+static void open_without_room_for_the_lock(int err)
+{
+	char why[STORE_WHY];
+
+	scratch.error = err;
+	scratch.fail[CALL_PWRITEV] = 1;
+	cr_assert_eq(store_open_disk(&store, &scratch.disk, scratch_path, &options, why), 0, "%s", why);
+	cr_assert_eq(scratch.fail[CALL_PWRITEV], 0);
+	close_store();
+}
+
+Test(store, a_full_disk_is_no_reason_not_to_start)
+{
+	open_store();
+	close_store();
+	open_without_room_for_the_lock(-ENOSPC);
+	open_without_room_for_the_lock(-EDQUOT);
+}
+
 Test(store, room_for_checkpoints_is_kept_aside)
 {
 	char path[128];
