@@ -196,6 +196,13 @@ static int drop_index(const struct survey *v)
 	return disk_sync_directory(v->store->disk, "log");
 }
 
+/* A copy may have holes where the log is to go on. On a full disk some file systems refuse to allocate what is allocated: then the
+ * blocks tell. */
+static bool has_room(struct disk *d, int fd, const struct stat *st, uint64_t size)
+{
+	return disk_allocate(d, fd, size) == 0 || ((uint64_t)st->st_size >= size && (uint64_t)st->st_blocks * 512 >= size);
+}
+
 /* The log goes on there, as long as it has room on the disk. */
 static int adopt(struct survey *v, struct recovered *to)
 {
@@ -214,7 +221,7 @@ static int adopt(struct survey *v, struct recovered *to)
 	to->active_fd = disk_open(v->store->disk, name, O_RDWR, 0);
 	if (to->active_fd < 0)
 		return to->active_fd;
-	to->active_room = (uint64_t)st.st_size >= size || disk_allocate(v->store->disk, to->active_fd, size) == 0;
+	to->active_room = has_room(v->store->disk, to->active_fd, &st, size);
 	to->active = segments_last(v->store->segments);
 	return 0;
 }

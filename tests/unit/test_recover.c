@@ -451,6 +451,55 @@ Test(recover, a_segment_that_goes_on_has_no_index)
 	cr_assert_eq(memcmp(got + 70, "line 10\n", 8), 0);
 }
 
+/* As a copy of the store may be. */
+static void make_holes(uint64_t end)
+{
+	int fd = disk_open(&scratch.disk, "log/0000000000000000", O_RDWR, 0);
+
+	cr_assert_eq(disk_truncate(&scratch.disk, fd, SEGMENT_HEADER + end), 0);
+	cr_assert_eq(disk_truncate(&scratch.disk, fd, SEGMENT_HEADER + MiB), 0);
+	disk_close(&scratch.disk, fd);
+}
+
+static int append_on_a_full_disk(void)
+{
+	char why[STORE_WHY];
+	struct topic *t;
+	int err;
+
+	scratch.kinds = 1u << CALL_ALLOCATE;
+	scratch.error = -ENOSPC;
+	scratch.stays = true;
+	scratch.fail_any = 1;
+	cr_assert_eq(store_open_disk(&store, &scratch.disk, scratch_path, &options, why), 0, "%s", why);
+	t = topic_find(store, "orders");
+	err = append(t, "more\n", 5, true);
+	topic_put(t);
+	return err;
+}
+
+/* In a hole the record would be given a place first, and then find no room: for good. */
+Test(recover, a_segment_with_holes_has_no_room_on_a_full_disk)
+{
+	struct topic *t;
+	uint64_t end;
+
+	three_lines();
+	end = log_end(store->log);
+	close_store();
+	cr_assert_eq(append_on_a_full_disk(), 0, "it is allocated");
+	close_store();
+	scratch.fail_any = 0;
+	scratch.stays = false;
+	make_holes(end + 4096);
+	cr_assert_eq(append_on_a_full_disk(), -ENOSPC);
+	scratch.fail_any = 0;
+	scratch.stays = false;
+	t = topic_find(store, "orders");
+	cr_assert_eq(append(t, "more\n", 5, true), 0);
+	topic_put(t);
+}
+
 /* A segment of lines, and the first one of the next. */
 static void sealed_segment(void)
 {
