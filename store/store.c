@@ -442,10 +442,10 @@ void store_stop(struct store *s)
 {
 	if (atomic_exchange(&s->stopping, true))
 		return;
+	if (s->commit)
+		commit_stop(s->commit);        /* before the keeper, which may wait for a commit, too */
 	if (s->keeper)
 		keeper_stop(s->keeper);
-	if (s->commit)
-		commit_stop(s->commit);
 	if (s->watch)
 		watch_fail(s, -ENOTCONN);
 	watch_stop(s->watch);

@@ -347,6 +347,42 @@ Test(standby, a_full_one_relieves_itself_although_its_log_stands_still)
 	close_both(a, b);
 }
 
+/* More messages than are retained, acknowledged by B; A's keeper then has heads in the log that nobody acknowledges. */
+static void make_keeper_wait(struct store *a, struct store *b, struct topic *t)
+{
+	static char text[3001];
+	uint64_t end = 0;
+
+	memset(text, 'x', sizeof text - 1);
+	for (int n = 0; n < 3; n++)
+		cr_assert_eq(append(t, text, &end), 0);
+	send(a, b);
+	acknowledge(b, a);
+	while (view(a).end == end)
+		usleep(1000);
+}
+
+Test(standby, a_primary_stops_although_its_keeper_waits_for_another_node)
+{
+	struct store *a, *b;
+	struct command *c = command_new_waited();
+	struct topic *t;
+	int64_t began;
+
+	options.commit_timeout = 20000000000;
+	a = open_as(path_a, false);
+	t = make_topic(a, "orders");
+	cr_assert_eq(command_wait(c, store_set(a, c, t, SETTING_RETENTION_SIZE, "4000")), 0);
+	b = join(a);
+	make_pair(a, b, 1);
+	make_keeper_wait(a, b, t);
+	began = commit_clock();
+	store_stop(a);
+	cr_assert_lt(commit_clock() - began, INT64_C(10000000000));
+	topic_put(t);
+	close_both(a, b);
+}
+
 /* Its own promise is of what it received when it joined: what it wrote in an earlier life proves nothing of this disk. */
 Test(standby, one_that_joins_has_promised_what_it_was_given)
 {
