@@ -8,8 +8,10 @@
 #include <uthash.h>
 #include <utlist.h>
 
-/* Circles are looked for among no more waits than this; the kernel follows 10. */
-#define DEADLOCK_WAITS 64
+/* A circle is looked for among so many owners and waits, and held locks, and is not found beyond: everybody waits for the table
+ * meanwhile. The kernel follows 10. */
+#define CIRCLE_MOST 64u
+#define CIRCLE_LOOKS 65536u
 
 /* One lock that is held. Those of one owner and kind never overlap, and neighbours of one type are one. */
 struct held {
@@ -201,21 +203,6 @@ static int apply(struct locks *l, const struct lock *want)
 	return 0;
 }
 
-/* The wishes that are followed from one that may close a circle. */
-struct way {
-	const struct lock *wish[DEADLOCK_WAITS];
-	unsigned count;
-};
-
-static void way_add(struct way *way, const struct lock *wish)
-{
-	for (unsigned i = 0; i < way->count; i++)
-		if (way->wish[i] == wish)
-			return;
-	if (way->count < DEADLOCK_WAITS)
-		way->wish[way->count++] = wish;
-}
-
 static bool waits(struct locks *l, const struct lock *owner)
 {
 	const struct lock_wait *w;
@@ -227,25 +214,51 @@ static bool waits(struct locks *l, const struct lock *owner)
 	return false;
 }
 
-/* Whether one who is in the way of WANT waits for somebody, who waits for somebody, who waits for WANT's owner. */
-static bool closes_circle(struct locks *l, const struct lock *want)
-{
-	struct way way = {{want}, 1};
+/* The wishes that are followed from one that may close a circle, and the owners whose they are. */
+struct way {
+	const struct lock *wish[CIRCLE_MOST], *owner[CIRCLE_MOST];
+	unsigned wishes, owners;
+};
 
-	for (unsigned i = 0; i < way.count; i++) {
+static bool is_asked(const struct way *way, const struct lock *owner)
+{
+	for (unsigned i = 0; i < way->owners; i++)
+		if (same_owner(way->owner[i], owner))
+			return true;
+	return false;
+}
+
+/* What the OWNER of a lock that is in the way waits for. */
+static void ask(struct locks *l, struct way *way, const struct lock *owner)
+{
+	const struct lock_wait *w;
+
+	if (way->owners == CIRCLE_MOST || is_asked(way, owner))
+		return;
+	way->owner[way->owners++] = owner;
+	DL_FOREACH(l->waits, w) {
+		if (way->wishes < CIRCLE_MOST && same_owner(&w->wanted, owner))
+			way->wish[way->wishes++] = &w->wanted;
+	}
+}
+
+/* Whether one who is in the way of WANT waits for somebody, who waits for somebody, who waits for WANT's owner. *LOOKS counts held locks. */
+static bool closes_circle(struct locks *l, const struct lock *want, unsigned *looks)
+{
+	struct way way = {.wish = {want}, .wishes = 1};
+
+	for (unsigned i = 0; i < way.wishes; i++) {
 		struct file *f = file_find(l, way.wish[i]->inode);
-		const struct lock_wait *w;
 		const struct held *h;
 
 		DL_FOREACH(f ? f->held : NULL, h) {
+			if (++*looks > CIRCLE_LOOKS)
+				return false;
 			if (!in_the_way(&h->lock, way.wish[i]))
 				continue;
 			if (same_owner(&h->lock, want))
 				return true;
-			DL_FOREACH(l->waits, w) {
-				if (same_owner(&w->wanted, &h->lock))
-					way_add(&way, &w->wanted);
-			}
+			ask(l, &way, &h->lock);
 		}
 	}
 	return false;
@@ -259,11 +272,11 @@ static void end_wait(struct locks *l, struct lock_wait *w, int err, struct lock_
 }
 
 /* Grants what is free of INODE now, again from the first on after each pass that granted: one that now shares what it had for itself
- * lets in who was passed over. True: one of them has a lock now and waits for another, as one thread of several does. */
-static bool grant(struct locks *l, uint64_t inode, struct lock_wait **ended)
+ * lets in who was passed over. */
+static void grant(struct locks *l, uint64_t inode, struct lock_wait **ended)
 {
 	struct lock_wait *w, *next;
-	bool granted, waits_still = false;
+	bool granted;
 
 	do {
 		granted = false;
@@ -273,31 +286,36 @@ static bool grant(struct locks *l, uint64_t inode, struct lock_wait **ended)
 				continue;
 			end_wait(l, w, err, ended);
 			granted = true;
-			waits_still |= waits(l, &w->wanted);
 		}
 	} while (granted);
-	return waits_still;
 }
 
-static void end_circles(struct locks *l, uint64_t inode, struct lock_wait **ended)
+/* OWNER has got a lock, and may wait for another, as one thread of several: a circle that has come about by that goes through there. */
+static void end_circles(struct locks *l, const struct lock *owner, struct lock_wait **ended)
 {
 	struct lock_wait *w, *next;
+	unsigned looks = 0;
 
+	if (owner->kind != LOCK_FCNTL || !waits(l, owner))
+		return;
 	DL_FOREACH_SAFE(l->waits, w, next) {
-		if (w->wanted.inode == inode && w->wanted.kind == LOCK_FCNTL && closes_circle(l, &w->wanted))
+		if (same_owner(&w->wanted, owner) && closes_circle(l, &w->wanted, &looks))
 			end_wait(l, w, -EDEADLK, ended);
 	}
 }
 
-/* Takes the waits of INODE that end now off the list. CHANGED, where not NULL, is a lock that was just set: who waits for its owner may
- * have a circle by that, if the owner waits as well. */
+/* Takes the waits of INODE that end now off the list. CHANGED, where not NULL, is a lock that was just set. */
 static struct lock_wait *take_ended(struct locks *l, uint64_t inode, const struct lock *changed)
 {
-	struct lock_wait *ended = NULL;
-	bool circles = grant(l, inode, &ended);
+	struct lock_wait *ended = NULL, *w;
 
-	if (circles || (changed && waits(l, changed)))
-		end_circles(l, inode, &ended);
+	grant(l, inode, &ended);
+	DL_FOREACH(ended, w) {
+		if (w->err == 0)
+			end_circles(l, &w->wanted, &ended);
+	}
+	if (changed)
+		end_circles(l, changed, &ended);
 	return ended;
 }
 
@@ -315,7 +333,7 @@ static int park(struct locks *l, const struct lock *want, struct lock_wait *wait
 		return l->stopped;
 	if (wait->gone(wait))
 		return -EINTR;
-	if (want->kind == LOCK_FCNTL && closes_circle(l, want))
+	if (want->kind == LOCK_FCNTL && closes_circle(l, want, &(unsigned){0}))
 		return -EDEADLK;
 	wait->wanted = *want;
 	DL_APPEND(l->waits, wait);
