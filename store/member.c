@@ -260,6 +260,8 @@ int store_receive(struct store *s, const void *bytes, size_t len, uint64_t base,
 		commit_appended(s->commit, !far);
 	if (err == -ENOSPC || err == -EDQUOT)
 		keeper_full(s->keeper);
+	else if (err && log_failed(s->log))
+		commit_hurry(s->commit);       /* so that everyone who waits hears of it now; below, too */
 	return err;
 }
 
@@ -348,6 +350,8 @@ int store_cut(struct store *s, uint64_t pos)
 		store_say(s, LOG_NOTICE, "the log parted from the primary's at position %" PRIu64 ": %" PRIu64 " bytes are in lost/", pos, bytes);
 	}
 	commit_go_on(s->commit, err ? end : pos, -ETIMEDOUT);
+	if (err && log_failed(s->log))
+		commit_hurry(s->commit);
 	return err;
 }
 

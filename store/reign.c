@@ -81,6 +81,8 @@ static int append_held(struct store *s, struct append *a)
 	pthread_mutex_lock(&m->lock);
 	m->held_end = err ? 0 : a->end;
 	pthread_mutex_unlock(&m->lock);
+	if (err == -EIO)
+		commit_hurry(s->commit);
 	return err;
 }
 

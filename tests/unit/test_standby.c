@@ -488,6 +488,46 @@ Test(standby, a_cut_that_is_made_in_part_fails_the_log)
 	close_both(a, b);
 }
 
+struct reader {
+	struct watcher watcher;
+	sem_t told;
+	int err;
+};
+
+static void reader_told(struct watcher *w, int err)
+{
+	struct reader *r = (struct reader *)w;
+
+	r->err = err;
+	sem_post(&r->told);
+}
+
+/* Nothing is to be synced, so the committer would not look by itself. */
+Test(standby, a_log_that_fails_while_it_receives_tells_who_waits)
+{
+	struct store *a = open_as(path_a, false), *b;
+	struct topic *t = make_topic(a, "orders"), *there;
+	struct reader r = {.watcher.ready = reader_told};
+
+	b = open_held(join(a));
+	send(a, b);
+	announce(a, b);
+	keeper_stop(b->keeper);
+	there = topic_find(b, "orders");
+	sem_init(&r.told, 0, 0);
+	cr_assert_eq(watch_queue(topic_queue(there, 0), 0, &r.watcher), 0);
+	put(t, "more\n");
+	scratch.error = -EIO;
+	scratch.fail[CALL_PWRITEV] = 1;
+	cr_assert_eq(receive(a, b), -EIO);
+	sem_wait(&r.told);
+	cr_assert_eq(r.err, -EIO);
+	cr_assert_eq(watch_error(b), -EIO);
+	topic_put(there);
+	topic_put(t);
+	close_both(a, b);
+}
+
 Test(standby, what_is_cut_does_not_come_back)
 {
 	struct store *a = open_as(path_a, false), *b = open_cut(join(a));
