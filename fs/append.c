@@ -213,8 +213,18 @@ static void write_settled(struct handle *h, uint64_t pos)
 	pthread_mutex_unlock(&h->appending);
 }
 
+/* Of what P asked for, up to POS: committed it is only if nothing has cut it off before P was parked, or another log has grown past POS. */
+static bool cut_before(const struct parked *p, uint64_t pos)
+{
+	const struct handle *h = p->handle;
+
+	return queue_cut_since(h->queue, p->cuts, pos);
+}
+
 static void write_woken(struct parked *p, int err)
 {
+	if (!err && cut_before(p, p->follower.pos))
+		err = -ETIMEDOUT;
 	if (err)
 		err = write_failed(p->handle, p->follower.pos, err);
 	else
@@ -230,15 +240,19 @@ static void write_committed(
 	ssize_t taken = -ENOMEM;
 	uint64_t pos = 0;
 
-	if (p)
-		taken = append(h, owner, from, size, w, &pos);
-	if (taken > 0 && pos) {
+	if (p) {
 		p->handle = h;
+		p->cuts = h->queue->cuts;
+		taken = append(h, owner, from, size, w, &pos);
+	}
+	if (taken > 0 && pos) {
 		p->size = (size_t)taken;
 		p->at = at;
 		int err = park_follow(p, pos, PARK_FIRM);
 		if (!err)
 			return;
+		if (err > 0 && cut_before(p, pos))
+			err = -ETIMEDOUT;
 		if (err < 0)
 			taken = write_failed(h, pos, err);
 		else
@@ -402,6 +416,8 @@ static void fsync_woken(struct parked *p, int err)
 /* A signal has ended one close, not the time of the next. */
 static void flush_woken(struct parked *p, int err)
 {
+	if (!err && cut_before(p, p->pos))
+		err = -EIO;
 	if (err != -EINTR) {
 		answer_told(p, err);
 		return;
@@ -415,6 +431,8 @@ static void answer_unparked(fuse_req_t req, struct parked *p, int err)
 {
 	if (!err)
 		return;
+	if (err > 0 && cut_before(p, p->pos))
+		err = -EIO;
 	park_free(p);
 	fuse_reply_err(req, err < 0 ? -err : 0);
 }
@@ -429,6 +447,8 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	struct writer w = writer_of(req);
 	uint64_t pos, end, appended;
 	struct parked *p;
+	uint32_t cuts;
+	bool committed;
 	int err = 0;
 
 	pthread_mutex_lock(&h->appending);
@@ -437,11 +457,14 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 		err = end_lines(h, &w);
 	pos = h->last_pos;
 	end = h->last_end;
+	cuts = h->queue->cuts;
 	appended = queue_appended(h->queue);
+	committed = h->queue->committed >= appended;
+	/* Behind these: a cut between them is one to be told. */
 	if (!err && cut_untold(h))
 		err = -EIO;
 	pthread_mutex_unlock(&h->appending);
-	if (err || h->queue->committed >= appended) {
+	if (err || committed) {
 		fuse_reply_err(req, -err);
 		return;
 	}
@@ -452,6 +475,7 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	}
 	p->handle = h;
 	p->pos = pos;
+	p->cuts = cuts;
 	p->deadline = commit_clock() + (int64_t)handle_mount(h)->commit_timeout;
 	/* The committer answers sooner than the deliverer. */
 	if (end == appended)
@@ -469,11 +493,13 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	struct parked *p;
 	struct line *line;
 	uint64_t before, pos;
+	uint32_t cuts;
 	bool cut;
 	int err = 0, known;
 
 	pthread_mutex_lock(&h->appending);
 	cut = was_cut(h);
+	cuts = h->cuts;
 	before = h->last_pos;
 	line = line_of(&h->lines, fi->lock_owner);
 	if (line)
@@ -487,10 +513,12 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	pthread_mutex_unlock(&h->appending);
 	if (!err && pos != before)
 		err = store_wait_written(handle_mount(h)->store, pos);
-	if (!err && cut && topic_setting(n->topic, SETTING_COMMIT) != COMMIT_FSYNC)
-		err = -EIO;
-	if (err || topic_setting(n->topic, SETTING_COMMIT) == COMMIT_FSYNC || pos <= store_committed(handle_mount(h)->store)) {
+	if (err || topic_setting(n->topic, SETTING_COMMIT) == COMMIT_FSYNC) {
 		fuse_reply_err(req, -err);
+		return;
+	}
+	if (cut || pos <= store_committed(handle_mount(h)->store)) {
+		fuse_reply_err(req, cut || queue_cut_since(h->queue, cuts, pos) ? EIO : 0);
 		return;
 	}
 	if (known) {
@@ -504,6 +532,7 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	}
 	p->handle = h;
 	p->pos = pos;
+	p->cuts = cuts;
 	answer_unparked(req, p, park_follow(p, pos, PARK_INTERRUPTIBLE));
 }
 

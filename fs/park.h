@@ -33,6 +33,7 @@ struct parked {
 	size_t size;
 	off_t at;
 	uint64_t pos;                   /* log position */
+	uint32_t cuts;                  /* the queue's, before POS was looked at */
 	bool paged;                     /* see read.h */
 	int64_t deadline;               /* CLOCK_MONOTONIC ns; 0: none */
 	/* park.c's */

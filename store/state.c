@@ -368,5 +368,6 @@ void state_command_lost(struct store *s, struct command *command)
 {
 	if (command->type == RECORD_TOPIC_REMOVE)
 		open_again(s, &(struct change){.body = command->body});
+	command->result = -ETIMEDOUT;        /* for who comes to follow its position only now, when other records are there */
 	command_free(command);
 }

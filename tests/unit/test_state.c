@@ -589,6 +589,17 @@ Test(state, a_removal_that_came_to_nothing_lets_appends_in_again)
 	topic_put(t);
 }
 
+/* Its position may be committed by then: with the records of the log that has taken its place. */
+Test(state, a_command_that_was_cut_off_is_not_done_for_who_follows_it_late)
+{
+	struct command *c = command_new(NULL, NULL);
+
+	c->users++;
+	state_command_lost(s, c);
+	cr_assert_eq(c->result, -ETIMEDOUT);
+	command_free(c);
+}
+
 Test(state, all_of_it_is_there_again_after_a_start)
 {
 	uint64_t id, last;
