@@ -192,7 +192,7 @@ static int await(struct worker *w)
 {
 	struct serve *s = w->serve;
 	uint64_t began = now_ns();
-	bool awake = s->distrust == 0;
+	bool awake = s->distrust <= 0;         /* two who waited at once may both have taken one off */
 	int got = -EAGAIN;
 
 	while (awake && got == -EAGAIN && now_ns() - began < SPIN_NS) {
