@@ -139,7 +139,7 @@ static void hand_over_for(struct replicator *r, uint64_t node)
 		guest_refuse(r, node, why);
 }
 
-/* An order that the primary was asked for ends in time. True: it goes on. */
+/* An order that the primary was asked for ends in time. True: it goes on. By the minder alone, as all that ends orders. */
 static bool order_is_asked(struct replicator *r)
 {
 	bool asked, late;
@@ -150,7 +150,7 @@ static bool order_is_asked(struct replicator *r)
 	pthread_mutex_unlock(&r->lock);
 	if (late)
 		order_end(r, -ETIMEDOUT, "the primary has not handed over in time");
-	return asked;
+	return asked && !late;
 }
 
 static void attend(struct replicator *r)
@@ -159,12 +159,14 @@ static void attend(struct replicator *r)
 	struct request *q;
 	struct order *o;
 	uint64_t over, count;
+	bool asked;
 
 	pthread_mutex_lock(&r->lock);
 	if (r->wanted && read(r->elsewhere, &count, sizeof count) < 0)
 		count = 0;             /* it was not readable: nothing is to be taken back */
 	r->wanted = false;
 	o = r->order;
+	asked = r->order_asked;
 	q = r->request;
 	deposed = r->deposed;
 	r->deposed = (struct reign){0};
@@ -175,8 +177,10 @@ static void attend(struct replicator *r)
 		rule_depose(r, deposed);
 	if (q)
 		answer(r, q);
-	if (o && !order_is_asked(r))
+	if (o && !asked)
 		order_carry_out(r, o);
+	else if (o)
+		order_is_asked(r);
 	if (over)
 		hand_over_for(r, over);
 }
