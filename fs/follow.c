@@ -76,8 +76,10 @@ static void follow_woken(struct parked *p, int err)
 
 static void follow_read(fuse_req_t req, struct node *n, size_t size, off_t at, struct fuse_file_info *fi)
 {
+	bool paged = read_paged(fi);
+
 	(void)n;
-	read_or_park(req, handle_of(fi), follow_size(size), at, read_paged(fi), fi->flags & O_NONBLOCK, NULL);
+	read_or_park(req, handle_of(fi), paged ? size : follow_size(size), at, paged, fi->flags & O_NONBLOCK, NULL);
 }
 
 /* Beyond the last read, as the request has no offset. The next growth is told in any case, see polled.h. */

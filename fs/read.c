@@ -25,6 +25,8 @@ static ssize_t read_at(struct handle *h, struct reading *r)
 		ahead_leave(h);
 	else if (ahead_take(h, r->offset, r->size, &r->slice))
 		return (ssize_t)r->size;
+	if (r->paged)
+		return reader_read_whole(h->reader, r->offset, r->size, &r->slice);
 	return (r->messages ? reader_read_messages : reader_read)(h->reader, r->offset, r->size, &r->slice);
 }
 

@@ -14,7 +14,7 @@
 struct reading {
 	size_t size;
 	off_t at;
-	bool messages;           /* it ends where a message of framing=write begins or ends */
+	bool messages;           /* it ends where a message of framing=write begins or ends, unless it is paged */
 	bool ahead;              /* ahead_run() is made after the answer; in the answer: when it is wanted */
 	bool paged;              /* whole pages for splice(2) or sendfile(2): read_paged() */
 	/* the answer */
@@ -26,6 +26,9 @@ struct reading {
  * splice(2), sendfile(2) and copy_file_range(2) read through the kernel's page cache, from a page's beginning on and not from where the
  * program does. Such a READ names no lock owner. It is answered where file offsets are queue offsets; where they are shifted
  * (offset.h) its bytes would be shown elsewhere, so it is -EINVAL, at which programs go over to read(2).
+ *
+ * The kernel takes a short answer for the end of the file, and the rest of the pages for zeros. So it gets all that it asks for and is
+ * there, whatever messages that is of, or an error: at one it asks for each page by itself.
  */
 static inline bool read_paged(const struct fuse_file_info *fi)
 {

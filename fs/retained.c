@@ -16,7 +16,7 @@ static void retained_open(fuse_req_t req, struct node *n, struct fuse_file_info 
 }
 
 /* Bytes from OFFSET on in S. -ESTALE: they were trimmed meanwhile. */
-static ssize_t read_retained(struct handle *h, uint64_t offset, size_t size, struct slice *s)
+static ssize_t read_retained(struct handle *h, uint64_t offset, size_t size, bool paged, struct slice *s)
 {
 	ssize_t n;
 
@@ -29,7 +29,7 @@ static ssize_t read_retained(struct handle *h, uint64_t offset, size_t size, str
 	pthread_mutex_lock(&h->reading);
 	n = h->reader ? 0 : reader_new(&h->reader, handle_mount(h)->store, h->queue);
 	if (!n)
-		n = reader_read(h->reader, offset, size, s);
+		n = (paged ? reader_read_whole : reader_read)(h->reader, offset, size, s);
 	pthread_mutex_unlock(&h->reading);
 	return n == -ENODATA ? -ESTALE : n;
 }
@@ -39,7 +39,7 @@ static void retained_read(fuse_req_t req, struct node *n, size_t size, off_t at,
 	struct slice s;
 
 	slice_init(&s);
-	reply_slice(req, read_retained(handle_of(fi), n->start + (uint64_t)at, size, &s), &s);
+	reply_slice(req, read_retained(handle_of(fi), n->start + (uint64_t)at, size, read_paged(fi), &s), &s);
 }
 
 static void retained_release(fuse_req_t req, struct node *n, struct fuse_file_info *fi)

@@ -78,6 +78,7 @@ struct pass {
 	bool one;                      /* no more than one record */
 	bool messages;                 /* it ends where a record of framing=write begins or ends */
 	bool ahead;                    /* long records are copied too */
+	bool whole;                    /* fewer bytes than are there are an error */
 	bool header;                   /* only the header of one */
 	bool in_place;                 /* something refers to the mapping */
 	uint64_t damaged;              /* log position of the record being read: where the damage is when that fails */
@@ -378,6 +379,12 @@ static void pass_announce(const struct pass *p, struct segment *s)
 	}
 }
 
+/* A read that goes no further gives what it has. */
+static bool gives_what_it_has(const struct pass *p)
+{
+	return !p->whole && p->to->bytes > p->before;
+}
+
 static int pass_segment(struct pass *p)
 {
 	struct reader *r = p->r;
@@ -404,7 +411,7 @@ static int pass_segment(struct pass *p)
 		result = disk_guard(pass_read, p);
 	if (result < 0)
 		r->look.found = false;         /* an index that is made again may know more */
-	if (result < 0 && p->to->bytes == p->before)
+	if (result < 0 && !gives_what_it_has(p))
 		store_damaged(r->store, DAMAGE_RECORD, p->damaged, "a record");
 	if (p->in_place)
 		p->to->held[p->to->holds++] = s;
@@ -424,7 +431,7 @@ static int pass_all(struct pass *p)
 	while (result == 0 && p->wanted < p->limit);
 	if (p->r->behind > committed)
 		p->r->behind = committed;
-	return result < 0 && p->to->bytes == p->before ? result : 0;
+	return result < 0 && !gives_what_it_has(p) ? result : 0;
 }
 
 static ssize_t read_bytes(struct pass *p, size_t max)
@@ -462,6 +469,11 @@ ssize_t reader_read_messages(struct reader *r, uint64_t offset, size_t max, stru
 ssize_t reader_ahead(struct reader *r, uint64_t offset, size_t max, bool messages, struct slice *to)
 {
 	return read_bytes(&(struct pass){.r = r, .to = to, .wanted = offset, .messages = messages, .ahead = true}, max);
+}
+
+ssize_t reader_read_whole(struct reader *r, uint64_t offset, size_t max, struct slice *to)
+{
+	return read_bytes(&(struct pass){.r = r, .to = to, .wanted = offset, .ahead = true, .whole = true}, max);
 }
 
 int reader_record(struct reader *r, uint64_t offset, struct record *to)

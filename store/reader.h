@@ -63,6 +63,8 @@ ssize_t reader_read_record(struct reader *r, uint64_t offset, size_t max, struct
 ssize_t reader_read_messages(struct reader *r, uint64_t offset, size_t max, struct slice *to);
 /* reader_read(), with MESSAGES reader_read_messages(), before it is asked for: long records are copied too, and TO holds no segment. */
 ssize_t reader_ahead(struct reader *r, uint64_t offset, size_t max, bool messages, struct slice *to);
+/* All of MAX bytes, or up to the committed end, or an error, behind which TO may have some; copied, so that no part is wanting. */
+ssize_t reader_read_whole(struct reader *r, uint64_t offset, size_t max, struct slice *to);
 /* The header of the record that holds OFFSET, checked. -ENOENT: OFFSET is at the committed end. */
 int reader_record(struct reader *r, uint64_t offset, struct record *to);
 /* The header and the verified body, in TO. */

@@ -56,4 +56,26 @@ END
 mqfs_kill
 mqfs_start
 equal 'after a restart' 15 "$(json "$MNT/.mqfs/status.json" topics.0.messages)"
+
+# --- by pages the file goes on behind each
+mkdir "$MNT/from" "$MNT/to"
+echo write > "$MNT/from/.config/framing"
+python3 - "$MNT" "$DIR/sent" << 'END'
+import os, sys
+mnt, sent = sys.argv[1:]
+w = os.open(mnt + '/from/0', os.O_WRONLY | os.O_APPEND)
+for i in range(200):
+    os.write(w, b'%d' % (i % 10) * 4100)
+    os.write(w, b'short message\n')
+want = open(mnt + '/from/0', 'rb').read()
+for name in '0', '.follow/0', '.retained/0':
+    f, to = os.open(mnt + '/from/' + name, os.O_RDONLY), os.open(sent, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    while os.sendfile(to, f, None, 1 << 20):
+        pass
+    assert open(sent, 'rb').read() == want, name
+f, to = os.open(mnt + '/from/.follow/0', os.O_RDONLY), os.open(mnt + '/to/0', os.O_WRONLY)
+while os.copy_file_range(f, to, len(want)):
+    pass
+assert open(mnt + '/to/0', 'rb').read().rstrip(b'\n') == want.rstrip(b'\n')
+END
 mqfs_stop

@@ -41,6 +41,21 @@ dd if="$MNT/t/0" bs=1000 skip=124 of="$DIR/got" 2> "$DIR/err"
 same 'what is behind it is read' <(tail -c +124001 "$DIR/all") "$DIR/got"
 bounded head -c 5000 "$MNT/t/.follow/0@124000" > "$DIR/got"
 same 'what is behind it is followed' <(tail -c +124001 "$DIR/all" | head -c 5000) "$DIR/got"
+# By pages, as the kernel reads for sendfile(2) and mappings: the damage is no end of the file.
+python3 - "$MNT/t" "$DIR/all" << 'END'
+import errno, os, sys
+topic, want = sys.argv[1], open(sys.argv[2], "rb").read()
+for name in "0", ".follow/0", ".retained/0":
+    f, to = os.open(topic + "/" + name, os.O_RDONLY), os.memfd_create("to")
+    try:
+        while os.sendfile(to, f, None, 1 << 20):
+            pass
+        raise AssertionError(name + ": an end of the file")
+    except OSError as e:
+        assert e.errno == errno.EIO, (name, e)
+    got = os.pread(to, len(want), 0)
+    assert got == want[:len(got)] and 123000 - 4096 < len(got) <= 123000, (name, len(got))
+END
 python3 - "$MNT/t/.follow/all" "$DIR/all" << 'END'
 import errno, os, select, sys
 want = open(sys.argv[2], "rb").read()

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The READs of one handle, as far as what is gathered ahead of them goes. */
+/* The READs of one handle: what is gathered ahead of them, and those by pages. */
 #include "read.h"
 #include "store_rig.h"
 #include <criterion/criterion.h>
@@ -69,4 +69,21 @@ Test(read, one_that_was_woken_takes_nothing_of_what_is_gathered_for_others)
 	cr_assert_eq(first_byte(2 * SIZE, false), 'c');
 	cr_assert_eq(first_byte(2 * SIZE, true), 'c');
 	cr_assert_eq(first_byte(3 * SIZE, true), 'd');
+}
+
+Test(read, one_by_pages_goes_on_behind_a_message)
+{
+	char piece[100] = {0};
+	struct iovec iov = {piece, sizeof piece};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1, .flags = RECORD_WRITE};
+	struct reading by_messages = {.size = SIZE, .messages = true}, by_pages = {.size = SIZE, .messages = true, .paged = true};
+	struct place p;
+
+	for (int i = 0; i < MANY; i++)
+		cr_assert_eq(store_append(h.queue, &b, &p), 0);
+	cr_assert_eq(wait_committed(store, p.end), 0);
+	cr_assert_eq(handle_read(&h, &by_messages), sizeof piece);
+	slice_free(&by_messages.slice);
+	cr_assert_eq(handle_read(&h, &by_pages), MANY * sizeof piece);
+	slice_free(&by_pages.slice);
 }

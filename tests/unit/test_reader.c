@@ -621,3 +621,30 @@ Test(reader, a_slice_full_of_parts_is_a_short_read)
 	cr_assert_eq(read_at(0, 200 * 4096), SLICE_PARTS * 4096);
 	read_to_end(0, 200 * 4096);
 }
+
+/* For who takes a short answer for the end. */
+Test(reader, a_whole_read_is_all_that_is_there_or_an_error)
+{
+	uint64_t end = 0, pos;
+
+	for (int i = 0; i < 200; i++) {
+		append(0, 4100);
+		append(0, 30);
+		end += 4130;
+	}
+	slice_free(&slice);
+	cr_assert_eq(reader_read_whole(reader, 4000, end, &slice), (ssize_t)(end - 4000));
+	cr_assert_eq(slice.parts, 1);
+	right(4000);
+	slice_free(&slice);
+	cr_assert_eq(reader_read_whole(reader, end, 100, &slice), 0);
+	pos = append(0, 100);
+	append(0, 100);
+	rig_damage(&g, pos + RECORD_HEADER + 7);
+	cr_assert_eq(reader_read_whole(reader, end - 4096, 4096, &slice), 4096);
+	slice_free(&slice);
+	cr_assert_eq(reader_read_whole(reader, end - 4096, 4097, &slice), -EIO);
+	cr_assert_gt(g.store.damaged, 0);
+	slice_free(&slice);
+	cr_assert_eq(reader_read_whole(reader, end + 100, 4096, &slice), 100);
+}
