@@ -10,8 +10,13 @@
 #include <fcntl.h>
 #include <sys/poll.h>
 
-/* The kernel cuts a write(2) that is longer into several WRITEs, and this is the least that it cuts at. With framing=write one WRITE is one message. */
+/*
+ * The kernel puts 256 pages of the program's memory into one WRITE: of one buffer this at the least, wherever it begins. A longer write(2) is
+ * cut. With framing=write one WRITE is one message.
+ */
 #define APPEND_WRITE_MAX ((size_t)(1u << 20) - 4096)
+/* Of a writev(2), each part may begin and end within a page: this is the least of up to 64 parts. */
+#define APPEND_CUT_MIN ((size_t)512 << 10)
 
 struct writer {
 	uint32_t uid, pid;
@@ -173,7 +178,7 @@ static void answer_write(fuse_req_t req, struct handle *h, off_t at, ssize_t tak
 		return;
 	}
 	h->next = (uint64_t)at + (uint64_t)taken;
-	h->cut = (size_t)taken >= APPEND_WRITE_MAX;
+	h->cut = (size_t)taken >= APPEND_CUT_MIN;
 	fuse_reply_write(req, (size_t)taken);
 }
 

@@ -46,7 +46,7 @@ struct handle {
 	_Atomic uint64_t mark;
 	uint64_t end;                    /* committed end of the queue: at lookup for .retained, else at open */
 	_Atomic uint64_t next;           /* file offset behind its last answered write */
-	_Atomic bool cut;                /* which was as long as the kernel cuts at: what goes on there may be of the same write(2) */
+	_Atomic bool cut;                /* which was as long as the kernel may cut at: what goes on there may be of the same write(2) */
 
 	pthread_mutex_t appending;
 	/* guarded by it */

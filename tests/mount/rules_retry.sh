@@ -6,7 +6,7 @@ need python3 strace
 need_root
 mqfs_start -o commit_timeout=300ms
 mkdir "$MNT/t"
-echo 3 > "$MNT/t/.config/queues"
+echo 4 > "$MNT/t/.config/queues"
 q=$MNT/t/0
 # delayed ARGUMENT: a sync takes longer than the commit timeout. Sets TRACER.
 delayed()
@@ -57,12 +57,15 @@ succeeds 'a write in time' bash -c "echo last >> $MNT/t/1"
 equal 'whole lines only, and what was given up is gone' $'abcdef\nabcdef\nghijkl\nsomething else\nlast' "$(cat "$MNT/t/1")"
 
 # --- a write(2) that the kernel cuts: its program sees a short count, and the error when it goes on
-delayed ':when=2+'
-python3 - "$MNT/t/2" "$TRACER" "$PID" << END || fail 'a write of which a later piece times out'
+# cut QUEUE WRITE: WRITE is Python, and writes text to fd
+cut()
+{
+	delayed ':when=2+'
+	python3 - "$MNT/t/$1" "$TRACER" "$PID" << END || fail "a write of which a later piece times out: $2"
 $(cat "$DIR/late.py")
 import signal, time
 text = b''.join(b'%d\n' % i for i in range(400000))
-done = os.write(fd, text)
+done = $2
 assert 0 < done < len(text), done
 late(text[done:])
 os.kill(int(sys.argv[2]), signal.SIGTERM)
@@ -78,5 +81,9 @@ assert set(numbers) == set(range(400000)), 'a line that nobody wrote, or one is 
 again = text[done:done + (1 << 20)].count(b'\n') + 1
 assert 400000 < len(numbers) <= 400000 + again, 'it was written again before its program had heard of it'
 END
-wait "$TRACER" || true
+	wait "$TRACER" || true
+}
+cut 2 'os.write(fd, text)'
+# each part may begin and end within a page
+cut 3 'os.writev(fd, [text[i * 10000:(i + 1) * 10000] for i in range(60)] + [text[600000:]])'
 mqfs_stop
