@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Held by its handle, and by a read that answers from it: the answer lets the reader close the file before the reply's call has
+/* Held by its file, and by a read that answers from it: the answer lets the reader close the file before the reply's call has
  * returned here. */
 struct snapshot {
 	char *text;
@@ -15,9 +15,15 @@ struct snapshot {
 	_Atomic unsigned users;
 };
 
-static struct snapshot *snapshot_of(struct fuse_file_info *fi)
+/* An open file. */
+struct control_file {
+	pthread_mutex_t lock;            /* of NOW: reads of one file come at the same time */
+	struct snapshot *now;
+};
+
+static struct control_file *file_of(struct fuse_file_info *fi)
 {
-	return (struct snapshot *)(uintptr_t)fi->fh;
+	return (struct control_file *)(uintptr_t)fi->fh;
 }
 
 static struct snapshot *snapshot_new(void)
@@ -57,6 +63,53 @@ static int snapshot_take(struct mount *m, struct node *n, struct snapshot *s)
 	return 0;
 }
 
+static struct control_file *file_new(struct snapshot *s)
+{
+	struct control_file *f = malloc(sizeof *f);
+
+	if (f) {
+		pthread_mutex_init(&f->lock, NULL);
+		f->now = s;
+	}
+	return f;
+}
+
+static void file_free(struct control_file *f)
+{
+	pthread_mutex_destroy(&f->lock);
+	snapshot_put(f->now);
+	free(f);
+}
+
+/* A value is read from its beginning as it is then. */
+static int file_renew(struct mount *m, struct node *n, struct control_file *f)
+{
+	struct snapshot *s = snapshot_new(), *before;
+	int err = s ? snapshot_take(m, n, s) : -ENOMEM;
+
+	if (err) {
+		snapshot_put(s);
+		return err;
+	}
+	pthread_mutex_lock(&f->lock);
+	before = f->now;
+	f->now = s;
+	pthread_mutex_unlock(&f->lock);
+	snapshot_put(before);
+	return 0;
+}
+
+static struct snapshot *file_snapshot(struct control_file *f)
+{
+	struct snapshot *s;
+
+	pthread_mutex_lock(&f->lock);
+	s = f->now;
+	s->users++;
+	pthread_mutex_unlock(&f->lock);
+	return s;
+}
+
 bool control_entry(const struct node *dir, uint32_t index, struct control_entry *e)
 {
 	return dir->kind == NODE_CONFIG_DIR ? config_entry(dir->topic, index, e) : status_entry(index, e);
@@ -88,6 +141,7 @@ int control_lookup(struct mount *m, struct node *dir, const char *name, struct n
 static void control_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
 {
 	struct mount *m = mount_of(req);
+	struct control_file *f = NULL;
 	struct snapshot *s;
 	int err = 0;
 
@@ -100,29 +154,37 @@ static void control_open(fuse_req_t req, struct node *n, struct fuse_file_info *
 		err = -ENOMEM;
 	else if ((fi->flags & O_ACCMODE) != O_WRONLY)
 		err = snapshot_take(m, n, s);
+	if (!err && !(f = file_new(s)))
+		err = -ENOMEM;
 	if (err) {
 		snapshot_put(s);
 		fuse_reply_err(req, -err);
 		return;
 	}
-	fi->fh = (uintptr_t)s;
+	fi->fh = (uintptr_t)f;
 	fi->direct_io = 1;
 	m->handles++;
 	if (fuse_reply_open(req, fi) < 0) {
 		m->handles--;
-		snapshot_put(s);
+		file_free(f);
 	}
 }
 
 static void control_read(fuse_req_t req, struct node *n, size_t size, off_t at, struct fuse_file_info *fi)
 {
-	struct snapshot *s = snapshot_of(fi);
-	size_t from = (uint64_t)at < s->size ? (size_t)at : s->size;
+	struct control_file *f = file_of(fi);
+	int err = n->kind == NODE_CONFIG && at == 0 ? file_renew(mount_of(req), n, f) : 0;
+	struct snapshot *s;
+	size_t from;
 
-	(void)n;
+	if (err) {
+		fuse_reply_err(req, -err);
+		return;
+	}
+	s = file_snapshot(f);
+	from = (uint64_t)at < s->size ? (size_t)at : s->size;
 	if (size > s->size - from)
 		size = s->size - from;
-	s->users++;
 	fuse_reply_buf(req, s->text ? s->text + from : NULL, size);
 	snapshot_put(s);
 }
@@ -178,7 +240,7 @@ static void control_fsync(fuse_req_t req, struct node *n, struct fuse_file_info 
 static void control_release(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
 {
 	(void)n;
-	snapshot_put(snapshot_of(fi));
+	file_free(file_of(fi));
 	mount_of(req)->handles--;
 	fuse_reply_err(req, 0);
 }

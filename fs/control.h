@@ -2,7 +2,8 @@
 /*
  * control.h - files of one value, as in cgroupfs: .config/NAME and .mqfs/NAME.
  *
- * Opening one for reading takes a snapshot of its text, which the handle's reads return and whose size stat then tells. One
+ * Opening one for reading takes a snapshot of its text, which the handle's reads return and whose size stat then tells. A read of
+ * .config/NAME from its beginning takes another one: who keeps it open asks so what is in force. One
  * write(2) is one value, wherever in the file it is written to; blanks around it do not count. It returns when the change is committed,
  * or the order carried out; a value that is refused changes nothing.
  *

@@ -57,12 +57,19 @@ call EINVAL write "$c/commit" O_WRONLY 'close\x00'
 cp "$c/commit" "$c/partial" 2> /dev/null && fail 'a value of another setting'
 succeeds 'cp of a value' cp "$c/commit" "$MNT/u/.config/commit"
 
-# --- a snapshot at open
-exec 7< "$c/queues"
-echo 4 > "$c/queues"
-equal 'what was open shows what was' 1 "$(cat <&7)"
-equal 'size of what was open' 2 "$(stat -L -c %s /dev/fd/7)"
-exec 7<&-
+# --- kept open: as it is at each read from the beginning
+python3 - "$c/queues" << 'END'
+import os, sys
+f = os.open(sys.argv[1], os.O_RDWR)
+assert os.pread(f, 100, 0) == b'1\n'
+with open(sys.argv[1], 'w') as other:
+    other.write('3')
+assert os.pread(f, 100, 1) == b'\n', 'what was begun goes on as it was'
+assert os.read(f, 100) == b'3\n', 'what another has written'
+assert os.write(f, b'4\n') == 2
+assert os.pread(f, 100, 0) == b'4\n', 'what it has written itself'
+assert os.read(f, 100) == b'', 'the end'
+END
 equal 'more queues' 4 "$(value queues)"
 echo 4 > "$c/queues" || fail 'as many queues as there are'
 call EINVAL write "$c/queues" O_WRONLY 3
