@@ -94,6 +94,7 @@ static void set_control(struct mount *m, struct node *n, struct stat *st)
 	set_owner(st, S_IFREG, &o, n->control->set ? 0644 : 0444);
 	set_times(st, n->topic ? n->topic->ctime : m->started);
 	st->st_size = (off_t)n->size;
+	st->st_blocks = (st->st_size + BLOCK - 1) / BLOCK;
 }
 
 static void set_any(struct mount *m, struct node *n, struct stat *st)

@@ -22,6 +22,9 @@ for f in status.json metrics.prom; do
 	equal "size of $f while it is open" "$(stat -L -c %s /dev/fd/7)" "$(cat <&7 | wc -c)"
 	exec 7<&-
 done
+# What has no blocks is a hole to a program that archives sparse files.
+tar -C "$MNT/.mqfs" -cSf - status.json | tar -xOf - > "$DIR/status.json"
+equal 'tar -S of status.json' "$PID" "$(json "$DIR/status.json" pid)"
 call EACCES open "$MNT/.mqfs/pid" O_WRONLY
 
 # --- status.json
