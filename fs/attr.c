@@ -203,12 +203,12 @@ void attr_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int set, stru
 /* Of the file system that the store is on. No count of files: nothing here runs out of them. */
 void attr_statfs(fuse_req_t req, fuse_ino_t ino)
 {
-	struct store_status status;
+	uint64_t total, available;
 	struct statvfs v = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = TOPIC_NAME_MAX};
 
 	(void)ino;
-	store_status(mount_of(req)->store, &status);
-	v.f_blocks = status.disk_total / v.f_frsize;
-	v.f_bfree = v.f_bavail = status.disk_free / v.f_frsize;
+	store_disk(mount_of(req)->store, &total, &available);
+	v.f_blocks = total / v.f_frsize;
+	v.f_bfree = v.f_bavail = available / v.f_frsize;
 	fuse_reply_statfs(req, &v);
 }

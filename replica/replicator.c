@@ -245,14 +245,6 @@ static bool is_of_pair(struct store *s)
 	return v.paired && pair_has(&v.pair, v.node);
 }
 
-static bool is_read_only(struct store *s)
-{
-	struct store_status status;
-
-	store_status(s, &status);
-	return status.health == STORE_READ_ONLY;
-}
-
 /* It commits without the other node, so nothing else tells it whether that was promoted while it was away; or its store is new, where the pair's
  * may only not be mounted. */
 static bool asks_first(const struct replicator *r)
@@ -315,7 +307,7 @@ int replicator_start(struct replicator *r, struct store *s, int stop, char why[R
 
 	r->store = s;
 	r->stopping = r->given_up = false;
-	if (is_read_only(s)) {         /* its disk failed at its start: there is no log that anything could come to */
+	if (store_read_only(s)) {         /* its disk failed at its start: there is no log that anything could come to */
 		replicator_why(r, "the store is open for reading only: this node takes no part");
 		return 0;
 	}

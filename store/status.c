@@ -78,10 +78,22 @@ bool store_scrub(struct store *s)
 	return s->scrub;
 }
 
-void store_status(struct store *s, struct store_status *to)
+bool store_read_only(struct store *s)
+{
+	return s->read_only;
+}
+
+void store_disk(struct store *s, uint64_t *total, uint64_t *available)
 {
 	struct disk_space space = {0};
 
+	disk_space(s->disk, &space);
+	*total = space.total;
+	*available = space.free;
+}
+
+void store_status(struct store *s, struct store_status *to)
+{
 	*to = s->base;
 	to->cluster = s->id.cluster;
 	to->node = s->id.node;
@@ -95,9 +107,7 @@ void store_status(struct store *s, struct store_status *to)
 	log_figures(s, to);
 	count_segments(s, to);
 	count_queues(s, to);
-	disk_space(s->disk, &space);
-	to->disk_total = space.total;
-	to->disk_free = space.free;
+	store_disk(s, &to->disk_total, &to->disk_free);
 	if (s->keeper)
 		keeper_checkpoint_info(s->keeper, &to->checkpoint_pos, &to->checkpoint_time);
 	if (s->scrub)

@@ -132,6 +132,9 @@ struct store_status {
 	int64_t start_time;
 };
 void store_status(struct store *s, struct store_status *to);
+bool store_read_only(struct store *s);
+/* Bytes of the file system that the store is on; 0: they cannot be told. */
+void store_disk(struct store *s, uint64_t *total, uint64_t *available);
 
 /* A pass of the scrub begins now, if none is under way. False: there is no scrub. */
 bool store_scrub(struct store *s);

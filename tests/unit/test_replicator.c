@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two nodes with their threads: how roles change, and what an operator is told. */
 #include "install.h"
+#include "parts.h"
 #include "replicator_rig.h"
 
 TestSuite(replicator, .init = begin, .fini = end, .timeout = 120);
@@ -327,6 +328,49 @@ Test(replicator, a_store_that_is_open_for_reading_only_takes_no_part)
 	cr_assert(strstr(status_of(&a).why, "reading only"), "%s", status_of(&a).why);
 	cr_assert_eq(order(&a, ORDER_PROMOTE, "", false, 0), -ENOTCONN);
 	cr_assert_str_eq(status_of(&a).last_order, "promote: not done: the store is open for reading only");
+}
+
+static const struct disk_ops *sound;
+static pthread_t starter;
+static unsigned indexes_opened;        /* by the starter */
+
+static int counted_open(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	if (pthread_equal(pthread_self(), starter) && strstr(path, ".index"))
+		indexes_opened++;
+	return sound->open(d, path, flags, mode);
+}
+
+static bool a_sealed_some(void)
+{
+	struct store_status st;
+
+	store_status(a.store, &st);
+	return st.segments > st.segments_unsealed;
+}
+
+Test(replicator, a_start_does_not_look_at_all_segments)
+{
+	static char line[64 << 10];
+	static struct disk_ops ops;
+	char why[REPLICATOR_WHY] = "";
+
+	memset(line, '.', sizeof line - 2);
+	line[sizeof line - 2] = '\n';
+	open_node(&a, false, -1);
+	make_topic(&a, "orders");
+	for (int n = 0; n < 40; n++)
+		cr_assert_eq(put(&a, line), 0);
+	cr_assert(until(a_sealed_some));
+	replicator_stop(a.replicator);
+	sound = a.store->disk->ops;
+	ops = *sound;
+	ops.open = counted_open;
+	starter = pthread_self();
+	a.store->disk->ops = &ops;
+	cr_assert_eq(replicator_start(a.replicator, a.store, -1, why), 0, "%s", why);
+	a.store->disk->ops = sound;
+	cr_assert_eq(indexes_opened, 0);
 }
 
 Test(replicator, an_order_that_meets_a_stopping_node_is_the_last_one_too)
