@@ -308,6 +308,21 @@ static int look_nth(void *ctx)
 	return err;
 }
 
+static int look_page(void *ctx)
+{
+	struct look *l = ctx;
+	const uint8_t *page;
+	struct row row;
+	size_t rows, from = l->n % PAGE_ROWS;
+	int err = page_at(l->index, l->n / PAGE_ROWS, &page, &rows);
+
+	for (size_t n = from; !err && n < rows; n++) {
+		err = read_row(l->index, page + n * ROW, &row);
+		tell_queue(&row, l->to + (n - from));
+	}
+	return err ? err : (int)(rows - from);
+}
+
 static int check_queue(struct look *l, const struct row *row)
 {
 	uint64_t offset = row->first, pos = l->index->base;
@@ -421,6 +436,15 @@ int index_queue_at(struct index *index, size_t n, struct index_queue *q)
 	if (n >= index->queues)
 		return -ENOENT;
 	return disk_guard(look_nth, &(struct look){.index = index, .n = n, .to = q});
+}
+
+_Static_assert(INDEX_ROWS == PAGE_ROWS, "a page's rows fit");
+
+int index_queues_from(struct index *index, size_t n, struct index_queue to[INDEX_ROWS])
+{
+	if (n >= index->queues)
+		return 0;
+	return disk_guard(look_page, &(struct look){.index = index, .n = n, .to = to});
 }
 
 int index_find(struct index *index, uint64_t queue, struct index_queue *q)

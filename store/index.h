@@ -20,6 +20,8 @@
 
 #define INDEX_BLOCK RUN_BATCH
 
+#define INDEX_ROWS 85u                 /* queues of one page of the directory */
+
 struct index;
 
 struct index_queue {
@@ -39,6 +41,8 @@ int64_t index_last_time(const struct index *index);     /* time of the segment's
 size_t index_queues(const struct index *index);
 /* The Nth queue in order of id. */
 int index_queue_at(struct index *index, size_t n, struct index_queue *q);
+/* For who wants all of them, as each page is verified once: the Nth and those behind it in its page. How many; 0: there is no Nth. */
+int index_queues_from(struct index *index, size_t n, struct index_queue to[INDEX_ROWS]);
 int index_find(struct index *index, uint64_t queue, struct index_queue *q);
 /* As runs_from_offset() and runs_from_pos(), a block at a time. */
 int index_from_offset(struct index *index, uint64_t queue, uint64_t offset, struct run_batch *to);

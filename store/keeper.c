@@ -220,7 +220,7 @@ static bool look(struct keeper *k, bool poked)
 		checkpoint(k);
 	rebuild(k);
 	repair(k);
-	active = active || log_end(s->log) != end;
+	active = retain_pins(s) || active || log_end(s->log) != end;
 	active = active || !k->rebuilt || k->finding || wants_prepared(k) || gone > 0 || need_checkpoint;
 	k->quiet = segments_trim(s->segments, UNUSED) > 0 && !active;
 	return active || k->quiet;

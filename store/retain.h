@@ -43,7 +43,9 @@ struct index_queue;
 
 /* Any thread. *TOPIC is the id of the topic it belongs to. */
 enum hold retain_hold(struct store *s, const struct index_queue *of, uint64_t *topic);
-/* pins.c, any thread: bytes of log that only pinned topics keep. */
+/* pins.c. Looks for a moment at what keeps each segment, from where the last call stopped. True: not at all of them yet. */
+bool retain_pins(struct store *s);
+/* Any thread: bytes of log that only pinned topics keep, as far as they were looked at. */
 uint64_t retain_pinned(struct store *s);
 
 #endif

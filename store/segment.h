@@ -42,12 +42,30 @@ struct segment_head {
 
 #define TIME_UNKNOWN INT64_MIN
 
+struct holder {
+	uint64_t queue;                /* 0: none */
+	uint64_t end;                  /* queue offset behind its last record in the segment */
+};
+
+/* Queues whose messages keep a sealed segment, see pins.c. */
+struct holders {
+	/* the keeper's */
+	bool known;
+	uint64_t limits;               /* the store's, when the segment was looked at */
+	struct holder one, other;      /* of different topics */
+	struct holder limited;         /* of a topic with a limit */
+	/* what follows of these */
+	_Atomic uint64_t topic;        /* the only one that keeps it; 0: none or several do, or it is not known */
+	_Atomic bool pinned;
+};
+
 struct segment {
 	struct segments *all;
 	struct segment_head head;
 	_Atomic uint64_t end;          /* position behind its last record; UINT64_MAX while it is the last segment */
 	_Atomic bool sealed;
 	struct runs *runs;             /* unsealed: in memory; freed with the segment's last user after sealing */
+	struct holders holders;
 	/* guarded by the segments' lock */
 	int users;
 	struct mapping mapping;

@@ -146,6 +146,11 @@ static int set_retired(struct topic *t, const char *value)
 	return 0;
 }
 
+static bool is_limit(int id)
+{
+	return id == SETTING_RETENTION_AGE || id == SETTING_RETENTION_SIZE || id == SETTING_RETENTION_PINNED;
+}
+
 static int set_setting(struct topic *t, const char *name, const char *value)
 {
 	int id = setting_find(name);
@@ -156,13 +161,15 @@ static int set_setting(struct topic *t, const char *name, const char *value)
 		return id;
 	if (strcmp(value, "default") == 0) {
 		atomic_fetch_and(&t->own_set, ~(1u << id));
-		return 0;
+	} else {
+		err = setting_parse(id, value, &v);
+		if (err)
+			return err;
+		atomic_store(&t->own[id], v);
+		atomic_fetch_or(&t->own_set, 1u << id);
 	}
-	err = setting_parse(id, value, &v);
-	if (err)
-		return err;
-	atomic_store(&t->own[id], v);
-	atomic_fetch_or(&t->own_set, 1u << id);
+	if (is_limit(id))
+		atomic_fetch_add(&t->store->limits, 1);
 	return 0;
 }
 

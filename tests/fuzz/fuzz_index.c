@@ -109,7 +109,7 @@ static void ask(struct index *x, uint64_t queue, uint64_t key)
 static void ask_all(struct index *x, struct input *in)
 {
 	bool right = index_check(x) == 0;
-	struct index_queue q, same;
+	struct index_queue q, same, rows[INDEX_ROWS];
 
 	for (size_t n = 0; n < index_queues(x) && n < 200; n++) {
 		int err = index_queue_at(x, n, &q);
@@ -117,6 +117,8 @@ static void ask_all(struct index *x, struct input *in)
 		must(!right || err == 0);
 		if (!err && right)
 			must(index_find(x, q.queue, &same) == 0 && same.first == q.first && same.end == q.end && same.messages == q.messages);
+		if (!err)
+			must(index_queues_from(x, n, rows) > 0 ? rows[0].queue == q.queue && rows[0].end == q.end : !right);
 		if (!err)
 			ask(x, q.queue, q.first + take_byte(in));
 	}

@@ -175,6 +175,7 @@ void work_keep(void)
 	retain_run(store, 0, &need);
 	if (need)
 		keeper_checkpoint(store->keeper);
+	retain_pins(store);
 }
 
 void work_read(int topic)

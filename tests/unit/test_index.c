@@ -74,7 +74,7 @@ static void name_of(char to[128])
 
 Test(index, it_tells_what_the_segment_holds)
 {
-	struct index_queue q;
+	struct index_queue q, rows[INDEX_ROWS];
 	struct index *x;
 
 	fill(3, 10, 100);
@@ -89,6 +89,9 @@ Test(index, it_tells_what_the_segment_holds)
 	cr_assert_eq(index_queue_at(x, 2, &q), 0);
 	cr_assert_eq(q.queue, 3072);
 	cr_assert_eq(index_queue_at(x, 3, &q), -ENOENT);
+	cr_assert_eq(index_queues_from(x, 1, rows), 2);
+	cr_assert_eq(rows[1].queue, q.queue);
+	cr_assert_eq(index_queues_from(x, 3, rows), 0);
 	cr_assert_eq(index_find(x, 1025, &q), -ENOENT);
 	cr_assert_eq(index_find(x, 1, &q), -ENOENT);
 	cr_assert_eq(index_find(x, 4096, &q), -ENOENT);

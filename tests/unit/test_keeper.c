@@ -47,3 +47,19 @@ Test(keeper, what_is_committed_while_the_keeper_falls_asleep_is_seen)
 	topic_put(kept);
 	topic_put(t);
 }
+
+Test(keeper, what_keeps_the_segments_is_known_without_being_asked)
+{
+	const struct timespec look = {.tv_nsec = 10000000};
+	struct topic *t = make("orders", 1);
+
+	append(t, 100);
+	cr_assert_eq(retain_pinned(s), 0);
+	keeper_free(s->keeper);
+	cr_assert_eq(keeper_start(&s->keeper, s, 0), 0);
+	for (int n = 0; n < 1000 && !retain_pinned(s); n++)
+		nanosleep(&look, NULL);
+	keeper_stop(s->keeper);
+	cr_assert_gt(retain_pinned(s), 0);
+	topic_put(t);
+}

@@ -266,10 +266,11 @@ Test(retain, a_topic_without_a_limit_pins_what_lies_beside_it)
 	cr_assert_eq(keep(now() + HOUR), 0);
 	cr_assert_eq(retained(t), 0);
 	cr_assert_eq(segments_start(s->segments), 0);
+	segments_trim(s->segments, 0);
+	cr_assert_not(retain_pins(s));
 	cr_assert_eq(store_pins(s, pins, 4), 1);
 	cr_assert_str_eq(pins[0].topic, "old");
 	cr_assert_gt(pins[0].bytes, 100000);
-	segments_trim(s->segments, 0);
 	cr_assert_eq(retain_pinned(s), pins[0].bytes);
 	cr_assert_eq(segments_trim(s->segments, HOUR), 0, "what was asked of all segments does not stay mapped");
 	store_status(s, &st);
@@ -277,9 +278,112 @@ Test(retain, a_topic_without_a_limit_pins_what_lies_beside_it)
 
 	cr_assert_eq(DO(store_set_retired(s, c, old, true)), 0);
 	cr_assert_eq(DO(store_rmdir(s, c, old)), 0);
+	cr_assert_not(retain_pins(s));
 	cr_assert_eq(store_pins(s, pins, 4), 0);
 	cr_assert_gt(keep(now() + HOUR), 1);
 	topic_put(old);
+	topic_put(t);
+}
+
+static uint64_t pinned(void)
+{
+	cr_assert_not(retain_pins(s));
+	return retain_pinned(s);
+}
+
+static void raise_head(struct topic *t, uint64_t head)
+{
+	cr_assert_eq(DO(store_set_heads(s, c, &(struct head_move){topic_queue(t, 0)->id, head}, 1)), 0);
+}
+
+Test(retain, what_keeps_a_segment_is_looked_at_again_once_it_does_not)
+{
+	struct topic *x = make("x", 1), *y = make("y", 1);
+	struct pin pins[4];
+
+	append(x, 1);
+	append(y, 60);
+	append(x, 10);
+	cr_assert_eq(seal_committed(s), 0);
+	cr_assert_gt(pinned(), 0);
+	cr_assert_eq(store_pins(s, pins, 4), 0, "both keep it");
+	set(x, SETTING_RETENTION_AGE, "1h");
+	cr_assert_eq(pinned(), 0, "x has a limit, and will go");
+	raise_head(x, BODY);
+	cr_assert_gt(pinned(), 0);
+	cr_assert_eq(store_pins(s, pins, 4), 1);
+	cr_assert_str_eq(pins[0].topic, "y");
+	raise_head(y, 60 * BODY);
+	cr_assert_eq(pinned(), 0, "nobody keeps it");
+	topic_put(x);
+	topic_put(y);
+}
+
+static const struct disk_ops *sound;
+static unsigned opened;                /* indexes */
+static bool slow;
+
+static int counted_open(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	const struct timespec while_ = {.tv_nsec = 40000000};
+
+	if (strstr(path, ".index")) {
+		opened++;
+		if (slow)
+			nanosleep(&while_, NULL);
+	}
+	return sound->open(d, path, flags, mode);
+}
+
+static void count_opens(void)
+{
+	static struct disk_ops ops;
+
+	sound = s->disk->ops;
+	ops = *sound;
+	ops.open = counted_open;
+	s->disk->ops = &ops;
+}
+
+Test(retain, a_segment_is_opened_once_to_tell_who_keeps_it)
+{
+	struct topic *t = make("orders", 2);
+	struct store_status st;
+	struct pin pins[4];
+
+	append(t, 300);
+	seal_committed(s);
+	count_opens();
+	cr_assert_gt(pinned(), 0);
+	cr_assert_eq(opened, segments_count(s->segments) - 1);
+	pinned();
+	store_status(s, &st);
+	cr_assert_eq(store_pins(s, pins, 4), 1);
+	cr_assert_eq(pins[0].bytes, st.retained_pinned);
+	cr_assert_eq(opened, segments_count(s->segments) - 1, "neither a second pass opens any, nor whoever asks");
+	s->disk->ops = sound;
+	topic_put(t);
+}
+
+Test(retain, on_a_slow_disk_the_segments_are_looked_at_in_pieces)
+{
+	struct topic *t = make("orders", 1);
+	uint64_t some;
+	int pieces = 1;
+
+	append(t, 500);
+	seal_committed(s);
+	count_opens();
+	slow = true;
+	cr_assert(retain_pins(s));
+	some = retain_pinned(s);
+	cr_assert_gt(some, 0);
+	while (retain_pins(s))
+		pieces++;
+	cr_assert_gt(pieces, 1);
+	cr_assert_gt(retain_pinned(s), some);
+	cr_assert_eq(opened, segments_count(s->segments) - 1);
+	s->disk->ops = sound;
 	topic_put(t);
 }
 
