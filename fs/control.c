@@ -1,66 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control.h"
 #include "change.h"
+#include "snapshot.h"
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Held by its file, and by a read that answers from it: the answer lets the reader close the file before the reply's call has
- * returned here. */
-struct snapshot {
-	char *text;
-	size_t size;
-	_Atomic unsigned users;
-};
-
 /* An open file. */
 struct control_file {
 	pthread_mutex_t lock;            /* of NOW: reads of one file come at the same time */
-	struct snapshot *now;
+	struct snapshot *now;            /* NULL: opened for writing only */
 };
 
 static struct control_file *file_of(struct fuse_file_info *fi)
 {
 	return (struct control_file *)(uintptr_t)fi->fh;
-}
-
-static struct snapshot *snapshot_new(void)
-{
-	struct snapshot *s = calloc(1, sizeof *s);
-
-	if (s)
-		s->users = 1;
-	return s;
-}
-
-static void snapshot_put(struct snapshot *s)
-{
-	if (!s || --s->users > 0)
-		return;
-	free(s->text);
-	free(s);
-}
-
-/* The text of N now; the node's size is from then on this text's. */
-static int snapshot_take(struct mount *m, struct node *n, struct snapshot *s)
-{
-	FILE *to = open_memstream(&s->text, &s->size);
-	int err;
-
-	if (!to)
-		return -ENOMEM;
-	err = n->control->print(m, n, to);
-	if (fclose(to) == EOF && !err)
-		err = -ENOMEM;
-	if (err) {
-		free(s->text);
-		s->text = NULL;
-		return err;
-	}
-	n->size = s->size;
-	return 0;
 }
 
 static struct control_file *file_new(struct snapshot *s)
@@ -84,13 +40,11 @@ static void file_free(struct control_file *f)
 /* A value is read from its beginning as it is then. */
 static int file_renew(struct mount *m, struct node *n, struct control_file *f)
 {
-	struct snapshot *s = snapshot_new(), *before;
-	int err = s ? snapshot_take(m, n, s) : -ENOMEM;
+	struct snapshot *s, *before;
+	int err = snapshot_take_for_handle(m, n, &s);
 
-	if (err) {
-		snapshot_put(s);
+	if (err)
 		return err;
-	}
 	pthread_mutex_lock(&f->lock);
 	before = f->now;
 	f->now = s;
@@ -105,7 +59,8 @@ static struct snapshot *file_snapshot(struct control_file *f)
 
 	pthread_mutex_lock(&f->lock);
 	s = f->now;
-	s->users++;
+	if (s)
+		s->users++;
 	pthread_mutex_unlock(&f->lock);
 	return s;
 }
@@ -117,7 +72,7 @@ bool control_entry(const struct node *dir, uint32_t index, struct control_entry 
 
 int control_lookup(struct mount *m, struct node *dir, const char *name, struct node **n)
 {
-	struct snapshot s = {.users = 1};
+	struct snapshot *s;
 	struct control_entry e;
 	bool found;
 	int err;
@@ -132,9 +87,10 @@ int control_lookup(struct mount *m, struct node *dir, const char *name, struct n
 	(*n)->start = e.which;
 	(*n)->inode = node_inode(control_kind(dir), dir->topic, e.index);
 	err = snapshot_take(m, *n, &s);
-	free(s.text);
 	if (err)
 		node_forget(m, *n, 1);
+	else
+		snapshot_put(s);
 	return err;
 }
 
@@ -142,22 +98,20 @@ static void control_open(fuse_req_t req, struct node *n, struct fuse_file_info *
 {
 	struct mount *m = mount_of(req);
 	struct control_file *f = NULL;
-	struct snapshot *s;
+	struct snapshot *s = NULL;
 	int err = 0;
 
 	if ((fi->flags & O_ACCMODE) != O_RDONLY && !n->control->set) {
 		fuse_reply_err(req, EACCES);
 		return;
 	}
-	s = snapshot_new();
-	if (!s)
-		err = -ENOMEM;
-	else if ((fi->flags & O_ACCMODE) != O_WRONLY)
-		err = snapshot_take(m, n, s);
-	if (!err && !(f = file_new(s)))
-		err = -ENOMEM;
-	if (err) {
+	if ((fi->flags & O_ACCMODE) != O_WRONLY)
+		err = snapshot_take_for_handle(m, n, &s);
+	if (!err && !(f = file_new(s))) {
 		snapshot_put(s);
+		err = -ENOMEM;
+	}
+	if (err) {
 		fuse_reply_err(req, -err);
 		return;
 	}
@@ -173,15 +127,15 @@ static void control_open(fuse_req_t req, struct node *n, struct fuse_file_info *
 static void control_read(fuse_req_t req, struct node *n, size_t size, off_t at, struct fuse_file_info *fi)
 {
 	struct control_file *f = file_of(fi);
-	int err = n->kind == NODE_CONFIG && at == 0 ? file_renew(mount_of(req), n, f) : 0;
 	struct snapshot *s;
 	size_t from;
+	int err = n->kind == NODE_CONFIG && at == 0 ? file_renew(mount_of(req), n, f) : 0;
 
-	if (err) {
-		fuse_reply_err(req, -err);
+	s = err ? NULL : file_snapshot(f);
+	if (!s) {
+		fuse_reply_err(req, err ? -err : EBADF);
 		return;
 	}
-	s = file_snapshot(f);
 	from = (uint64_t)at < s->size ? (size_t)at : s->size;
 	if (size > s->size - from)
 		size = s->size - from;
