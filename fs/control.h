@@ -21,6 +21,7 @@
 #define CONTROL_TEXT 256         /* bytes of a value and its NUL; a longer one is -EINVAL */
 
 #define STATUS_WHY 512
+#define STATUS_FILES 8u
 
 struct control {
 	int (*print)(struct mount *m, struct node *n, FILE *to);
@@ -34,7 +35,7 @@ struct control_entry {
 	char name[32];
 	const struct control *control;
 	struct queue *queue;             /* of head.Q */
-	uint64_t which;                  /* node->start */
+	uint64_t which;                  /* node->start; a file of the node's own: below STATUS_FILES */
 	uint32_t index;                  /* its place in its directory, for ever */
 };
 

@@ -17,6 +17,7 @@ struct locks;
 struct node_table;
 struct opened;
 struct others;
+struct texts;
 
 struct mount {
 	struct store *store;
@@ -27,6 +28,7 @@ struct mount {
 	const struct others *others;    /* this node among others: others.h */
 	struct node_table *table;       /* the nodes that the kernel knows: node.c */
 	struct locks *locks;            /* flock and fcntl locks, by file: lock.c */
+	struct texts *texts;            /* of the node's own files, that are given again: snapshot.c */
 	struct callers *callers;        /* whose parked requests only their death ends early: caller.h */
 	pthread_mutex_t opened_lock;
 	struct opened *opened;          /* the open files, guarded by it: opened.c */

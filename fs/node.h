@@ -39,7 +39,7 @@ struct node {
 	struct queue *queue;             /* of the kinds that have one */
 	const struct file_ops *file;     /* NULL for directories and links */
 	const struct control *control;   /* of NODE_CONFIG and NODE_STATUS */
-	/* NODE_FOLLOW: queue offset to start at; NODE_FOLLOW_ALL: log position to start at; NODE_CONFIG: which setting;
+	/* NODE_FOLLOW: queue offset to start at; NODE_FOLLOW_ALL: log position to start at; NODE_CONFIG, NODE_STATUS: which one;
 	 * NODE_RETAINED: the head at lookup */
 	uint64_t start;
 	/* NODE_RETAINED: the queue's committed end and time of change at lookup, so that the file does not change */

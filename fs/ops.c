@@ -12,6 +12,7 @@
 #include "lock.h"
 #include "node.h"
 #include "opened.h"
+#include "snapshot.h"
 #include <errno.h>
 #include <poll.h>
 #include <time.h>
@@ -176,6 +177,9 @@ int mount_start(struct mount *m)
 	err = locks_new(&m->locks);
 	if (err)
 		goto no_locks;
+	err = texts_new(&m->texts);
+	if (err)
+		goto no_texts;
 	err = callers_new(&m->callers);
 	if (err)
 		goto no_callers;
@@ -183,6 +187,8 @@ int mount_start(struct mount *m)
 	sem_init(&m->live, 0, 0);
 	return 0;
 no_callers:
+	texts_free(m->texts);
+no_texts:
 	locks_free(m->locks);
 no_locks:
 	node_table_free(m->table);
@@ -202,6 +208,7 @@ void mount_end(struct mount *m)
 	pthread_mutex_destroy(&m->opened_lock);
 	sem_destroy(&m->live);
 	callers_free(m->callers);
+	texts_free(m->texts);
 	locks_free(m->locks);
 	node_table_free(m->table);
 }

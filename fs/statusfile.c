@@ -318,13 +318,14 @@ static const struct control controls[] = {
 	{.print = standbys_print},
 	{.print = order_print, .set = order_set},
 };
+_Static_assert(sizeof controls / sizeof *controls == STATUS_FILES, "as control.h says");
 static const char *const names[] = {"version", "pid", "role", "status.json", "metrics.prom", "scrub", "standbys", "order"};
 
 bool status_entry(uint32_t index, struct control_entry *e)
 {
 	if (index >= sizeof controls / sizeof *controls)
 		return false;
-	*e = (struct control_entry){.control = &controls[index], .index = index};
+	*e = (struct control_entry){.control = &controls[index], .which = index, .index = index};
 	snprintf(e->name, sizeof e->name, "%s", names[index]);
 	return true;
 }
