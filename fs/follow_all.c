@@ -68,7 +68,7 @@ static void all_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
 	s->topic = topic_hold(n->topic);
 	s->start = n->start;
 	pthread_mutex_init(&s->lock, NULL);
-	history_init(&s->history);
+	history_init(&s->history, &mount_of(req)->held, HISTORIES_MAX);
 	s->opened.free = free_opened;
 	opened_add(mount_of(req), &s->opened);
 	fi->fh = (uintptr_t)s;
@@ -209,7 +209,7 @@ static void all_read(fuse_req_t req, struct node *n, size_t size, off_t at, stru
 }
 
 /* Under the lock. Whether there is something behind the last READ: only reading tells, as what is committed may be trimmed or
- * of no queue that is left. */
+ * of no queue that is left. Without room for what would be read there may be something. */
 static int stream_ready(struct stream *s)
 {
 	char *to;
@@ -221,8 +221,13 @@ static int stream_ready(struct stream *s)
 	if (!to)
 		return -ENOMEM;
 	n = history_reserve(&s->history, FOLLOW_READ_MAX);
+	if (n == -ENOBUFS) {
+		free(to);
+		return 1;
+	}
 	if (!n)
 		n = stream_next(s, to, FOLLOW_READ_MAX);
+	history_fit(&s->history);
 	free(to);
 	if (n == 0 || n == -ENOMEM)
 		return (int)n;

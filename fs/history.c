@@ -6,14 +6,9 @@
 
 #define ROOM_LEAST ((size_t)4096)
 
-void history_init(struct history *h)
+void history_init(struct history *h, _Atomic uint64_t *used, uint64_t max)
 {
-	*h = (struct history){0};
-}
-
-void history_free(struct history *h)
-{
-	free(h->bytes);
+	*h = (struct history){.used = used, .max = max};
 }
 
 static void put(struct history *h, uint64_t at, const char *from, size_t size)
@@ -26,20 +21,32 @@ static void put(struct history *h, uint64_t at, const char *from, size_t size)
 	memcpy(h->bytes, from + first, size - first);
 }
 
-int history_reserve(struct history *h, size_t size)
+/* What counts of ROOM among what all handles hold. */
+static size_t price(size_t room)
 {
-	size_t room = h->room ? h->room : ROOM_LEAST;
+	return room > HISTORY_FREE ? room : 0;
+}
+
+void history_free(struct history *h)
+{
+	free(h->bytes);
+	*h->used -= price(h->room);
+}
+
+static int resize(struct history *h, size_t room, uint64_t max)
+{
 	struct history old = *h;
 	struct iovec piece[2];
 	uint64_t at = h->end - h->kept;
 
-	while (room < HISTORY_MAX && room < h->kept + size)
-		room *= 2;
-	if (room == h->room)
-		return 0;
+	if (price(room) && atomic_fetch_add(h->used, price(room)) + price(room) > max) {
+		*h->used -= price(room);
+		return -ENOBUFS;
+	}
 	h->bytes = malloc(room);
 	if (!h->bytes) {
 		*h = old;
+		*h->used -= price(room);
 		return -ENOMEM;
 	}
 	h->room = room;
@@ -47,13 +54,44 @@ int history_reserve(struct history *h, size_t size)
 	for (int i = 0; i < 2 && old.kept; at += piece[i++].iov_len)
 		put(h, at, piece[i].iov_base, piece[i].iov_len);
 	free(old.bytes);
+	*h->used -= price(old.room);
 	return 0;
+}
+
+/* The least room for the last SIZE bytes, or the most there is. */
+static size_t room_for(size_t size)
+{
+	size_t room = ROOM_LEAST;
+
+	while (room < HISTORY_MAX && room < size)
+		room *= 2;
+	return room;
+}
+
+static int grow(struct history *h, size_t size, uint64_t max)
+{
+	size_t room = room_for(h->kept + size);
+
+	return room > h->room ? resize(h, room, max) : 0;
+}
+
+int history_reserve(struct history *h, size_t size)
+{
+	return grow(h, size, h->max);
+}
+
+void history_fit(struct history *h)
+{
+	size_t room = room_for(h->kept);
+
+	if (room < h->room && *h->used > h->max / 2)
+		resize(h, room, UINT64_MAX);
 }
 
 void history_add(struct history *h, const char *from, size_t size)
 {
-	if (history_reserve(h, size) < 0)
-		h->kept = 0;
+	if (grow(h, size, h->max / 2) < 0 && h->room < HISTORY_FREE)
+		resize(h, HISTORY_FREE, h->max);
 	if (size > h->room) {
 		h->end += size - h->room;
 		from += size - h->room;

@@ -41,12 +41,13 @@ struct mount {
 	_Atomic uint64_t nodes;         /* known to the kernel now */
 	_Atomic uint64_t parked;        /* requests parked now */
 	_Atomic uint64_t ahead;         /* bytes gathered ahead of their reads; at most AHEAD_MAX */
-	_Atomic uint64_t held;          /* bytes of texts that handles hold; at most HELD_MAX */
+	_Atomic uint64_t held;          /* bytes of texts and histories that handles hold; at most HELD_MAX */
 	_Atomic uint64_t unfinished;    /* bytes of lines in memory, see line.h; at most UNFINISHED_MAX */
 };
 
 #define UNFINISHED_MAX (256u << 20)
 #define HELD_MAX (256u << 20)
+#define HISTORIES_MAX (HELD_MAX / 4 * 3)       /* they leave the rest to texts */
 
 static inline struct mount *mount_of(fuse_req_t req)
 {

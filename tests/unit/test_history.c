@@ -4,16 +4,20 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define MAX (4 * HISTORY_MAX)
+
 static struct history h;
+static _Atomic uint64_t used;
 
 static void setup(void)
 {
-	history_init(&h);
+	history_init(&h, &used, MAX);
 }
 
 static void teardown(void)
 {
 	history_free(&h);
+	cr_assert_eq(used, 0);
 }
 
 /* Byte N of the stream. */
@@ -88,4 +92,45 @@ Test(history, more_than_it_keeps_at_once)
 	add(HISTORY_MAX + 12345);
 	kept(h.end - HISTORY_MAX, HISTORY_MAX, HISTORY_MAX);
 	kept(1000, 1, -EINVAL);
+}
+
+Test(history, all_that_is_kept_is_bounded)
+{
+	static const char zeros[HISTORY_MAX];
+	struct history others[64];
+
+	for (int i = 0; i < 64; i++) {
+		history_init(&others[i], &used, MAX);
+		history_add(&others[i], zeros, sizeof zeros);
+		cr_assert_leq(used, MAX / 2);
+	}
+	add(2 * HISTORY_FREE);
+	kept(h.end - HISTORY_FREE, HISTORY_FREE, HISTORY_FREE);
+	for (int i = 0; i < 200; i++)
+		add(8000);
+	cr_assert_eq(h.room, HISTORY_FREE);
+	kept(h.end - HISTORY_FREE, HISTORY_FREE, HISTORY_FREE);
+	for (int i = 0; i < 64; i++)
+		history_free(&others[i]);
+}
+
+Test(history, what_was_reserved_and_not_used_goes_back_when_room_is_short)
+{
+	struct history others[4];
+
+	add(10);
+	cr_assert_eq(history_reserve(&h, 1000000), 0);
+	history_fit(&h);
+	cr_assert_eq(h.room, HISTORY_MAX, "there is room enough");
+	for (int i = 0; i < 4; i++)
+		history_init(&others[i], &used, MAX);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(history_reserve(&others[i], HISTORY_MAX), 0);
+	cr_assert_eq(history_reserve(&others[3], HISTORY_MAX), -ENOBUFS);
+	history_fit(&h);
+	cr_assert_leq(h.room, 4096);
+	kept(0, 10, 10);
+	cr_assert_eq(history_reserve(&others[3], HISTORY_MAX), 0);
+	for (int i = 0; i < 4; i++)
+		history_free(&others[i]);
 }
