@@ -164,7 +164,7 @@ static ssize_t append(
 }
 
 /* An append goes to the end, whatever its offset. Without O_APPEND the offset tells whether it was meant to: it continues
- * the handle, or lies where there was nothing yet when it was opened. */
+ * the handle, or lies where there was nothing yet that the kernel knew of when it was opened. */
 static bool meant_to_append(const struct handle *h, uint64_t at, int flags)
 {
 	return flags & O_APPEND || at == h->next || at >= h->end;
@@ -560,9 +560,11 @@ static void stop_opened(struct opened *o)
 	end_all((struct handle *)o);
 }
 
+/* Where a write at the end is made without O_APPEND, by RWF_APPEND of pwritev2(2), the kernel takes st_size for its offset, which it has since
+ * it looked the queue up: others may have appended before this. */
 static void queue_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
 {
-	handle_open(req, n, fi, 0, n->queue->committed, stop_opened);
+	handle_open(req, n, fi, 0, n->size, stop_opened);
 }
 
 static void queue_release(fuse_req_t req, struct node *n, struct fuse_file_info *fi)

@@ -64,6 +64,7 @@ static void set_queue(struct mount *m, struct node *n, struct stat *st)
 	if (n->topic->ctime > changed)
 		st->st_ctim = time_of(n->topic->ctime);
 	st->st_size = (off_t)(end - start);
+	n->size = end - start;
 	st->st_blocks = (blkcnt_t)(((retained ? end - start : queue_retained(q)) + BLOCK - 1) / BLOCK);
 }
 

@@ -44,7 +44,7 @@ struct handle {
 	/* A read that meets the committed end below this waits: the queue's appended end at open, at each end of file that a read
 	 * returned, and behind each append by this handle. */
 	_Atomic uint64_t mark;
-	uint64_t end;                    /* committed end of the queue: at lookup for .retained, else at open */
+	uint64_t end;                    /* of the queue: at lookup for .retained, else as the kernel knew it at open */
 	_Atomic uint64_t next;           /* file offset behind its last answered write */
 	_Atomic bool cut;                /* which was as long as the kernel may cut at: what goes on there may be of the same write(2) */
 

@@ -46,7 +46,8 @@ struct node {
 	uint64_t end;
 	int64_t time;                    /* ns since 1970 */
 	uint64_t inode;                  /* st_ino */
-	_Atomic uint64_t size;           /* of NODE_CONFIG and NODE_STATUS: bytes of the text as last made for this node */
+	/* NODE_CONFIG and NODE_STATUS: bytes of the text as last made for this node; of a queue: st_size as the kernel was last told */
+	_Atomic uint64_t size;
 	/* guarded by the table's lock */
 	uint64_t lookups;                /* that the kernel has not forgotten */
 	struct node *prev, *next;

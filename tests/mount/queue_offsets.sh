@@ -74,6 +74,27 @@ assert open(q, 'rb').read().endswith(b'7\n8\n9\n10\n')
 assert got == b'1\n22\n333\n4444\n5\n6\n', got
 END
 
+# --- RWF_APPEND: the kernel takes the end that it was told when it looked the queue up, and others append meanwhile
+python3 - "$q" << 'END' || fail 'RWF_APPEND'
+import os, sys
+q = sys.argv[1]
+other = os.fork()
+if not other:
+    w = os.open(q, os.O_WRONLY | os.O_APPEND)
+    while os.getppid() != 1:
+        os.write(w, b'busy\n')
+    os._exit(0)
+try:
+    for i in range(2000):
+        f = os.open(q, os.O_WRONLY)
+        os.pwritev(f, [b'first\n'], 0, os.RWF_APPEND)
+        os.pwritev(f, [b'second\n'], 0, os.RWF_APPEND)
+        os.close(f)
+finally:
+    os.kill(other, 9)
+    os.waitpid(other, 0)
+END
+
 # --- queues as source and target, both in the mount: spliced by the kernel
 echo 2 > "$MNT/t/.config/queues"
 seq 100000 > "$MNT/t/1"
