@@ -77,7 +77,7 @@ static void print_store(struct mount *m, FILE *to)
 	metric_gauge(to, "mqfs_segments_prepared", "Segments made ahead.", s.segments_prepared);
 	metric_gauge(to, "mqfs_damaged_open", "Places of the log that are damaged now.", s.damaged_open);
 	metric_gauge(to, "mqfs_lost_bytes", "Bytes put aside under lost/.", s.lost_bytes);
-	metric_gauge(to, "mqfs_store_bytes", "Bytes of the store's files.", s.bytes_on_disk);
+	metric_gauge(to, "mqfs_store_bytes", "Bytes of the segments, prepared ones included.", s.bytes_on_disk);
 	metric_gauge(to, "mqfs_disk_bytes", "Size of the file system that the store is on.", s.disk_total);
 	metric_gauge(to, "mqfs_disk_free_bytes", "Bytes free on it.", s.disk_free);
 	metric_gauge(to, "mqfs_topics", "Topics.", s.topics);

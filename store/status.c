@@ -23,13 +23,18 @@ static void count_queues(struct store *s, struct store_status *to)
 
 static void count_segments(struct store *s, struct store_status *to)
 {
+	uint64_t file = to->segment_size + SEGMENT_HEADER;
 	struct segment *seg;
 
 	to->segments = segments_count(s->segments);
-	for (seg = segments_first(s->segments); seg; seg = segment_next(seg))
-		to->segments_unsealed += !seg->sealed;
 	to->segments_prepared = s->supply ? supply_ready(s->supply) : 0;
-	to->bytes_on_disk = (to->segments + to->segments_prepared) * (to->segment_size + SEGMENT_HEADER);
+	to->bytes_on_disk = to->segments_prepared * file;
+	for (seg = segments_first(s->segments); seg; seg = segment_next(seg)) {
+		uint64_t end = seg->end;
+		bool last = end == UINT64_MAX;
+		to->segments_unsealed += !seg->sealed;
+		to->bytes_on_disk += last ? file : end - seg->head.base + SEGMENT_HEADER;
+	}
 }
 
 static void log_figures(struct store *s, struct store_status *to)

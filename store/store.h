@@ -115,7 +115,7 @@ struct store_status {
 	uint64_t log_start, log_committed, log_written, log_end;     /* positions */
 	uint64_t segments, segments_unsealed, segments_prepared;
 	uint64_t segment_size;
-	uint64_t bytes_on_disk;          /* of the store's own files */
+	uint64_t bytes_on_disk;          /* of the segments, prepared ones included */
 	uint64_t disk_total, disk_free;
 	uint64_t topics, queues;
 	uint64_t records, messages, bytes;                           /* appended since start */

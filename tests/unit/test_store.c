@@ -116,6 +116,25 @@ Test(store, the_log_of_another_store_is_refused_and_left_alone)
 	cr_assert_eq(st.lost_files, 0);
 }
 
+Test(store, its_segments_are_counted_as_long_as_they_are)
+{
+	struct store_status before, after;
+	uint64_t files;
+
+	killed_after(big_lines);
+	open_store();
+	store_status(store, &before);
+	close_store();
+	cr_assert_gt(before.segments, 10);
+	options.segment_size = 8 * MiB;
+	open_store();
+	store_status(store, &after);
+	/* Each is as long as before, but that the last one and what is prepared may grow. */
+	files = after.segments_prepared + 2;
+	cr_assert_lt(after.bytes_on_disk, before.bytes_on_disk + files * (8 * MiB + SEGMENT_HEADER));
+	cr_assert_gt(after.bytes_on_disk, BIG * BIG_LINES);
+}
+
 Test(store, each_start_is_an_epoch_of_its_own_in_the_same_reign)
 {
 	struct store_status first, second;
