@@ -101,23 +101,36 @@ int queue_offset_at_pos(struct store *s, struct queue *q, uint64_t pos, uint64_t
 	return err;
 }
 
-/* The last segment whose base lies behind only earlier times, or the first one; held. */
-static struct segment *segment_at_time(struct segments *all, int64_t ns)
+/* S, whose header is read where that was not done yet, begins with a time before NS. One that cannot be read is not known to. */
+static int begins_before(struct segment *s, int64_t ns, bool *before)
+{
+	int64_t time;
+	int err = segment_time(s, &time);
+
+	*before = !err && time < ns;
+	return disk_error_passes(err) ? err : 0;
+}
+
+/* The last segment whose base lies behind only earlier times, or the first one; held, NULL where there is none. */
+static int segment_at_time(struct segments *all, int64_t ns, struct segment **to)
 {
 	uint64_t low = segments_start(all), high = low, found = low;
 	struct segment *s = segments_last(all);
+	bool before;
+	int err = 0;
 
 	if (s) {
 		high = s->head.base + 1;
 		segment_put(s);
 	}
-	while (low < high) {
+	while (!err && low < high) {
 		uint64_t middle = low + (high - low) / 2;
 
-		int64_t time = INT64_MAX;
-
+		before = false;
 		s = segments_find(all, middle);
-		if (s && segment_time(s, &time) == 0 && time < ns) {
+		if (s)
+			err = begins_before(s, ns, &before);
+		if (before) {
 			found = s->head.base;
 			low = s->end;
 		} else {
@@ -126,7 +139,8 @@ static struct segment *segment_at_time(struct segments *all, int64_t ns)
 		if (s)
 			segment_put(s);
 	}
-	return segments_find(all, found);
+	*to = err ? NULL : segments_find(all, found);
+	return err;
 }
 
 /* In the file of BASE before END, behind the last record that is known to be earlier. */
@@ -161,8 +175,8 @@ static int pos_at_time(struct store *s, uint64_t base, uint64_t end, int64_t ns,
 int log_pos_at_time(struct store *s, int64_t ns, uint64_t *pos)
 {
 	uint64_t applied = atomic_load(&s->applied);
-	struct segment *at = segment_at_time(s->segments, ns);
-	int err = 0;
+	struct segment *at;
+	int err = segment_at_time(s->segments, ns, &at);
 
 	*pos = applied;
 	if (at) {

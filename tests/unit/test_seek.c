@@ -176,6 +176,46 @@ Test(seek, a_time_behind_a_page_that_cannot_be_read_is_found)
 	g.store.disk->ops = real;
 }
 
+static int passing;                      /* what the next open fails with; 0: it does not */
+
+static int open_later(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	int err = passing;
+
+	passing = 0;
+	return err ? err : real->open(d, path, flags, mode);
+}
+
+/* As a start that does not read the headers of old segments leaves them. */
+static void forget_times(void)
+{
+	for (struct segment *s = segments_find(g.store.segments, 0); s; s = segment_next(s))
+		s->head.time = TIME_UNKNOWN;
+}
+
+Test(seek, a_time_is_not_guessed_without_a_descriptor_or_memory)
+{
+	static const int errors[] = {-EMFILE, -ENFILE, -ENOMEM};
+	struct disk_ops ops;
+	uint64_t pos[5000], at;
+
+	for (unsigned i = 0; i < 5000; i++)
+		pos[i] = append(0, 1000);
+	cr_assert_gt(segments_count(g.store.segments), 4);
+	real = g.store.disk->ops;
+	ops = *real;
+	ops.open = open_later;
+	g.store.disk->ops = &ops;
+	for (unsigned n = 0; n < 3; n++) {
+		forget_times();
+		passing = errors[n];
+		cr_assert_eq(log_pos_at_time(&g.store, 1001 + 4500, &at), errors[n]);
+		cr_assert_eq(log_pos_at_time(&g.store, 1001 + 4500, &at), 0);
+		cr_assert_eq(at, pos[4500]);
+	}
+	g.store.disk->ops = real;
+}
+
 Test(seek, of_many_records_at_one_time_the_first_is_found)
 {
 	uint64_t first = 0, pos;
