@@ -188,11 +188,11 @@ int log_pos_at_time(struct store *s, int64_t ns, uint64_t *pos)
 
 int queue_offset_at_time(struct store *s, struct queue *q, int64_t ns, uint64_t *offset)
 {
-	uint64_t pos;
+	uint64_t committed = atomic_load(&q->committed), pos;      /* before the time: what is committed meanwhile may be behind NS */
 	int err;
 
 	if (ns > atomic_load(&q->mtime)) {
-		*offset = atomic_load(&q->committed);
+		*offset = committed;
 		return 0;
 	}
 	err = log_pos_at_time(s, ns, &pos);

@@ -3,7 +3,11 @@
 #include "log_rig.h"
 #include "reader.h"
 #include "scan.h"
+#include "state.h"
 #include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/mman.h>
 
 static struct rig g;
 
@@ -230,6 +234,42 @@ Test(seek, of_many_records_at_one_time_the_first_is_found)
 	cr_assert_gt(segments_count(g.store.segments), 4);
 	cr_assert_eq(log_pos_at_time(&g.store, 1501, &pos), 0);
 	cr_assert_eq(pos, first);
+}
+
+static uint8_t *pages;                   /* two: what `committing` has committed is in the first, its time in the second */
+static size_t page;
+static struct queue *committing;
+
+/* At the first look at what is committed, there is a message more. */
+static void commit_one(int signal)
+{
+	(void)signal;
+	mprotect(pages, page, PROT_READ | PROT_WRITE);
+	state_messages(committing, 2000, 1, 0, 1200, 0);
+}
+
+static void await_look(void)
+{
+	_Static_assert(offsetof(struct queue, committed) < offsetof(struct queue, mtime), "it is in the first page");
+	page = (size_t)sysconf(_SC_PAGESIZE);
+	pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq(pages, MAP_FAILED);
+	committing = (struct queue *)(pages + page - offsetof(struct queue, mtime));
+	memcpy(committing, &g.queue[0], sizeof *committing);
+	state_messages(committing, 1000, 1, 0, 1, 0);
+	signal(SIGSEGV, commit_one);
+	cr_assert_eq(mprotect(pages, page, PROT_NONE), 0);
+}
+
+Test(seek, a_message_that_is_committed_meanwhile_is_not_before_an_earlier_time)
+{
+	uint64_t offset;
+
+	await_look();
+	cr_assert_eq(queue_offset_at_time(&g.store, committing, 600, &offset), 0);
+	cr_assert_eq(committing->committed, 2000);
+	cr_assert_leq(offset, 1000);
+	munmap(pages, 2 * page);
 }
 
 Test(seek, an_offset_inside_a_message_finds_its_beginning)
