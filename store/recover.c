@@ -37,6 +37,7 @@
 #include "checkpoint.h"
 #include "forbidden.h"
 #include "runs.h"
+#include "supply.h"
 #include "survey.h"
 #include "tail.h"
 #include <errno.h>
@@ -236,20 +237,53 @@ static void explain(struct store *s, int err, char *why)
 		snprintf(why, STORE_WHY, "recovery failed: %s", strerror(-err));
 }
 
-/* On a full disk out of the reserve, which the keeper makes again once there is room. */
-static int with_reserve(struct survey *v, int (*step)(struct survey *v))
+static bool no_room(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT;
+}
+
+/* On a full disk in the place of the files that the last process prepared, then out of the reserve, which the keeper makes again once there
+ * is room. */
+static int with_room(struct survey *v, int (*step)(struct survey *v))
 {
 	int err = step(v);
 
-	while ((err == -ENOSPC || err == -EDQUOT) && reserve_release(v->store) == 0)
+	if (no_room(err) && supply_drop_old(v->store->disk) == 0)
+		err = step(v);
+	while (no_room(err) && reserve_release(v->store) == 0)
 		err = step(v);
 	return err;
+}
+
+static int make_tail_sound(struct survey *v)
+{
+	int err = v->unreadable_tail ? -EIO : with_room(v, tail_move);
+
+	if (!err)
+		err = tail_make_durable(v);
+	if (!err)
+		err = with_room(v, tail_cut);
+	return err ? err : drop_index(v);
+}
+
+/* For want of memory or of a descriptor the start fails: the next one may have it. Else the store can still be read: a disk that fails does not
+ * heal, and who is to make room on a full one may have to read first. */
+static int end_tail(struct survey *v, struct recovered *r)
+{
+	int err = make_tail_sound(v);
+
+	if (!err || disk_error_passes(err))
+		return err;
+	store_say(v->store, LOG_ERR, "the log's tail could not be made durable (%s): the store is read-only, up to what is committed%s",
+		strerror(-err), no_room(err) ? ", until it is opened again with more room" : "");
+	r->read_only = true;
+	return 0;
 }
 
 int recover(struct store *s, struct recovered *r, char why[STORE_WHY])
 {
 	struct survey v = {.store = s};
-	int err, tail = 0;
+	int err;
 
 	*r = (struct recovered){.active_fd = -1, .read_only = s->options.read_only};
 	why[0] = 0;
@@ -257,20 +291,10 @@ int recover(struct store *s, struct recovered *r, char why[STORE_WHY])
 	if (err)
 		goto done;
 	r->committed = v.committed;
-	if (!r->read_only) {
-		tail = v.unreadable_tail ? -EIO : with_reserve(&v, tail_move);
-		if (!tail)
-			tail = tail_make_durable(&v);
-		if (!tail)
-			tail = with_reserve(&v, tail_cut);
-		if (!tail)
-			tail = drop_index(&v);
-		if (tail) {
-			store_say(s, LOG_ERR, "the log's tail could not be made durable (%s): the store is read-only, up to what is committed", strerror(-tail));
-			r->read_only = true;
-		}
-	}
-	err = replay(&v, r);
+	if (!r->read_only)
+		err = end_tail(&v, r);
+	if (!err)
+		err = replay(&v, r);
 	if (!err && !r->read_only)
 		err = adopt(&v, r);
 done:

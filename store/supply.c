@@ -38,16 +38,16 @@ static bool fits(struct supply *p, const char *name)
  * What an earlier process left behind goes. A prepared file that was taken had another name, and a power cut may have given it the old one
  * back, with a part of what was written to it meanwhile: at the positions that come next, where it would look like a torn tail.
  */
-static int drop_old(struct supply *p)
+int supply_drop_old(struct disk *d)
 {
 	char name[32];
 	int err = 0;
 
-	disk_unlink(p->disk, FILLING);
-	disk_unlink(p->disk, FILLING ".new");
+	disk_unlink(d, FILLING);
+	disk_unlink(d, FILLING ".new");
 	for (unsigned n = 0; n < PREPARED_MAX && (!err || err == -ENOENT); n++) {
 		prepared_name(name, n);
-		err = disk_unlink(p->disk, name);
+		err = disk_unlink(d, name);
 	}
 	return err == -ENOENT ? 0 : err;
 }
@@ -63,7 +63,7 @@ int supply_new(struct supply **to, struct disk *d, uint64_t file_size)
 	p->file_size = file_size;
 	p->filling = -1;
 	pthread_mutex_init(&p->lock, NULL);
-	err = drop_old(p);
+	err = supply_drop_old(d);
 	if (err) {
 		supply_free(p);
 		return err;

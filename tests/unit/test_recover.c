@@ -163,6 +163,88 @@ Test(recover, a_torn_tail_goes_to_lost_and_appends_go_on_before_it)
 	cr_assert_eq(count_lost(), 1);
 }
 
+static const struct disk_ops *whole;     /* the scratch disk's own */
+static int no_lost;                      /* with what a new file in lost/ fails; 0: it does not */
+static char taken[128];                  /* the file that takes the room for it; empty: none does */
+
+static int open_but_lost(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	bool fails = no_lost && strncmp(path, "lost/", 5) == 0 && (!taken[0] || access(taken, F_OK) == 0);
+
+	return fails ? no_lost : whole->open(d, path, flags, mode);
+}
+
+/* A start on the torn tail of commit_then_more(), which cannot be copied: what store_open_disk() returns. */
+static int start_without_lost(int err)
+{
+	static struct disk_ops ops;
+	char why[STORE_WHY];
+
+	whole = scratch.disk.ops;
+	ops = *whole;
+	ops.open = open_but_lost;
+	no_lost = err;
+	scratch.disk.ops = &ops;
+	err = store_open_disk(&store, &scratch.disk, scratch_path, &options, why);
+	scratch.disk.ops = whole;
+	if (err)
+		store = NULL;
+	return err;
+}
+
+static void leave_torn(void)
+{
+	char reserve[128];
+	int fd;
+
+	killed_after(commit_then_more);
+	fd = open_segment(0);
+	cr_assert_eq(pwrite(fd, "X", 1, last_byte(fd) - 2), 1);
+	close(fd);
+	snprintf(reserve, sizeof reserve, "%s/reserve", scratch_path);
+	unlink(reserve);
+	taken[0] = 0;
+}
+
+static void goes_on(void)
+{
+	cr_assert(!store->read_only, "%s", said);
+	expect("orders", "one\n");
+	cr_assert_eq(count_lost(), 1);
+}
+
+/* It would serve read-only for good what the next start can go on with. */
+Test(recover, a_start_that_lacks_memory_or_a_descriptor_for_the_tail_fails)
+{
+	leave_torn();
+	cr_assert_eq(start_without_lost(-EMFILE), -EMFILE);
+	cr_assert_eq(start_without_lost(-ENFILE), -ENFILE);
+	cr_assert_eq(start_without_lost(-ENOMEM), -ENOMEM);
+	open_store();
+	goes_on();
+}
+
+Test(recover, a_torn_tail_takes_the_room_of_what_was_prepared)
+{
+	leave_torn();
+	snprintf(taken, sizeof taken, "%s/log/prepared.0", scratch_path);
+	close(open(taken, O_CREAT | O_WRONLY, 0600));
+	cr_assert_eq(start_without_lost(-ENOSPC), 0);
+	goes_on();
+}
+
+Test(recover, without_room_for_the_torn_tail_what_is_committed_can_be_read)
+{
+	leave_torn();
+	cr_assert_eq(start_without_lost(-ENOSPC), 0);
+	cr_assert(store->read_only);
+	expect("orders", "one\n");
+	cr_assert(strstr(said, "with more room"), "%s", said);
+	close_store();
+	open_store();
+	goes_on();
+}
+
 /* As a disk that failed left it: the write of a segment's header ended early, and its removal was forgotten at the power cut. */
 Test(recover, a_torn_header_is_nobodys)
 {
