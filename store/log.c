@@ -77,6 +77,7 @@ void log_fail(struct log *l, int err)
 	atomic_compare_exchange_strong(&l->failed, &none, err);
 }
 
+/* Where the clock is behind the last record's time, times go on by the least there is: who looks at them alone sees that something came. */
 static int64_t now(struct log *l)
 {
 	struct timespec t;
@@ -84,7 +85,9 @@ static int64_t now(struct log *l)
 
 	clock_gettime(CLOCK_REALTIME, &t);
 	ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-	return ns > l->time ? ns : l->time;
+	if (ns > l->time)
+		return ns;
+	return l->time < INT64_MAX ? l->time + 1 : l->time;
 }
 
 /* What stands in the way of a new segment file, as the appender should see it: out of space heals, a disk that fails does not. */

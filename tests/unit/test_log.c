@@ -26,9 +26,9 @@ static struct log *log_;
 static struct topic topic;
 static struct queue queue;
 
-static void begin(void)
+static void begin_at(int64_t time)
 {
-	struct log_start start = {0};
+	struct log_start start = {.time = time};
 	struct log_settings settings = {.segment_size = SEGMENT};
 
 	scratch_init();
@@ -45,6 +45,11 @@ static void begin(void)
 	queue.topic = &topic;
 	queue.id = 1 << QUEUE_BITS;
 	queue.run_segment = UINT64_MAX;
+}
+
+static void begin(void)
+{
+	begin_at(0);
 }
 
 static void end(void)
@@ -65,6 +70,34 @@ static int append(const char *body, size_t len, struct append *a)
 
 	*a = (struct append){.type = RECORD_MESSAGES, .messages = 1, .queue = &queue, .iov = &iov, .iovcnt = 1, .uid = 1, .pid = 2};
 	return log_append(log_, a, 0);
+}
+
+/* Of one more record. */
+static int64_t next_time(void)
+{
+	uint8_t header[RECORD_HEADER];
+	struct record r;
+	struct append a;
+	int fd;
+
+	cr_assert_eq(append("a line\n", 7, &a), 0);
+	fd = disk_open(&scratch.disk, "log/0000000000000000", O_RDONLY, 0);
+	cr_assert_eq(disk_read(&scratch.disk, fd, header, RECORD_HEADER, SEGMENT_HEADER + a.pos), 0);
+	disk_close(&scratch.disk, fd);
+	cr_assert_eq(record_decode(&r, scratch_secret, header, a.pos), 0);
+	return r.time;
+}
+
+/* As one record leaves it that was written while the clock was wrong. */
+Test(log, times_go_on_while_the_clock_is_behind)
+{
+	const int64_t ahead = INT64_MAX - 2;
+
+	end();
+	begin_at(ahead);
+	cr_assert_eq(next_time(), ahead + 1);
+	cr_assert_eq(next_time(), ahead + 2);
+	cr_assert_eq(next_time(), INT64_MAX, "there is nothing behind it");
 }
 
 Test(log, positions_and_offsets_follow_each_other)
