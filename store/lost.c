@@ -66,6 +66,7 @@ static int copy_out(struct disk *d, int from_fd, uint64_t from, uint64_t end, co
 	return err;
 }
 
+/* A sync that failed is no matter of room: tried again, it would find the zeros in memory and take them for what is on the disk. */
 static int zero(struct disk *d, int fd, uint64_t from, uint64_t end, uint8_t *piece)
 {
 	int err = 0;
@@ -76,7 +77,9 @@ static int zero(struct disk *d, int fd, uint64_t from, uint64_t end, uint8_t *pi
 		err = disk_write(d, fd, piece, n, from);
 		from += n;
 	}
-	return err ? err : disk_sync(d, fd);
+	if (!err && disk_sync(d, fd) != 0)
+		err = -EIO;
+	return err;
 }
 
 int lost_cut(struct disk *d, uint64_t base, uint64_t pos, uint64_t *bytes)

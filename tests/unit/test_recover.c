@@ -233,6 +233,39 @@ Test(recover, a_torn_tail_takes_the_room_of_what_was_prepared)
 	goes_on();
 }
 
+static int syncs;                        /* of files, from the one of the copy in lost/ on */
+
+static int open_and_count(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	if (strncmp(path, "lost/", 5) == 0)
+		syncs = 1;
+	return whole->open(d, path, flags, mode);
+}
+
+static int sync_but_the_second(struct disk *d, int fd)
+{
+	return syncs && syncs++ == 2 ? -ENOSPC : whole->sync(d, fd);
+}
+
+/* In memory they are there: a second look would find nothing to cut. */
+Test(recover, zeros_that_could_not_be_synced_are_not_on_the_disk)
+{
+	static struct disk_ops ops;
+	char why[STORE_WHY];
+
+	leave_torn();
+	whole = scratch.disk.ops;
+	ops = *whole;
+	ops.open = open_and_count;
+	ops.sync = sync_but_the_second;
+	scratch.disk.ops = &ops;
+	cr_assert_eq(store_open_disk(&store, &scratch.disk, scratch_path, &options, why), 0);
+	scratch.disk.ops = whole;
+	cr_assert_gt(syncs, 2);
+	cr_assert(store->read_only);
+	expect("orders", "one\n");
+}
+
 Test(recover, without_room_for_the_torn_tail_what_is_committed_can_be_read)
 {
 	leave_torn();
