@@ -87,6 +87,7 @@ static int give_over(struct replicator *r, uint64_t node, char why[REPLICATOR_WH
 		return order_tell(why, err, "stepping down: %s", strerror(-err));
 	}
 	guest_hand_over(r, node);
+	order_forget(r);
 	r->hurry_until = link_in(TAKEN_NS);
 	replicator_say(r, LOG_WARNING, "handed over: this node is a standby");
 	return 0;

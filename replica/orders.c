@@ -353,10 +353,15 @@ static bool other_comes(struct replicator *r, const struct member_view *v)
 	return true;
 }
 
-static void want_standbys(struct replicator *r, uint8_t count)
+static void want_standbys(struct replicator *r, int count)
 {
 	r->min_standbys = count;
 	store_want_pair(r->store, count > 0);
+}
+
+void order_forget(struct replicator *r)
+{
+	want_standbys(r, r->o.min_standbys);
 }
 
 static int carry_out_min_standbys(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])

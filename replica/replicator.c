@@ -315,7 +315,7 @@ int replicator_start(struct replicator *r, struct store *s, int stop, char why[R
 		snprintf(why, REPLICATOR_WHY, "mirror: this store is of the pair, and stays so: a mirror's is made anew, so move this one away or leave the option out");
 		return -EINVAL;
 	}
-	store_want_pair(s, r->min_standbys > 0);
+	order_forget(r);
 	r->poked = r->wanted = false;
 	r->probe_at = 0;
 	r->rival_known = false;

@@ -71,7 +71,7 @@ struct replicator {
 
 	_Atomic bool attentive;          /* the minder wants to know of every acknowledgement */
 	/* the minder's */
-	int min_standbys;                /* as the options, or an order since */
+	int min_standbys;                /* as the options, or an order in this reign */
 	int64_t hurry_until;             /* until then others are called again at once */
 	int64_t probe_at;
 	bool asking;                     /* a primary has just started, and its first look for a higher reign is not over */
@@ -124,6 +124,8 @@ int order_tell(char why[REPLICATOR_WHY], int err, const char *format, ...) __att
 /* This node rules from here on, in a reign above all that are known: by what is known here, by what others have promised as P says, and by what
  * the other node promises when it has to be asked. */
 int order_promote(struct replicator *r, struct promotion *p, char why[REPLICATOR_WHY]);
+/* This node rules no more: what it was told of min_standbys is in the log, and another primary may be told otherwise. */
+void order_forget(struct replicator *r);
 /* The primary that has stepped down, and could promise nothing, rules its reign again. */
 void order_resume(struct replicator *r);
 

@@ -67,6 +67,7 @@ void rule_depose(struct replicator *r, struct reign reign)
 		err = store_promise(r->store, reign);
 	if (err)
 		replicator_say(r, LOG_ERR, "stepping down: %s", strerror(-err));
+	order_forget(r);
 	progress_moved(store_progress(r->store));      /* senders see that their reign is over */
 	let_go(r);
 	answered(r);

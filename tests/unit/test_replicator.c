@@ -294,6 +294,31 @@ Test(replicator, min_standbys_changes_while_it_runs)
 	cr_assert_eq(put(&a, "alone\n"), 0);
 }
 
+static bool nothing_is_pending(void)
+{
+	struct member_view v = status_of(&a).view;
+
+	return v.role == ROLE_PRIMARY && v.settled && v.pair_committed && v.committed == v.end;
+}
+
+Test(replicator, an_order_of_min_standbys_does_not_outlive_the_reign_that_it_was_given_in)
+{
+	make_pair(-1);
+	cr_assert_eq(order(&a, ORDER_MIN_STANDBYS, "", false, 0), 0, "%s", said);
+	cr_assert_eq(order(&a, ORDER_SWITCHOVER, "", false, 0), 0, "%s", said);
+	cr_assert(until(a_is_current));
+	cr_assert(until(b_rules_a_pair));
+	cr_assert_eq(order(&b, ORDER_MIN_STANDBYS, "", false, 1), 0, "%s", said);
+	cr_assert_eq(order(&b, ORDER_SWITCHOVER, "", false, 0), 0, "%s", said);
+	cr_assert(until(a_rules_a_pair));
+	cr_assert_eq(put(&a, "one\n"), 0);
+	/* Between two orders it looks at its pair. */
+	for (int n = 0; n < 3; n++)
+		cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), -EPERM);
+	cr_assert(until(nothing_is_pending));
+	cr_assert_eq(status_of(&a).view.pair.min_standbys, 1);
+}
+
 /* Another change of the pair is not committed yet. */
 Test(replicator, min_standbys_that_is_said_not_to_be_changed_is_not_changed_later)
 {
