@@ -128,10 +128,11 @@ static void leave(struct fetch *f)
 }
 
 /* Under the lock: the span is here, or will not come. */
-static void finish(struct fetch *f)
+static void finish(struct fetch *f, bool last)
 {
 	if (f->absent) {
-		store_absent(f->store, &f->span);
+		if (last)
+			store_absent(f->store, &f->span);
 		leave(f);
 	} else if (f->got == f->span.to - f->span.from) {
 		int err = store_repair(f->store, &f->span, f->span_bytes);
@@ -188,13 +189,13 @@ static int ask(struct fetch *f, struct frame *to, struct iovec *iov, int *n)
 	return 1;
 }
 
-static int next_question(struct fetch *f, int64_t now, uint64_t upto, struct frame *to, struct iovec *iov, int *n)
+static int next_question(struct fetch *f, int64_t now, uint64_t upto, bool last, struct frame *to, struct iovec *iov, int *n)
 {
 	int err = 0;
 
 	pthread_mutex_lock(&f->lock);
 	if (f->span_bytes && !f->asked)
-		finish(f);
+		finish(f, last);
 	if (!f->span_bytes)
 		choose(f, now, upto);
 	if (f->span_bytes && !f->asked && f->got < f->span.to - f->span.from)
@@ -205,13 +206,13 @@ static int next_question(struct fetch *f, int64_t now, uint64_t upto, struct fra
 
 /* ---- the sending thread ---- */
 
-int fetch_next(struct fetch *f, int64_t now, uint64_t upto, struct frame *to, struct iovec *iov, int *n)
+int fetch_next(struct fetch *f, int64_t now, uint64_t upto, bool last, struct frame *to, struct iovec *iov, int *n)
 {
 	if (next_answer(f, to, iov, n))
 		return 1;
 	if (f->raw && !f->left)
 		forget_bytes(f);
-	return next_question(f, now, upto, to, iov, n);
+	return next_question(f, now, upto, last, to, iov, n);
 }
 
 /* ---- the receiving thread ---- */

@@ -33,8 +33,9 @@ struct store;
 
 int fetch_new(struct fetch **f, struct store *store);
 void fetch_free(struct fetch *f);                    /* also NULL */
-/* The next frame, but for its epoch. It asks for nothing behind UPTO, which the other node has. */
-int fetch_next(struct fetch *f, int64_t now, uint64_t upto, struct frame *to, struct iovec *iov, int *n);
+/* The next frame, but for its epoch. It asks for nothing behind UPTO, which the other node has. LAST: nobody else is to be asked, so what the
+ * other node has not is absent. */
+int fetch_next(struct fetch *f, int64_t now, uint64_t upto, bool last, struct frame *to, struct iovec *iov, int *n);
 int fetch_hear(struct fetch *f, const struct frame *frame, const void *body);
 
 #endif

@@ -121,7 +121,7 @@ static int say_log(struct receiver *r, int64_t now, struct frame *f, struct iove
 	log = r->state == RECEIVER_LOG;
 	f->epoch = r->epoch;
 	pthread_mutex_unlock(&r->lock);
-	return err || !log ? err : fetch_next(r->fetch, now, v.known, f, iov, n);
+	return err || !log ? err : fetch_next(r->fetch, now, v.known, true, f, iov, n);
 }
 
 int receiver_next(struct receiver *r, int64_t now, struct frame *f, struct iovec *iov, int *n)

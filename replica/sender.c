@@ -141,9 +141,10 @@ static int say_switchover(struct sender *s, enum sender_state state, struct fram
 
 /* ---- FETCH ---- */
 
-/* Damage is asked for, and answered for, below what the other node has acknowledged. */
-static int say_fetch(struct sender *s, int64_t now, struct frame *f, struct iovec *iov, int *n)
+/* Damage is asked for, and answered for, below what the other node has acknowledged. What a mirror has not, the pair's other node may have. */
+static int say_fetch(struct sender *s, const struct member_view *v, int64_t now, struct frame *f, struct iovec *iov, int *n)
 {
+	bool last = !v->paired || v->pair.nodes < PAIR_NODES || pair_has(&v->pair, s->node);
 	uint64_t upto;
 
 	if (sender_state(s) != SENDER_LOG || s->blank)
@@ -151,20 +152,20 @@ static int say_fetch(struct sender *s, int64_t now, struct frame *f, struct iove
 	pthread_mutex_lock(&s->lock);
 	upto = s->acknowledged;
 	pthread_mutex_unlock(&s->lock);
-	return fetch_next(s->fetch, now, upto, f, iov, n);
+	return fetch_next(s->fetch, now, upto, last, f, iov, n);
 }
 
 /* The log and what is fetched take turns as well. */
 static int take_turns(struct sender *s, const struct member_view *v, int64_t now, struct frame *f, struct iovec *iov, int *n)
 {
 	bool fetch = !s->fetched_last;
-	int err = fetch ? say_fetch(s, now, f, iov, n) : 0;
+	int err = fetch ? say_fetch(s, v, now, f, iov, n) : 0;
 
 	s->fetched_last = fetch && err > 0;
 	if (!err)
 		err = sender_go_on(s, v, now, f, iov, n);
 	if (!err && !fetch)
-		err = say_fetch(s, now, f, iov, n);
+		err = say_fetch(s, v, now, f, iov, n);
 	return err;
 }
 

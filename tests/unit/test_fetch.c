@@ -190,6 +190,42 @@ Test(fetch, what_the_other_node_has_not_either_stays_until_it_has)
 	wait_repaired(&rig.b, 1);
 }
 
+static bool is_absent(const struct rig_node *n, uint64_t pos)
+{
+	struct damage d;
+
+	return damage_at(n->store, pos, &d) && d.absent;
+}
+
+static void damage_both(void)
+{
+	rot_body(&rig.b, 2, 9);
+	rot_body(&rig.a, 2, 7);
+	scrub(&rig.a);
+	wait_absent();
+	for (int n = 0; n < 100; n++)
+		rig_step();
+}
+
+Test(fetch, what_the_pairs_other_node_has_not_either_is_absent)
+{
+	make_pair();
+	damage_both();
+	cr_assert(is_absent(&rig.a, record[2].pos));
+}
+
+Test(fetch, what_a_mirror_has_not_either_the_pairs_other_node_may_have)
+{
+	struct pair others = {.nodes = 2, .node = {0, 4711}, .name = {"a", "c"}};
+	uint64_t end;
+
+	make_pair();
+	others.node[0] = status(&rig.a).node;
+	cr_assert_eq(store_set_pair(rig.a.store, &others, &end), 0);
+	damage_both();
+	cr_assert_not(is_absent(&rig.a, record[2].pos));
+}
+
 static int no_descriptor(struct disk *d, const char *path, int flags, mode_t mode)
 {
 	(void)d, (void)path, (void)flags, (void)mode;
