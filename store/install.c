@@ -4,6 +4,7 @@
 #include "checkpoint.h"
 #include "lost.h"
 #include "make.h"
+#include "scrub.h"
 #include "supply.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -187,13 +188,13 @@ static int remove_files(struct disk *d, const char *const *names, size_t count)
  * goes there at the next try, but once: what stands there from then on is the other node's. The reserve is room for the mark. */
 static int wipe(struct install *i, struct install_before *before)
 {
-	static const char *const reserve[] = {RESERVE_FILE}, *const gone[] = {IDENTITY_FILE, PROMISE_FILE};
+	static const char *const reserve[] = {RESERVE_FILE}, *const gone[] = {IDENTITY_FILE, PROMISE_FILE, SCRUB_FILE};
 	int err = remove_files(i->disk, reserve, 1);
 
 	if (!err)
 		err = save_mark(i->disk, before);
 	if (!err)
-		err = remove_files(i->disk, gone, 2);
+		err = remove_files(i->disk, gone, 3);
 	if (!err)
 		err = disk_sync_directory(i->disk, ".");
 	if (!err)

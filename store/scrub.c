@@ -23,7 +23,6 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define SCRUB_FILE "scrub"
 #define SCRUB_MAGIC "MQFS-SCR"
 #define SCRUB_SIZE 56u
 #define BETWEEN UINT64_MAX             /* the file's position when no pass is under way */

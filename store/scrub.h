@@ -22,6 +22,8 @@
 #ifndef MQFS_STORE_SCRUB_H
 #define MQFS_STORE_SCRUB_H
 
+#define SCRUB_FILE "scrub"
+
 #include "parts.h"
 
 struct scrub;

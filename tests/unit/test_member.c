@@ -547,6 +547,7 @@ Test(member, what_is_given_up_for_certain_makes_room_for_what_goes_to_lost)
 	store_stop(b);
 	store_close(b);
 	make_file("reserve");
+	make_file("scrub");
 	make_file("log/prepared.7");
 	cr_assert(is_there("log/0000000000000000") && is_there("id"));
 	last = segments_find(a->segments, aside);
@@ -560,6 +561,7 @@ Test(member, what_is_given_up_for_certain_makes_room_for_what_goes_to_lost)
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &room), 0);
 	cr_assert(!is_there("reserve") && !is_there("log/prepared.7") && !is_there("log/0000000000000000"));
 	cr_assert(is_there(edge), "what is to go to lost/ is there");
+	cr_assert_not(is_there("scrub"), "it speaks of another store's files");
 	copy_in_part(a, view(a).end, UINT64_MAX);
 	cr_assert_eq(lost_files(path_b), 1);
 	free(line);
