@@ -111,6 +111,16 @@ static int fail(struct run *r, const char *path, const char *why)
 	return EXIT_MOUNT;
 }
 
+static int claim_addresses(void *ctx, char why[STORE_WHY])
+{
+	char of_peers[REPLICATOR_WHY];
+	int err = replicator_claim(((struct run *)ctx)->peers.replicator, of_peers);
+
+	if (err)
+		snprintf(why, STORE_WHY, "listen: %.240s", of_peers);
+	return err;
+}
+
 /* What the store at hand is to be: it is there and says so itself, or is made from the primary's. -ECANCELED: a signal has ended the wait for one. */
 static int take_place(struct run *r, char why[WHY])
 {
@@ -223,6 +233,8 @@ static int run(struct options *o)
 	o->store_options.mountpoint = o->mountpoint;
 	o->store_options.say = daemon_say;
 	o->store_options.say_ctx = &r.daemon;
+	o->store_options.ready = claim_addresses;
+	o->store_options.ready_ctx = &r;
 	if (mountpoint_prepare(o->mountpoint, o->store, &r.claim, why) != 0) {
 		status = fail(&r, o->mountpoint_given, why);
 		goto unmake;

@@ -23,7 +23,7 @@ struct network {
 	/* Links that come are handed on until unlisten() returns. NULL: this node is not called. */
 	int (*listen)(const struct network *n, const struct network_handlers *h, char why[LINK_WHY]);
 	void (*unlisten)(const struct network *n);
-	/* The addresses are this node's from here on, until unlisten(); nobody is answered before listen(). Once before that, or never; may be NULL. */
+	/* The addresses are this node's from here on, until unlisten(); nobody is answered before listen(). Any number of times before that; may be NULL. */
 	int (*claim)(const struct network *n, char why[LINK_WHY]);
 };
 

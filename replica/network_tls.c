@@ -26,7 +26,7 @@ static int connect_tls(const struct network *n, const char *address, int stop, i
 
 static int claim_tls(const struct network *n, char why[LINK_WHY])
 {
-	return listen_claim(&of(n)->listener, of(n)->addresses, why);
+	return of(n)->listener ? 0 : listen_claim(&of(n)->listener, of(n)->addresses, why);
 }
 
 static int listen_tls(const struct network *n, const struct network_handlers *h, char why[LINK_WHY])

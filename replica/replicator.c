@@ -209,6 +209,11 @@ static bool is_readable(int fd, int64_t ns)
 	return ppoll(&p, 1, &t, NULL) > 0;
 }
 
+int replicator_claim(struct replicator *r, char why[REPLICATOR_WHY])
+{
+	return r->o.network && r->o.network->claim ? r->o.network->claim(r->o.network, why) : 0;
+}
+
 int replicator_join(struct replicator *r, const char *path, const struct store_options *o, bool again, int stop, char why[REPLICATOR_WHY])
 {
 	int err;
@@ -217,7 +222,7 @@ int replicator_join(struct replicator *r, const char *path, const struct store_o
 		snprintf(why, REPLICATOR_WHY, "no address of a primary is known");
 		return -EINVAL;
 	}
-	err = r->o.network->claim ? r->o.network->claim(r->o.network, why) : 0;
+	err = replicator_claim(r, why);
 	if (err)
 		return err;
 	err = -EAGAIN;

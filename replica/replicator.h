@@ -10,7 +10,7 @@
  *	replicator_new(&r, &options, why)             addresses; the network is there already
  *	replicator_look(r, path, &start, why)         what PATH has: how to go on
  *	replicator_join(r, path, o, again, stop, why) REPLICATOR_JOIN: a store is made from the primary's; waits for one until STOP is readable
- *	store_open(&s, path, ...)                     options.standby: REPLICATOR_STANDBY, or it was just joined
+ *	store_open(&s, path, ...)                     options.standby: REPLICATOR_STANDBY, or it was just joined; options.ready: replicator_claim()
  *	replicator_start(r, s, stop, why)             listens, calls; from here on roles may change by themselves
  *	... the mount ...
  *	replicator_stop(r)                            orders end, links are closed; replicator_start() may follow with a store made anew
@@ -57,6 +57,8 @@ int replicator_look(struct replicator *r, const char *path, enum replicator_star
 /* AGAIN: PATH has a store, which is given up. -ECANCELED: STOP, a descriptor, has become readable. The addresses to
  * listen on are taken first. */
 int replicator_join(struct replicator *r, const char *path, const struct store_options *o, bool again, int stop, char why[REPLICATOR_WHY]);
+/* The addresses to listen on are this node's from here on: a start that cannot have them is to end before it appends anything. */
+int replicator_claim(struct replicator *r, char why[REPLICATOR_WHY]);
 /* A primary that commits alone returns when the other nodes were asked, or cannot be. -ECANCELED: STOP has become readable, all has ended again. */
 int replicator_start(struct replicator *r, struct store *s, int stop, char why[REPLICATOR_WHY]);
 void replicator_stop(struct replicator *r);

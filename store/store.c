@@ -342,6 +342,8 @@ static int start(struct store *s, char *why)
 	}
 	if (!err)
 		err = keep_promise(s, &r.start.epoch, why);
+	if (!err && s->options.ready)
+		err = s->options.ready(s->options.ready_ctx, why);
 	if (!err)
 		err = start_log(s, &r);
 	if (r.active)

@@ -46,6 +46,9 @@ struct store_options {
 	/* a message for the administrator: PRIORITY as in syslog(3) */
 	void (*say)(void *ctx, int priority, const char *text);
 	void *say_ctx;
+	/* May this start go on? Asked when the store is locked and read, before anything is appended; an error, said in WHY, ends it. May be NULL. */
+	int (*ready)(void *ctx, char why[STORE_WHY]);
+	void *ready_ctx;
 };
 
 void store_options_normal(struct store_options *o);

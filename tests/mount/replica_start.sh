@@ -50,6 +50,7 @@ wait_pair a b
 mkdir "$a/t"
 lines early 1 10 >> "$a/t/0"
 refused 'an address in use' "$(address a)" "$MQFS" -f -o "listen=$(address a),$keys" "$STORE" "$MNT"
+equal 'it has appended nothing' '' "$(find "$STORE/log" -type f)"
 
 # Before hours of copying: no store is made.
 rm -rf "$STORE"

@@ -149,6 +149,29 @@ Test(store, each_start_is_an_epoch_of_its_own_in_the_same_reign)
 	cr_assert_eq(second.epoch.node, first.node);
 }
 
+static int not_ready(void *ctx, char why[STORE_WHY])
+{
+	(void)ctx;
+	snprintf(why, STORE_WHY, "no address");
+	return -EADDRNOTAVAIL;
+}
+
+Test(store, a_start_that_may_not_go_on_appends_nothing)
+{
+	struct store_status first, then;
+
+	open_store();
+	store_status(store, &first);
+	close_store();
+	options.ready = not_ready;
+	for (int n = 0; n < 3; n++)
+		cr_assert_eq(refused(), -EADDRNOTAVAIL);
+	options.ready = NULL;
+	open_store();
+	store_status(store, &then);
+	cr_assert_eq(then.epoch.start, first.epoch.start + 1);
+}
+
 Test(store, who_made_it_owns_its_root_for_good)
 {
 	struct owner o;
