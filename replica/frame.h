@@ -39,7 +39,7 @@
  *
  * An epoch is u32 reign, u32 start, u64 node; a promise is a reign: u32 number, u64 node. Texts are a u16 length and so many bytes, printable
  * ASCII: they go to logs, terminals and JSON. `epochs` is a u16 count, then for each, oldest first: epoch, position u64 of its first record,
- * chain u64 there, u8 whether it was begun with an accepted loss; of a longer table the newest FRAME_EPOCHS are said. A chain at a position is
+ * chain u64 there, u8 whether it was begun with an accepted loss; hello_say() chooses of a longer table. A chain at a position is
  * the header checksum of the record before it, 0 at 0. `secret` is u8 0, or u8 1 and RECORD_SECRET bytes.
  *
  * Nothing is allocated and nothing is read but the bytes given; a decoder accepts exactly what an encoder makes.

@@ -39,6 +39,17 @@ uint64_t hello_common(const struct epoch_row *a, size_t a_count, uint64_t a_end,
 	return 0;
 }
 
+void hello_say(struct frame_epochs *to, const struct epoch_row *rows, size_t count, uint64_t pos)
+{
+	size_t said = count < FRAME_EPOCHS ? count : FRAME_EPOCHS, newest = count - said, from = 0;
+
+	while (from < newest && rows[from + 1].start < pos)
+		from++;
+	to->count = (uint32_t)said;
+	for (size_t n = 0; n < said; n++)
+		to->of[n] = rows[n < FRAME_EPOCHS / 2 ? from + n : newest + n];
+}
+
 bool hello_believes(const struct member_view *view, struct reign r)
 {
 	uint32_t promised = view->promise.reign.number;
@@ -89,6 +100,11 @@ enum hello_answer hello_answer(const struct hello_self *self, const struct frame
 	if (blank || !h->cluster)
 		return HELLO_BLANK;
 	*pos = hello_common(self->epochs, self->count, me->end, h->epochs.of, h->epochs.count, end);
+	if (!*pos && h->epochs.count == FRAME_EPOCHS) {
+		snprintf(reason, FRAME_REASON, "of its epochs it says %u, and none is of this log", FRAME_EPOCHS);
+		*pos = me->start;
+		return HELLO_BLANK;
+	}
 	if (*pos < me->start) {
 		snprintf(reason, FRAME_REASON, "the log begins at position %" PRIu64 " and is the same only up to %" PRIu64, me->start, *pos);
 		*pos = me->start;
@@ -157,7 +173,10 @@ int hello_give_up(const struct hello_self *self, const struct frame_hello_ack *a
 	reason[0] = 0;
 	if (known <= pos || known <= common || loss_accepted(a->epochs.of, a->epochs.count, common))
 		return 0;
-	snprintf(reason, FRAME_REASON, "the logs part at position %" PRIu64 ", and up to %" PRIu64 " is committed here", common, known);
+	if (common)
+		snprintf(reason, FRAME_REASON, "the logs part at position %" PRIu64 ", and up to %" PRIu64 " is committed here", common, known);
+	else
+		snprintf(reason, FRAME_REASON, "the logs have no epoch in common that is said, and up to %" PRIu64 " is committed here", known);
 	return -EPERM;
 }
 

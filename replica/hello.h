@@ -27,6 +27,11 @@ struct hello_self {
  * after the same record. 0: they share none. */
 uint64_t hello_common(const struct epoch_row *a, size_t a_count, uint64_t a_end, const struct epoch_row *b, size_t b_count, uint64_t b_end);
 
+/* What is said of a table of COUNT epochs. Of one longer than can be said: half from the epoch of the byte before POS on, half the newest.
+ * Who says a HELLO knows that up to POS all is committed, so that the logs part behind it; in its answer they part at POS. The last epoch
+ * before what is left out seems to end later than it does: should the logs part there, hello_accept() finds a contradiction. */
+void hello_say(struct frame_epochs *to, const struct epoch_row *rows, size_t count, uint64_t pos);
+
 #define HELLO_REIGNS (1u << 20)
 
 /* Is R a reign that somebody can have come to? One that is more than HELLO_REIGNS above what is promised here is made up, or a fault, and would
@@ -38,7 +43,7 @@ bool hello_obeys(const struct member_view *view, uint64_t node, struct reign r);
 
 enum hello_answer {
 	HELLO_ACCEPTED,            /* from *POS on */
-	HELLO_BLANK,               /* from the oldest segment on, with a checkpoint: what it has is given up */
+	HELLO_BLANK,               /* from the oldest segment on, with a checkpoint: what it has is given up, if its cut-guard lets it */
 	HELLO_REFUSED,
 	HELLO_DEPOSED,             /* refused, and this primary must step down: a higher reign than its own is promised in its pair */
 };

@@ -48,8 +48,8 @@ int receiver_look_at_self(struct receiver *r, struct hello_self *self, struct ep
 	if (err)
 		return err;
 	store_view(r->store, &self->view);
-	self->count = count < FRAME_EPOCHS ? count : FRAME_EPOCHS;
-	self->epochs = *rows + (count - self->count);
+	self->count = count;
+	self->epochs = *rows;
 	return 0;
 }
 

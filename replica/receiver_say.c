@@ -18,9 +18,7 @@ static int put_hello(struct receiver *r, const struct hello_self *self, struct f
 	h->node = self->view.node;
 	h->promise = self->view.promise.reign;
 	snprintf(h->name, sizeof h->name, "%s", r->name);
-	h->epochs.count = (uint32_t)self->count;
-	if (self->count)
-		memcpy(h->epochs.of, self->epochs, self->count * sizeof *self->epochs);
+	hello_say(&h->epochs, self->epochs, self->count, self->view.known);
 	len = frame_put_hello(h, r->talk, FRAME_TALK);
 	free(h);
 	f->type = FRAME_HELLO;

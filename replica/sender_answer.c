@@ -17,8 +17,8 @@ static int look_at_self(struct sender *s, struct hello_self *self, struct epoch_
 	store_view(s->store, &self->view);
 	if (!count || epoch_compare(&(*rows)[count - 1].epoch, &self->view.last))
 		return -EAGAIN;
-	self->count = count < FRAME_EPOCHS ? count : FRAME_EPOCHS;
-	self->epochs = *rows + (count - self->count);
+	self->count = count;
+	self->epochs = *rows;
 	return 0;
 }
 
@@ -72,6 +72,13 @@ static int begin_blank(struct sender *s, const struct member_view *v, struct fra
 	return 0;
 }
 
+static void say_epochs(const struct greeting *g, const struct hello_self *self, struct frame_hello_ack *a)
+{
+	const struct frame_epochs *other = &g->hello.epochs;
+
+	hello_say(&a->epochs, self->epochs, self->count, hello_common(self->epochs, self->count, self->view.end, other->of, other->count, g->end));
+}
+
 /* What comes of the HELLO, in A. A refusal ends the link when it is said. */
 static int judge(struct sender *s, const struct hello_self *self, struct frame_hello_ack *a, uint64_t *pos)
 {
@@ -117,8 +124,7 @@ static int put_answer(struct sender *s, const struct hello_self *self, struct fr
 	a->promise = self->view.promise.reign;
 	a->end = self->view.end;
 	snprintf(a->name, sizeof a->name, "%s", s->name);
-	a->epochs.count = (uint32_t)self->count;
-	memcpy(a->epochs.of, self->epochs, self->count * sizeof *self->epochs);
+	say_epochs(s->greeting, self, a);
 	err = judge(s, self, a, &pos);
 	if (err)
 		return err;

@@ -55,8 +55,7 @@ static void says(const struct hello_self *s)
 	hello->cluster = s->view.cluster;
 	hello->node = s->view.node;
 	hello->promise = s->view.promise.reign;
-	hello->epochs.count = (uint32_t)s->count;
-	memcpy(hello->epochs.of, s->epochs, s->count * sizeof *s->epochs);
+	hello_say(&hello->epochs, s->epochs, s->count, s->view.known);
 }
 
 static void answers(const struct hello_self *p)
@@ -64,8 +63,8 @@ static void answers(const struct hello_self *p)
 	ack->cluster = p->view.cluster;
 	ack->node = p->view.node;
 	ack->end = p->view.end;
-	ack->epochs.count = (uint32_t)p->count;
-	memcpy(ack->epochs.of, p->epochs, p->count * sizeof *p->epochs);
+	hello_say(&ack->epochs, p->epochs, p->count,
+		hello_common(p->epochs, p->count, p->view.end, hello->epochs.of, hello->epochs.count, UINT64_MAX));
 }
 
 Test(hello, epoch_table_logs_part_at_the_smaller_end_of_the_last_epoch_they_share)
@@ -257,6 +256,91 @@ Test(hello, an_answer_that_contradicts_the_log_or_an_old_reign_is_not_followed)
 	cr_assert_eq(hello_accept(&s, ack, &old, 2000, reason), -ESTALE);
 	ack->cluster = 6;
 	cr_assert_eq(hello_accept(&s, ack, &p.view.epoch, 2000, reason), -EBADMSG);
+}
+
+/* ---- tables that are longer than what can be said ---- */
+
+#define MANY 3000u
+
+static struct epoch_row many[MANY];
+
+/* COMMON epochs of A in reign 1, then those of NODE in REIGN: each of a record of 100 bytes. */
+static void started_often(size_t common, uint32_t reign, uint64_t node)
+{
+	for (uint32_t n = 0; n < MANY; n++)
+		many[n] = (struct epoch_row){{n < common ? 1 : reign, n + 1, n < common ? A : node}, n * 100, n < common ? n : n + 50000, false};
+}
+
+static struct hello_self with(struct hello_self s, const struct epoch_row *table, size_t count)
+{
+	s.epochs = table;
+	s.count = count;
+	s.view.end = count * 100;
+	return s;
+}
+
+/* What S makes of the answer of P to its HELLO. */
+static int meet(const struct hello_self *s, const struct hello_self *p, uint64_t *pos)
+{
+	enum hello_answer answer;
+	uint64_t aside;
+
+	says(s);
+	answer = hello_answer(p, hello, false, s->view.end, pos, reason);
+	answers(p);
+	ack->chain = s->view.chain;
+	return answer == HELLO_ACCEPTED ? hello_accept(s, ack, &p->view.epoch, *pos, reason) : hello_give_up(s, ack, *pos, &aside, reason);
+}
+
+Test(hello, a_primary_that_was_started_more_often_than_it_can_say_takes_its_standby_in)
+{
+	static struct epoch_row short_of_it[300];
+	uint64_t pos;
+
+	started_often(300, 2, B);
+	memcpy(short_of_it, many, sizeof short_of_it);
+	for (size_t count = 1; count <= 300; count++) {
+		struct hello_self p = with(primary(0), many, MANY), s = with(standby(0, 0, 100), short_of_it, count);
+
+		cr_assert_eq(meet(&s, &p, &pos), 0, "%zu: %s", count, reason);
+		cr_assert_eq(pos, count * 100);
+	}
+}
+
+Test(hello, so_is_a_standby_that_was_started_so_often_when_it_ruled)
+{
+	uint64_t pos;
+
+	for (uint32_t common = 100; common < 500; common += 33) {
+		struct epoch_row table[500];
+		struct hello_self p = with(primary(0), table, common + 1), s = with(standby(0, 0, 9950), many, MANY);
+
+		started_often(common, 1, A);
+		memcpy(table, many, sizeof table);
+		table[common] = (struct epoch_row){{2, 1, B}, common * 100, 7, false};
+		for (uint32_t n = common; n < MANY; n++)
+			many[n].chain = n + 50000;
+		cr_assert_eq(meet(&s, &p, &pos), 0, "%u: %s", common, reason);
+		cr_assert_eq(pos, common * 100);
+	}
+}
+
+Test(hello, cut_guard_a_log_is_not_cut_at_its_beginning_because_too_little_was_said)
+{
+	struct hello_self p = with(primary(0), many, 2), s = with(standby(0, 0, 200000), many, MANY);
+	struct epoch_row table[2];
+	uint64_t pos;
+
+	started_often(MANY, 1, A);
+	table[0] = many[0];
+	table[1] = (struct epoch_row){{2, 1, B}, 100, 7, false};
+	p.epochs = table;
+	says(&s);
+	cr_assert_eq(hello_answer(&p, hello, false, s.view.end, &pos, reason), HELLO_BLANK);
+	cr_assert_eq(meet(&s, &p, &pos), -EPERM);
+	cr_assert_neq(reason[0], 0);
+	table[1].accepted_loss = true;
+	cr_assert_eq(meet(&s, &p, &pos), 0, "%s", reason);
 }
 
 Test(hello, a_primary_lacks_what_its_standby_has_committed_behind_where_they_part)

@@ -230,6 +230,39 @@ Test(sender, the_old_primary_is_cut_where_the_logs_part)
 	rig_same_logs();
 }
 
+static void start_often(struct rig_node *n)
+{
+	for (unsigned i = 0; i < FRAME_EPOCHS + 100; i++) {
+		rig_close(n);
+		rig_open(n, false);
+	}
+}
+
+/* Nobody hears of all these starts. */
+Test(sender, both_go_on_although_one_was_started_more_often_than_can_be_said, .timeout = 120)
+{
+	struct reign r = {2, 0};
+
+	make_pair(1);
+	put("one\n");
+	rig_settle();
+	rig_cut();
+	start_often(&rig.a);
+	rig_connect(&rig.a, &rig.b);
+	rig_settle();
+	rig_same_logs();
+	rig_cut();
+	start_often(&rig.a);
+	r.node = rig_view(&rig.b).node;
+	cr_assert_eq(store_promise(rig.b.store, r), 0);
+	cr_assert_eq(store_begin_reign(rig.b.store, r, 0, true), 0);
+	cr_assert_eq(store_step_down(rig.a.store), 0);
+	rig_connect(&rig.b, &rig.a);
+	rig_settle();
+	cr_assert_eq(rig.sender_err, 0);
+	rig_same_logs();
+}
+
 Test(sender, a_primary_that_hears_of_a_higher_promise_in_its_pair_is_told_to_step_down)
 {
 	struct iovec iov[SENDER_PARTS];
