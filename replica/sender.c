@@ -274,13 +274,13 @@ static void note(struct sender *s, int64_t now, const struct frame *f, const str
 static void count(struct sender *s, const struct frame *f)
 {
 	struct member_view v;
-	bool counted;
+	bool counted, linked;
 
 	store_view(s->store, &v);
 	counted = sender_counts(s, &v);
-	if (s->linked != (counted && (s->linked || v.end - f->pos <= SENDER_NEAR))) {
-		s->linked = !s->linked;
-		store_linked(s->store, s->node, s->linked);
+	linked = counted && (s->linked || v.end - f->pos <= SENDER_NEAR);
+	if (s->linked != linked && store_linked(s->store, s->node, linked)) {
+		s->linked = linked;
 		pthread_mutex_lock(&s->lock);
 		s->status_linked = s->linked;
 		pthread_mutex_unlock(&s->lock);

@@ -162,12 +162,15 @@ void member_committed(struct store *s)
 	pthread_mutex_unlock(&s->member.lock);
 }
 
-void store_linked(struct store *s, uint64_t node, bool linked)
+bool store_linked(struct store *s, uint64_t node, bool linked)
 {
+	bool has;
+
 	pthread_mutex_lock(&s->member.lock);
-	quorum_linked(&s->member.quorum, node, linked);
+	has = quorum_linked(&s->member.quorum, node, linked);
 	member_refresh(s);
 	pthread_mutex_unlock(&s->member.lock);
+	return has;
 }
 
 void store_acknowledged(struct store *s, uint64_t node, uint64_t pos, bool current)

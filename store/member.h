@@ -105,7 +105,8 @@ void store_absent(struct store *s, const struct span *span);
 
 /* ---- who counts ---- */
 
-void store_linked(struct store *s, uint64_t node, bool linked);
+/* False: so many nodes are linked that there is no place for this one, and it does not count. */
+bool store_linked(struct store *s, uint64_t node, bool linked);
 /* NODE has synced everything before POS; CURRENT: it says that it is current. */
 void store_acknowledged(struct store *s, uint64_t node, uint64_t pos, bool current);
 /* ON: appends get EHOSTDOWN as long as the log has never had a pair, since a commit is to wait for a node that has not joined yet. */

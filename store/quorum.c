@@ -43,15 +43,16 @@ static struct quorum_node *place(struct quorum *q, uint64_t node)
 	return at;
 }
 
-void quorum_linked(struct quorum *q, uint64_t node, bool linked)
+bool quorum_linked(struct quorum *q, uint64_t node, bool linked)
 {
 	struct quorum_node *at = place(q, node);
 
 	if (!at)
-		return;
+		return false;
 	at->linked = linked;
 	if (linked)
 		at->acknowledged = 0;
+	return true;
 }
 
 void quorum_acknowledge(struct quorum *q, uint64_t node, uint64_t pos, bool current)

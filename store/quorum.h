@@ -39,8 +39,8 @@ struct quorum {
 
 /* This node is the primary of an epoch whose first record ends at FIRST_END. Nobody has acknowledged anything. */
 void quorum_begin(struct quorum *q, uint64_t self, uint64_t first_end, bool current);
-/* NODE's session begins: what it acknowledged in an earlier one does not count any more. */
-void quorum_linked(struct quorum *q, uint64_t node, bool linked);
+/* NODE's session begins: what it acknowledged in an earlier one does not count any more. False: there is no place for it. */
+bool quorum_linked(struct quorum *q, uint64_t node, bool linked);
 void quorum_acknowledge(struct quorum *q, uint64_t node, uint64_t pos, bool current);
 const struct quorum_node *quorum_node(const struct quorum *q, uint64_t node);    /* NULL: not known */
 

@@ -44,6 +44,32 @@ Test(sender, what_is_appended_is_committed_once_it_is_on_both_disks)
 	cr_assert(rig_view(&rig.b).current);
 }
 
+static bool is_linked(uint64_t pos)
+{
+	struct sender_status s;
+
+	(void)pos;
+	sender_status(rig.sender, &s);
+	return s.linked;
+}
+
+Test(sender, a_standby_for_which_there_is_no_place_does_not_count_until_there_is)
+{
+	rig_open(&rig.a, false);
+	rig_topic();
+	rig_join();
+	for (uint64_t node = 100; store_linked(rig.a.store, node, true); node++)
+		cr_assert_lt(node, 1000);
+	rig_connect(&rig.a, &rig.b);
+	rig_settle();
+	cr_assert(!is_linked(0), "one that has no place could be taken into the pair");
+	store_linked(rig.a.store, 100, false);
+	rig.now += 60000000000;
+	rig_until(is_linked, 0);
+	rig_pair(1);
+	put("one\n");
+}
+
 Test(sender, while_the_standby_is_away_appends_are_refused_and_resume_when_it_is_back)
 {
 	uint64_t pos;
