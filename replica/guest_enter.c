@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which guests may be standbys: one of a node, one of a name, and no more than there is place for. */
+/* Which guests may be standbys: one of a node, one of a name, and no more than there is place for; the pair's own always may. */
 #include "guest_part.h"
 #include <errno.h>
 #include <stdio.h>
@@ -89,7 +89,7 @@ bool guest_enter(struct guest *g, uint64_t node, char why[FRAME_REASON])
 	store_view(r->store, &v);
 	original = is_only_one(g, copies, NULL);
 	only = has_name_of_own(g, &v) && is_only_one(g, namesakes, &v);
-	room = count_standbys(r) <= REPLICATOR_LINKS;
+	room = count_standbys(r) <= REPLICATOR_LINKS || (v.paired && pair_has(&v.pair, node));
 	g->standby = original && only && room;
 	pthread_mutex_unlock(&r->lock);
 	if (!original)
