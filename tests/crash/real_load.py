@@ -89,26 +89,29 @@ class Load:
     def by_close(self, w, queue, fd):
         for _ in range(1 + w.n % 7):
             self.one(w, queue, fd)
+        w.closing = True                            # its number is another file's from here on, whatever close says
         os.close(fd)
         w.acknowledged()
-        return os.open(queue, os.O_WRONLY | os.O_APPEND)
+        return None
 
     def writer(self, name, kind, queue):
         w = Writer(self.history, name, self.over)
         how = {"halves": self.by_halves, "close": self.by_close, "fsync": self.by_fsync}.get(kind, self.by_write)
         failures = acknowledged = 0
         fd = None
+        w.closing = False
         while failures < GIVE_UP:
             before = w.n
             try:
                 if fd is None:
                     fd = os.open(queue, os.O_WRONLY | os.O_APPEND)
+                w.closing = False
                 fd = how(w, queue, fd)
             except OSError as e:
                 failures += 1
                 if w.n > before:
                     w.failed(errno.errorcode[e.errno])
-                fd = self.give_back(fd)             # it may have half a line, or be closed already
+                fd = None if w.closing else self.give_back(fd)      # it may have half a line
                 if e.errno in GONE:
                     break
                 continue
