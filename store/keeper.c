@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define TICK 1000000000                /* ns between two looks while the store is used */
+#define LONGEST_SLEEP INT64_C(3600000000000) /* ns: the clock may have been set meanwhile */
 #define UNUSED 3000000000              /* ns after which a mapping nobody reads goes */
 #define CHECKPOINT_FACTOR 16           /* a checkpoint waits for this many times its own size of log */
 #define PREPARED 1u                    /* segments kept ready */
@@ -236,7 +237,7 @@ static void sleep_until(struct keeper *k, int64_t deadline)
 		pthread_cond_timedwait(&k->wake, &k->lock, &t);
 }
 
-/* When the next look is, on CLOCK_MONOTONIC. */
+/* When the next look is, on CLOCK_MONOTONIC. Ages go by the other clock, which may be set, and goes on while the machine is suspended. */
 static int64_t next_look(struct keeper *k, bool again)
 {
 	int64_t now = wall_clock(), next;
@@ -244,7 +245,11 @@ static int64_t next_look(struct keeper *k, bool again)
 	if (again)
 		return commit_clock() + TICK;
 	next = retain_next(k->store, now);
-	return next == INT64_MAX ? next : commit_clock() + (next > now + TICK ? next - now : TICK);
+	if (next == INT64_MAX)
+		return next;
+	if (next > now + LONGEST_SLEEP)
+		next = now + LONGEST_SLEEP;
+	return commit_clock() + (next > now + TICK ? next - now : TICK);
 }
 
 /* Whether nothing is left to look at in a tick. What is committed from here on wakes us; what was before found us awake, and so did not. */

@@ -121,6 +121,14 @@ static int64_t pause_of(uint64_t age)
 	return pause < SECOND ? SECOND : pause > 60 * SECOND ? 60 * SECOND : pause;
 }
 
+/* Nothing of T can be of age before t->ages_at. That is no more than an age ahead, unless it was put down by a clock that has been set back. */
+static bool may_wait(const struct topic *t, uint64_t age, int64_t now)
+{
+	uint64_t pause = (uint64_t)pause_of(age);
+
+	return t->ages_for == age && now < t->ages_at && t->ages_at <= add_age(now, age > pause ? age : pause);
+}
+
 static int move_by_age(struct moves *m, struct topic *t, uint64_t age, int64_t now)
 {
 	int64_t cutoff, time, next = add_age(now, age);
@@ -130,7 +138,7 @@ static int move_by_age(struct moves *m, struct topic *t, uint64_t age, int64_t n
 
 	if (__builtin_sub_overflow(now, (int64_t)age, &cutoff))
 		return 0;
-	if (t->ages_for == age && now < t->ages_at)
+	if (may_wait(t, age, now))
 		return 0;
 	for (uint32_t n = 0; !err && (q = topic_queue(t, n)); n++) {
 		if (is_empty(q))
@@ -254,7 +262,7 @@ int64_t retain_next(struct store *s, int64_t now_ns)
 
 		if (age == SETTING_NONE || retained(t) == 0)
 			continue;
-		if (t->ages_for != age)
+		if (!may_wait(t, age, now_ns))
 			next = now_ns;
 		else if (t->ages_at < next)
 			next = t->ages_at;
