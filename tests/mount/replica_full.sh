@@ -4,14 +4,7 @@
 # is relieved from inside the mount.
 . "$(dirname "$0")/lib.sh"
 . "$TOOLS/pair.sh"
-need_root
-need mkfs.ext4
-truncate -s 20M "$DIR/image"
-mkfs.ext4 -q -F -m 0 -J size=1 "$DIR/image"
-mkdir "$DIR/disk"
-mount -o loop "$DIR/image" "$DIR/disk" || skip 'cannot mount a loop device'
-mkdir "$DIR/disk/store"
-ln -s disk/store "$DIR/b.store"
+small_disk
 pair_start min_standbys=1 commit_timeout=1s segment_size=1M retention.free=0
 a=$(mnt a) b=$(mnt b)
 mkdir "$a/t" "$a/u"

@@ -116,3 +116,16 @@ pair_start()
 	wait_pair a b
 	[[ " $* " != *' min_standbys=1 '* ]] || wait_is a pair.min_standbys 1
 }
+
+# The store of node B is on a disk of 20 MB, at DIR/disk.
+small_disk()
+{
+	need_root
+	need mkfs.ext4
+	truncate -s 20M "$DIR/image"
+	mkfs.ext4 -q -F -m 0 -J size=1 "$DIR/image"
+	mkdir "$DIR/disk"
+	mount -o loop "$DIR/image" "$DIR/disk" || skip 'cannot mount a loop device'
+	mkdir "$DIR/disk/store"
+	ln -s disk/store "$DIR/b.store"
+}
