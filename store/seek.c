@@ -101,13 +101,28 @@ int queue_offset_at_pos(struct store *s, struct queue *q, uint64_t pos, uint64_t
 	return err;
 }
 
-/* S, whose header is read where that was not done yet, begins with a time before NS. One that cannot be read is not known to. */
-static int begins_before(struct segment *s, int64_t ns, bool *before)
+/*
+ * The segment that holds MIDDLE or, where its header cannot be read, the next one before HIGH whose header can, held; and whether it begins with a
+ * time before NS. NULL: there is none.
+ */
+static int probe(struct segments *all, uint64_t middle, uint64_t high, int64_t ns, struct segment **to, bool *before)
 {
-	int64_t time;
-	int err = segment_time(s, &time);
+	struct segment *s = segments_find(all, middle);
+	int64_t time = 0;
+	int err = 0;
 
-	*before = !err && time < ns;
+	while (s && s->head.base < high) {
+		err = segment_time(s, &time);
+		if (!err || disk_error_passes(err))
+			break;
+		s = segment_next(s);
+	}
+	if (s && (err || s->head.base >= high)) {
+		segment_put(s);
+		s = NULL;
+	}
+	*to = s;
+	*before = s && time < ns;
 	return disk_error_passes(err) ? err : 0;
 }
 
@@ -126,10 +141,7 @@ static int segment_at_time(struct segments *all, int64_t ns, struct segment **to
 	while (!err && low < high) {
 		uint64_t middle = low + (high - low) / 2;
 
-		before = false;
-		s = segments_find(all, middle);
-		if (s)
-			err = begins_before(s, ns, &before);
+		err = probe(all, middle, high, ns, &s, &before);
 		if (before) {
 			found = s->head.base;
 			low = s->end;

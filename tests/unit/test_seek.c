@@ -220,6 +220,53 @@ Test(seek, a_time_is_not_guessed_without_a_descriptor_or_memory)
 	g.store.disk->ops = real;
 }
 
+/* The header of the segment at BASE rots, or is mended. */
+static void flip_header(uint64_t base)
+{
+	char name[32];
+	uint8_t byte;
+	int fd;
+
+	segment_name(name, base);
+	fd = disk_open(g.store.disk, name, O_RDWR, 0);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(disk_read(g.store.disk, fd, &byte, 1, 60), 0);
+	byte ^= 1;
+	cr_assert_eq(disk_write(g.store.disk, fd, &byte, 1, 60), 0);
+	disk_close(g.store.disk, fd);
+}
+
+static void find_behind(uint64_t base, uint64_t record, unsigned n)
+{
+	uint64_t at;
+
+	forget_times();
+	cr_assert_eq(log_pos_at_time(&g.store, 1001 + n, &at), 0);
+	cr_assert_leq(at, record);
+	cr_assert_geq(at, base, "a segment in front of the record's is begun at");
+}
+
+/* Each segment alone, and with the one before it: then it is the end of the last one that is known to begin earlier. */
+Test(seek, a_time_is_found_where_headers_are_rotten)
+{
+	uint64_t pos[5000], base[16];
+	size_t count = 0;
+
+	for (unsigned i = 0; i < 5000; i++)
+		pos[i] = append(0, 1000);
+	for (struct segment *s = segments_find(g.store.segments, 0); s; s = segment_next(s))
+		base[count++] = s->head.base;
+	cr_assert_gt(count, 4);
+	for (size_t n = 1; n + 1 < count; n++) {
+		flip_header(base[n]);
+		find_behind(base[count - 1], pos[4999], 4999);
+		flip_header(base[n - 1]);
+		find_behind(base[count - 1], pos[4999], 4999);
+		flip_header(base[n]);
+		flip_header(base[n - 1]);
+	}
+}
+
 Test(seek, of_many_records_at_one_time_the_first_is_found)
 {
 	uint64_t first = 0, pos;
