@@ -128,7 +128,6 @@ static int new_file(struct log *l, const struct segment_head *h, uint64_t size, 
 		err = segment_head_write(l->disk, file->fd, h, l->secret);
 	if (err) {
 		disk_close(l->disk, file->fd);
-		disk_unlink(l->disk, name);
 		return err;
 	}
 	file->base = h->base;
@@ -151,7 +150,23 @@ static void use_file(struct log *l, struct open_segment *file, struct segment *s
 	l->limit = s->head.base + room_for(l, size);
 }
 
-/* A new active segment at the log's end. On failure nothing has changed. */
+/*
+ * A start takes the name at BASE for where the segment before it ends. So while it cannot be removed, nothing more may go into that one: the next
+ * append rolls again, to the same name.
+ */
+static void give_up(struct log *l, uint64_t base)
+{
+	char name[32];
+	int err;
+
+	segment_name(name, base);
+	err = disk_unlink(l->disk, name);
+	if (err && err != -ENOENT)
+		l->limit = l->end;
+	l->given_up = true;
+}
+
+/* A new active segment at the log's end. On failure nothing has changed but, where its name is left, that there is no room in the one before. */
 static int begin_segment(struct log *l, uint64_t size)
 {
 	struct segment_head h = {.cluster = l->cluster, .base = l->end, .chain = l->chain, .epoch = l->last_epoch, .time = l->time};
@@ -167,12 +182,9 @@ static int begin_segment(struct log *l, uint64_t size)
 			use_file(l, file, segments_last(l->segments), size);
 			return 0;
 		}
-		char name[32];
-		segment_name(name, h.base);
 		disk_close(l->disk, file->fd);
-		disk_unlink(l->disk, name);
 	}
-	l->given_up = true;
+	give_up(l, h.base);
 	runs_free(runs);
 	free(file);
 	return err;

@@ -89,10 +89,8 @@ static int allocate(struct supply *p, const char *path, int *fd)
 	if (*fd < 0)
 		return *fd;
 	err = disk_allocate(p->disk, *fd, p->file_size);
-	if (err) {
+	if (err)
 		disk_close(p->disk, *fd);
-		disk_unlink(p->disk, path);
-	}
 	return err;
 }
 

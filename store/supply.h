@@ -20,7 +20,8 @@ int supply_new(struct supply **p, struct disk *d, uint64_t file_size);
 void supply_free(struct supply *p);
 /* The same before there is a supply, for the room that they take. */
 int supply_drop_old(struct disk *d);
-/* A prepared file, renamed to PATH and open for reading and writing; an allocated one when there is none prepared. -ENOSPC. */
+/* A prepared file, renamed to PATH and open for reading and writing; an allocated one when there is none prepared. -ENOSPC.
+ * After an error there may be a file at PATH, which is the caller's to remove. */
 int supply_take(struct supply *p, const char *path, int *fd);
 /* Takes a segment file that is no longer needed away from PATH: to keep it as a prepared one, or unlinked when there are enough. The caller syncs the
  * directory and says whether that went well; only then is the file written to. */

@@ -169,6 +169,8 @@ Test(log, no_room_is_told_before_a_position_is_given_and_heals)
 {
 	static char big[500000];
 	struct append a, b;
+	struct stat st;
+	char name[32];
 
 	cr_assert_eq(append(big, sizeof big, &a), 0);
 	scratch.error = -ENOSPC;
@@ -177,6 +179,8 @@ Test(log, no_room_is_told_before_a_position_is_given_and_heals)
 	cr_assert_eq(append(big, sizeof big, &b), -ENOSPC);
 	cr_assert(log_full(log_));
 	cr_assert_eq(log_end(log_), a.end);
+	segment_name(name, a.end);
+	cr_assert_eq(disk_stat(&scratch.disk, name, &st), -ENOENT, "there is no half of a file");
 	cr_assert_eq(queue.appended, a.offset + sizeof big);
 	cr_assert_not(log_failed(log_));
 	cr_assert_eq(append(big, sizeof big, &b), 0);
@@ -292,6 +296,27 @@ Test(log, the_name_of_a_segment_that_was_given_up_is_gone_before_the_next_commit
 	cr_assert_eq(scratch.calls[CALL_SYNC_DIRECTORY], 1);
 	cr_assert_eq(log_sync(log_, &to), 0);
 	cr_assert_eq(scratch.calls[CALL_SYNC_DIRECTORY], 1);
+}
+
+/* Nor does anything lie there while the name stays. */
+Test(log, behind_the_name_of_a_segment_that_cannot_be_removed_nothing_is_written)
+{
+	static char big[SEGMENT - (64 << 10) - 400];
+	struct segment *last;
+	struct append a, b;
+
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	scratch.error = -ENOSPC;
+	for (int n = 0; n < 2; n++) {
+		scratch.fail[CALL_ALLOCATE] = 1;
+		scratch.fail[CALL_UNLINK] = 1;
+		cr_assert_eq(append(n ? "a\n" : big, n ? 2 : sizeof big, &b), -ENOSPC);
+	}
+	cr_assert_eq(append("a\n", 2, &b), 0);
+	cr_assert_eq(b.pos, a.end);
+	last = segments_last(segments);
+	cr_assert_eq(last->head.base, b.pos);
+	segment_put(last);
 }
 
 Test(log, a_failed_write_is_final)

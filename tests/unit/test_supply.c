@@ -69,16 +69,6 @@ Test(supply, without_a_prepared_file_one_is_allocated)
 	cr_assert_eq(size_of("log/a"), SIZE);
 }
 
-Test(supply, a_full_disk_leaves_no_half_file)
-{
-	int fd;
-
-	scratch.error = -ENOSPC;
-	scratch.fail[CALL_ALLOCATE] = 1;
-	cr_assert_eq(supply_take(supply, "log/a", &fd), -ENOSPC);
-	cr_assert_eq(size_of("log/a"), -1);
-}
-
 Test(supply, under_load_a_file_is_prepared_without_writing_zeros)
 {
 	cr_assert_eq(supply_prepare(supply, 1, never, NULL), 0);
