@@ -29,6 +29,7 @@
 
 #define RING_START 1024u
 #define RING_MAX (1u << 20)            /* entries: appends that are not committed yet */
+#define RING_OWN 64u                   /* of them for the node's own records: where nobody else acknowledges, only one of these commits the rest */
 #define STATE_PART 256u                /* of each segment: the room that only state records may take */
 #define STATE_ROOM (64u << 10)         /* bytes of it, at least */
 #define STATE_MOST 4u                  /* part of a small segment, at most */
@@ -68,6 +69,13 @@ static bool ring_grow(struct log *l)
 	l->ring = ring;
 	l->ring_size *= 2;
 	return true;
+}
+
+static bool has_entry(struct log *l, const struct append *a)
+{
+	uint64_t left = l->ring_size - (l->next - l->first);
+
+	return left > (a->own ? 0 : RING_OWN) || ring_grow(l);
 }
 
 void log_fail(struct log *l, int err)
@@ -326,7 +334,7 @@ static int admit(struct log *l, const struct append *a, uint64_t size)
 		return l->refuse;
 	if (closed(a))
 		return -EROFS;
-	if (l->next - l->first == l->ring_size && !ring_grow(l))
+	if (!has_entry(l, a))
 		return -ENOBUFS;
 	if (!l->active || l->end + size + reserved > l->limit) {
 		err = log_roll(l, size);

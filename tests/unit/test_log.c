@@ -319,6 +319,41 @@ Test(log, behind_the_name_of_a_segment_that_cannot_be_removed_nothing_is_written
 	segment_put(last);
 }
 
+void *__wrap_malloc(size_t size);
+void *__real_malloc(size_t size);
+static bool no_memory;
+
+void *__wrap_malloc(size_t size)
+{
+	return no_memory ? NULL : __real_malloc(size);
+}
+
+static int append_own(void)
+{
+	struct iovec iov = {"a change", 8};
+	struct append a = {.type = RECORD_TOPIC_SET, .iov = &iov, .iovcnt = 1, .own = true};
+
+	return log_append(log_, &a, 0);
+}
+
+/* As when a standby does not acknowledge any more: the record by which a node goes on alone is what commits the others. */
+Test(log, when_there_are_too_many_uncommitted_appends_its_own_still_have_a_place)
+{
+	unsigned own = 0;
+	struct append a;
+
+	cr_assert_eq(append("a\n", 2, &a), 0);
+	no_memory = true;
+	while (append("a\n", 2, &a) == 0)
+		;
+	cr_assert_eq(append("a\n", 2, &a), -ENOBUFS);
+	while (append_own() == 0)
+		own++;
+	cr_assert_eq(own, 64);
+	no_memory = false;
+	cr_assert_eq(append("a\n", 2, &a), 0);
+}
+
 Test(log, a_failed_write_is_final)
 {
 	struct append a;
