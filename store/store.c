@@ -186,10 +186,15 @@ static int refuse_newer(struct store *s, char *why)
 /* A store of an older format becomes one of this before anything is written to it that the older does not know. */
 static int upgrade(struct store *s)
 {
+	int err;
+
 	if (s->id.format == FORMAT_VERSION)
 		return 0;
 	s->id.format = FORMAT_VERSION;
-	return identity_save(s->disk, &s->id);
+	err = identity_save(s->disk, &s->id);
+	while ((err == -ENOSPC || err == -EDQUOT) && reserve_release(s) == 0)
+		err = identity_save(s->disk, &s->id);
+	return err;
 }
 
 static int make_tables(struct store *s)

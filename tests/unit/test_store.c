@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A whole store: which directories are one, and what it does by itself while it is open. */
 #include "bytes.h"
+#include "checkpoint.h"
 #include "identity.h"
 #include "parts.h"
 #include "seal.h"
@@ -80,6 +81,26 @@ Test(store, a_newer_format_is_refused_untouched)
 	cr_assert_eq(unlink(path), 0);
 	cr_assert_eq(refused(), -EPROTONOSUPPORT);
 	cr_assert_neq(access(path, F_OK), 0, "the lock file was written");
+}
+
+Test(store, one_of_an_older_format_becomes_one_of_this_on_a_full_disk_too)
+{
+	char why[STORE_WHY];
+	struct identity id;
+	struct stat st;
+
+	three_lines();
+	close_store();
+	cr_assert_eq(disk_stat(&scratch.disk, RESERVE_FILE, &st), 0);
+	cr_assert_eq(identity_load(&scratch.disk, &id), 0);
+	id.format = FORMAT_VERSION - 1;
+	cr_assert_eq(identity_save(&scratch.disk, &id), 0);
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_RENAME] = 1;
+	cr_assert_eq(store_open_disk(&store, &scratch.disk, scratch_path, &options, why), 0, "%s", why);
+	expect("orders", "one\ntwo\nthree\n");
+	cr_assert_eq(identity_load(&scratch.disk, &id), 0);
+	cr_assert_eq(id.format, FORMAT_VERSION);
 }
 
 Test(store, a_damaged_identity_is_refused)
