@@ -375,9 +375,9 @@ int mountpoint_await(struct mount *m, char why[STORE_WHY])
 {
 	struct timespec until;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += AWAIT_SECONDS;
-	while (sem_timedwait(&m->live, &until))
+	while (sem_clockwait(&m->live, CLOCK_MONOTONIC, &until))
 		if (errno != EINTR)
 			return refuse(why, -errno, "does not answer");
 	return 0;
