@@ -59,6 +59,7 @@ static int read_head(struct store *s, struct found_segment *f)
 	disk_close(s->disk, fd);
 	if (err && err != -EBADMSG && err != -EIO)
 		return err;
+	f->head_unreadable = err == -EIO;
 	f->head_valid = !err && h.base == base && h.cluster == s->id.cluster;
 	if (f->head_valid)
 		f->head = h;
@@ -93,7 +94,7 @@ size_t survey_segment_of(const struct survey *v, uint64_t pos)
 
 static int head_of(struct survey *v, size_t n, char *why)
 {
-	int err = read_head(v->store, &v->segments[n]);
+	int err = v->segments[n].head_valid ? 0 : read_head(v->store, &v->segments[n]);
 
 	if (err == -EPROTONOSUPPORT)
 		snprintf(why, STORE_WHY, "segment %016" PRIx64 " is of a newer format than this mqfs knows, or its header is damaged: see mqctl check", v->segments[n].head.base);
@@ -170,7 +171,7 @@ uint64_t survey_next_base(const struct survey *v, size_t n)
 bool survey_unreadable(const struct survey *v, uint64_t pos)
 {
 	for (size_t i = 0; i < v->invalids; i++)
-		if (v->invalid[i].begin == pos && v->invalid[i].unreadable)
+		if (v->invalid[i].begin == pos && v->invalid[i].end > pos && v->invalid[i].unreadable)
 			return true;
 	return false;
 }
@@ -239,7 +240,7 @@ static int survey_segment(struct survey *v, size_t n)
 	if (err)
 		return err;
 	if (!f->head_valid)
-		err = add_invalid(v, DAMAGE_HEADER, f->head.base, f->head.base, "a segment's header", false);
+		err = add_invalid(v, DAMAGE_HEADER, f->head.base, f->head.base, "a segment's header", f->head_unreadable);
 	if (f->sealed_end > v->committed)
 		v->committed = f->sealed_end;
 	if (f->sealed_end > v->durable)

@@ -15,6 +15,7 @@
 struct found_segment {
 	struct segment_head head;
 	bool head_valid;
+	bool head_unreadable;          /* as the disk does not read it */
 	bool sealed;
 	uint64_t sealed_end;           /* as its index says: what is before was committed; 0: none is there */
 };

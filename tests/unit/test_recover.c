@@ -278,6 +278,65 @@ Test(recover, without_room_for_the_torn_tail_what_is_committed_can_be_read)
 	goes_on();
 }
 
+#define FILLING 960000                   /* bytes that leave room for state only in a segment of 1 MiB */
+#define FIRST 30000
+
+static void first_of_a_segment(void)
+{
+	static char line[FILLING];
+	struct topic *t;
+
+	open_store();
+	t = make_topic("filling");
+	cr_assert_eq(append(t, line, FILLING, true), 0);
+	topic_put(t);
+	t = make_topic("orders");
+	cr_assert_eq(append(t, line, FIRST, true), 0);
+	topic_put(t);
+}
+
+static int header_fd;                    /* of the second segment, whose header is not read */
+
+static int open_header(struct disk *d, const char *path, int flags, mode_t mode)
+{
+	int fd = whole->open(d, path, flags, mode);
+
+	if (strncmp(path, "log/0", 5) == 0 && strcmp(path, "log/0000000000000000") != 0)
+		header_fd = fd;
+	else if (fd == header_fd)
+		header_fd = -1;
+	return fd;
+}
+
+static ssize_t read_but_the_header(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+{
+	return fd == header_fd && at < SEGMENT_HEADER ? -EIO : whole->pread(d, fd, to, len, at);
+}
+
+/* Nobody knows whether it was torn: what is behind it may have been acknowledged. */
+Test(recover, a_last_segment_whose_header_is_not_read_is_left_alone)
+{
+	static struct disk_ops ops;
+	static char got[FIRST + 1];
+	char why[STORE_WHY];
+
+	killed_after(first_of_a_segment);
+	whole = scratch.disk.ops;
+	ops = *whole;
+	ops.open = open_header;
+	ops.pread = read_but_the_header;
+	ops.pread_once = NULL;
+	header_fd = -1;
+	scratch.disk.ops = &ops;
+	cr_assert_eq(store_open_disk(&store, &scratch.disk, scratch_path, &options, why), 0, "%s", why);
+	scratch.disk.ops = whole;
+	cr_assert(store->read_only);
+	close_store();
+	open_store();
+	cr_assert_eq(count_lost(), 0);
+	cr_assert_eq(read_all("orders", got, sizeof got), FIRST);
+}
+
 /* As a disk that failed left it: the write of a segment's header ended early, and its removal was forgotten at the power cut. */
 Test(recover, a_torn_header_is_nobodys)
 {
