@@ -86,7 +86,7 @@ static int cut_segment(struct log *l, uint64_t base, const struct log_losses *lo
 
 	do
 		err = lost_move(l->disk, base, &moved);
-	while (found_room(losses, err));
+	while (!moved && found_room(losses, err));
 	*changed |= !err || moved;
 	if (err)
 		return err;
@@ -109,10 +109,10 @@ static int cut_rest(struct log *l, struct segment *s, uint64_t pos, const struct
 
 	if (err)
 		return err;
-	do
+	do {
 		err = lost_cut(l->disk, s->head.base, pos, &cut);
-	while (found_room(losses, err));
-	*changed |= cut > 0;
+		*changed |= cut > 0;
+	} while (found_room(losses, err));
 	if (!err) {
 		*bytes += cut;
 		runs_exchange(s->runs, kept);

@@ -744,6 +744,41 @@ Test(log, a_segment_that_is_cut_at_its_beginning_is_gone_on_in)
 	cr_assert_eq(segments_count(segments), 2);
 }
 
+static int make_room(void *ctx)
+{
+	++*(int *)ctx;
+	return 0;
+}
+
+/* The NTH CALL has no room, after which there is some. */
+static void cut_on_a_full_disk(enum faulty_call call, int nth, int expected)
+{
+	static char big[SEGMENT - (64 << 10) - 400];
+	int rooms = 0;
+	struct log_losses losses = {.make_room = make_room, .ctx = &rooms};
+	struct append a[4];
+	uint64_t bytes;
+
+	cr_assert_eq(disk_mkdir(&scratch.disk, "lost", 0700), 0);
+	for (int n = 0; n < 4; n++)
+		cr_assert_eq(append(big, n == 1 ? 40 : sizeof big, &a[n]), 0);
+	scratch.error = -ENOSPC;
+	scratch.fail[call] = nth;
+	cr_assert_eq(log_cut(log_, a[1].pos, &losses, &bytes), expected);
+	cr_assert_eq(log_failed(log_), expected != 0);
+}
+
+/* The second try would find that the file is not there, and the log would go on as if nothing had happened to it. */
+Test(log, after_a_cut_of_which_a_part_is_done_and_not_all_it_has_failed)
+{
+	cut_on_a_full_disk(CALL_SYNC_DIRECTORY, 1, -ENOSPC);
+}
+
+Test(log, a_cut_that_has_changed_nothing_yet_is_tried_again_with_more_room)
+{
+	cut_on_a_full_disk(CALL_RENAME, 1, 0);
+}
+
 static void look_where_it_is(void *ctx)
 {
 	uint64_t active = log_active(log_), *bases = ctx;
