@@ -148,7 +148,7 @@ static int missing(struct lookup *l, const struct bounds *b, uint64_t last_pos, 
 	if (offset < atomic_load(&l->queue->head))
 		return -ENODATA;
 	if (b->before)
-		pos = b->low - 1;
+		pos = b->low <= last_pos ? b->low - 1 : last_pos;
 	else if (b->until != UINT64_MAX)
 		pos = b->behind ? b->behind - 1 : 0;
 	if (pos >= segments_start(l->store->segments))         /* what is before that was told at start: spans_tell_missing() */
@@ -209,9 +209,11 @@ int lookup_offset(struct lookup *l, uint64_t offset, struct segment **s)
 
 	if (l->found && offset >= l->batch.run[0].offset && offset < l->batch.until) {
 		*s = again(l);
+		l->remembered = *s != NULL;
 		if (*s)
 			return 0;
 	}
+	l->remembered = false;
 	l->until = offset;
 	found = search(l, &b, &key, s);
 	if (found > 0)

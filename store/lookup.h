@@ -21,6 +21,7 @@ struct lookup {
 	struct store *store;
 	struct queue *queue;
 	bool found;                    /* base and batch are the last answer */
+	bool remembered;               /* lookup_offset() did not look, as that had it */
 	uint64_t base;                 /* of the segment that it is about */
 	uint64_t until;                /* after an error: the queue offset where what is known goes on; where nothing is, the one asked for */
 	struct runs *read;             /* of the segment whose index could not be used last */

@@ -385,6 +385,7 @@ static bool gives_what_it_has(const struct pass *p)
 	return !p->whole && p->to->bytes > p->before;
 }
 
+/* From p->wanted on: 1 done, 0 goes on behind it. An answer of before is no proof of damage: what it knew nothing of may have been repaired. */
 static int pass_segment(struct pass *p)
 {
 	struct reader *r = p->r;
@@ -411,6 +412,8 @@ static int pass_segment(struct pass *p)
 		result = disk_guard(pass_read, p);
 	if (result < 0)
 		r->look.found = false;         /* an index that is made again may know more */
+	if (result < 0 && r->look.remembered)
+		result = 0;
 	if (result < 0 && !gives_what_it_has(p))
 		store_damaged(r->store, DAMAGE_RECORD, p->damaged, "a record");
 	if (p->in_place)
