@@ -283,10 +283,19 @@ static bool is_name(const struct call *c)
 /* MNT, MNT/T/Q, or with -m MNT only T/Q, which REST is then. */
 static int find_place(const struct call *c, char mountpoint[PATH_MAX], char rest[PATH_MAX], char why[WHY])
 {
+	char path[2 * PATH_MAX];
+	struct stat st;
+
 	if (c->operands && !is_name(c))
 		return find_mount_of(c->operand[0], mountpoint, rest, why);
 	snprintf(rest, PATH_MAX, "%s", c->operands ? c->operand[0] : "");
-	return find_mount(c, mountpoint, why);
+	if (find_mount(c, mountpoint, why))
+		return EXIT_TROUBLE;
+	snprintf(path, sizeof path, "%s/%s", mountpoint, rest);
+	if (stat(path, &st) == 0)
+		return 0;
+	snprintf(why, WHY, "%.200s: %s", path, strerror(errno));
+	return EXIT_TROUBLE;
 }
 
 static int take_operands(struct dumping *k)

@@ -30,6 +30,8 @@ equal 'the last one at once' last "$(echo last >> "$MNT/orders/1"; bodies "$MNT/
 equal 'a topic' "$(cat "$MNT/orders/0" "$MNT/orders/1" | sort)" "$(bodies "$MNT/orders" | sort)"
 equal 'the whole store' 1012 "$("$MQCTL" dump -m "$MNT" | wc -l)"
 equal 'a queue of a mount' 1 "$(bodies -m "$MNT" orders/0 --count 1 | wc -l)"
+refused 'no such topic of a mount' 'No such file' "$MQCTL" dump -m "$MNT" nosuch
+refused 'no such queue of a mount' 'No such file' "$MQCTL" dump -m "$MNT" orders/7
 if [ "$(id -u)" -eq 0 ]; then
 	mkdir "$DIR/bind"
 	mount --bind "$MNT/orders" "$DIR/bind"
