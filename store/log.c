@@ -48,13 +48,21 @@
  *
  * Restarts come to no end. One that finds no room for its epoch goes on in the epoch of the last (reign.c).
  */
-static uint64_t state_room(const struct log *l)
+static uint64_t state_room(uint64_t size)
 {
-	uint64_t size = l->settings.segment_size, room = size / STATE_PART;
+	uint64_t room = size / STATE_PART;
 
 	if (room < STATE_ROOM)
 		room = STATE_ROOM;
 	return room < size / STATE_MOST ? room : size / STATE_MOST;
+}
+
+/* The active segment's, which has less of it where it was begun when segments were smaller. */
+static uint64_t active_state_room(const struct log *l)
+{
+	uint64_t size = l->settings.segment_size, has = l->active ? l->limit - l->active->head.base : size;
+
+	return state_room(has < size ? has : size);
 }
 
 static bool ring_grow(struct log *l)
@@ -112,7 +120,9 @@ static int roll_error(struct log *l, int err)
 /* Bytes of records that a segment has, whose first one takes SIZE. */
 static uint64_t room_for(const struct log *l, uint64_t size)
 {
-	return size + state_room(l) > l->settings.segment_size ? size + state_room(l) : l->settings.segment_size;
+	uint64_t usual = l->settings.segment_size, needed = size + state_room(usual);
+
+	return needed > usual ? needed : usual;
 }
 
 static int give_room(struct log *l, int fd, uint64_t size)
@@ -143,8 +153,8 @@ static int new_file(struct log *l, const struct segment_head *h, uint64_t size, 
 	return 0;
 }
 
-/* FILE is S's, the last segment's; the list may have it already. */
-static void use_file(struct log *l, struct open_segment *file, struct segment *s, uint64_t size)
+/* FILE is S's, the last segment's, and has room for ROOM bytes of records; the list may have it already. */
+static void use_file(struct log *l, struct open_segment *file, struct segment *s, uint64_t room)
 {
 	struct open_segment **last = &l->files;
 
@@ -155,7 +165,7 @@ static void use_file(struct log *l, struct open_segment *file, struct segment *s
 	if (l->active)
 		segment_put(l->active);
 	l->active = s;
-	l->limit = s->head.base + room_for(l, size);
+	l->limit = s->head.base + room;
 }
 
 /*
@@ -187,7 +197,7 @@ static int begin_segment(struct log *l, uint64_t size)
 	if (!err) {
 		err = segments_add(l->segments, &h, UINT64_MAX, runs, NULL);
 		if (!err) {
-			use_file(l, file, segments_last(l->segments), size);
+			use_file(l, file, segments_last(l->segments), room_for(l, size));
 			return 0;
 		}
 		disk_close(l->disk, file->fd);
@@ -208,7 +218,7 @@ static int begin_again(struct log *l, struct open_segment *file, uint64_t size)
 		return err;
 	s = segments_last(l->segments);
 	segment_map_again(s);
-	use_file(l, file, s, size);
+	use_file(l, file, s, room_for(l, size));
 	return 0;
 }
 
@@ -259,7 +269,7 @@ int log_new(struct log **to, struct disk *d, const uint8_t *secret, uint64_t clu
 	return 0;
 }
 
-int log_adopt(struct log *l, struct segment *last, int fd, bool room)
+int log_adopt(struct log *l, struct segment *last, int fd, uint64_t room)
 {
 	struct open_segment *file = calloc(1, sizeof *file);
 
@@ -267,9 +277,7 @@ int log_adopt(struct log *l, struct segment *last, int fd, bool room)
 		return -ENOMEM;
 	file->fd = fd;
 	file->base = last->head.base;
-	use_file(l, file, last, 0);
-	if (!room)
-		l->limit = l->end;
+	use_file(l, file, last, room > SEGMENT_HEADER ? room - SEGMENT_HEADER : 0);
 	return 0;
 }
 
@@ -305,7 +313,7 @@ static bool closed(const struct append *a)
 /* What must be left behind A in its segment. */
 static uint64_t room_behind(const struct log *l, const struct append *a)
 {
-	uint64_t room = state_room(l);
+	uint64_t room = active_state_room(l);
 
 	if (a->queue)
 		return room;
@@ -557,7 +565,7 @@ bool log_full(struct log *l)
 	refused = l->refused;
 	refused_free = l->refused_free;
 	quota = l->refused_by == -EDQUOT;
-	room = !refused && l->active && l->end + record_size(1) + state_room(l) <= l->limit;
+	room = !refused && l->active && l->end + record_size(1) + active_state_room(l) <= l->limit;
 	pthread_mutex_unlock(&l->lock);
 	if (room || supply_ready(l->supply))
 		return false;

@@ -119,8 +119,9 @@ void log_relieved(struct log *log);
 /* The base of the segment that is appended to. */
 uint64_t log_active(struct log *log);
 /* Makes the unsealed segment that recovery found last the one that is appended to; its file is open as FD, which the log owns
- * from now on. ROOM: the disk has all of it; else the next record has to find some. Without it, log_new() begins a segment at its start. */
-int log_adopt(struct log *log, struct segment *last, int fd, bool room);
+ * from now on. ROOM: bytes of the file that the disk has; the record that has no place in them has to find some. Without this call the first
+ * record begins a segment. */
+int log_adopt(struct log *log, struct segment *last, int fd, uint64_t room);
 /* Where the log ends: what was written last, whether it is committed or not. */
 struct log_start log_tail(struct log *log);
 

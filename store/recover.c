@@ -197,11 +197,18 @@ static int drop_index(const struct survey *v)
 	return disk_sync_directory(v->store->disk, "log");
 }
 
-/* A copy may have holes where the log is to go on. On a full disk some file systems refuse to allocate what is allocated: then the
- * blocks tell. */
-static bool has_room(struct disk *d, int fd, const struct stat *st, uint64_t size)
+/*
+ * Bytes of a segment's file that the disk has, SIZE if it can. A copy may have holes where the log is to go on. On a full disk some file systems
+ * refuse to allocate what is allocated: then the blocks tell. There the room that a segment was begun with, for a long record or under another
+ * segment_size, is all there is to relieve it with.
+ */
+static uint64_t room_of(struct disk *d, int fd, const struct stat *st, uint64_t size)
 {
-	return disk_allocate(d, fd, size) == 0 || ((uint64_t)st->st_size >= size && (uint64_t)st->st_blocks * 512 >= size);
+	uint64_t has = (uint64_t)st->st_blocks * 512 >= (uint64_t)st->st_size ? (uint64_t)st->st_size : 0;
+
+	if (size < has)
+		size = has;
+	return disk_allocate(d, fd, size) == 0 ? size : has;
 }
 
 /* The log goes on there, as long as it has room on the disk. */
@@ -222,7 +229,7 @@ static int adopt(struct survey *v, struct recovered *to)
 	to->active_fd = disk_open(v->store->disk, name, O_RDWR, 0);
 	if (to->active_fd < 0)
 		return to->active_fd;
-	to->active_room = has_room(v->store->disk, to->active_fd, &st, size);
+	to->active_room = room_of(v->store->disk, to->active_fd, &st, size);
 	to->active = segments_last(v->store->segments);
 	return 0;
 }

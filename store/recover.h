@@ -18,7 +18,7 @@ struct recovered {
 	struct log_start applied;      /* up to here it is committed, and applied */
 	struct segment *active;        /* the segment it goes on in, held; NULL: a new one */
 	int active_fd;                 /* open for writing */
-	bool active_room;              /* the disk has all of it */
+	uint64_t active_room;          /* bytes of its file that the disk has; 0: it is not known which */
 	bool read_only;                /* the tail could not be made durable: show what is committed, take nothing */
 	uint64_t committed;            /* C, which may lie behind the end of a standby's log */
 	uint64_t replayed;             /* bytes of log */

@@ -711,7 +711,7 @@ Test(log, an_empty_last_segment_is_the_one_that_is_gone_on_in)
 	cr_assert_eq(segment_head_write(&scratch.disk, fd, &h, scratch_secret), 0);
 	cr_assert_eq(runs_new(&runs), 0);
 	cr_assert_eq(segments_add(segments, &h, UINT64_MAX, runs, NULL), 0);
-	cr_assert_eq(log_adopt(log_, segments_last(segments), fd, false), 0);
+	cr_assert_eq(log_adopt(log_, segments_last(segments), fd, 0), 0);
 	scratch.error = -ENOSPC;
 	scratch.fail[CALL_ALLOCATE] = 1;
 	cr_assert_eq(append("one\n", 4, &a), -ENOSPC);

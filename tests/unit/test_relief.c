@@ -67,7 +67,7 @@ Test(relief, a_full_disk_takes_no_more_than_it_has_to)
 	topic_put(t);
 }
 
-static void open_again(void)
+static void open_sized(uint64_t segment_size)
 {
 	struct store_options o;
 	char why[STORE_WHY];
@@ -75,19 +75,29 @@ static void open_again(void)
 	store_stop(s);
 	store_close(s);
 	store_options_normal(&o);
-	o.segment_size = SEGMENT;
+	o.segment_size = segment_size;
 	cr_assert_eq(store_open_disk(&s, &scratch.disk, scratch_path, &o, why), 0, "%s", why);
 	keeper_stop(s->keeper);
+}
+
+static void open_again(void)
+{
+	open_sized(SEGMENT);
+}
+
+static void allow_no_segment(void)
+{
+	scratch.kinds = 1u << CALL_ALLOCATE;
+	scratch.error = -ENOSPC;
+	scratch.stays = true;
+	scratch.fail_any = 1;
 }
 
 /* The disk has no room for another segment. */
 static void fill_disk(void)
 {
 	open_again();
-	scratch.kinds = 1u << CALL_ALLOCATE;
-	scratch.error = -ENOSPC;
-	scratch.stays = true;
-	scratch.fail_any = 1;
+	allow_no_segment();
 }
 
 /* Messages to T and then topics, until the disk refuses them. Returns how many topics. */
@@ -185,6 +195,56 @@ Test(relief, starts_on_a_full_disk_do_not_use_up_its_last_room)
 	scratch.stays = false;
 	append(t, 1);
 	topic_put(t);
+}
+
+/* A disk that messages have filled, and a start of this SEGMENT_SIZE. */
+static void can_be_relieved_after_a_start(uint64_t segment_size)
+{
+	struct topic *t;
+
+	allow_no_segment();
+	open_sized(segment_size);
+	t = topic_find(s, "orders");
+	cr_assert_eq(DO(store_set_retired(s, c, t, true)), 0);
+	cr_assert_eq(DO(store_rmdir(s, c, t)), 0);
+	cr_assert_gt(keep(now()), 0);
+	topic_put(t);
+}
+
+Test(relief, behind_a_message_longer_than_a_segment_a_start_finds_the_room_for_what_frees_some)
+{
+	static const char body[2 * SEGMENT];
+	struct iovec iov = {(void *)body, sizeof body};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1, .flags = RECORD_WRITE};
+	struct topic *t = make("orders", 1);
+	struct place place;
+
+	append(t, 300);
+	cr_assert_eq(store_append(topic_queue(t, 0), &b, &place), 0);
+	cr_assert_eq(log_active(s->log) + record_size(sizeof body), place.end);
+	topic_put(t);
+	can_be_relieved_after_a_start(SEGMENT);
+}
+
+Test(relief, a_start_with_shorter_segments_finds_the_room_that_the_last_one_has)
+{
+	struct topic *t = make("orders", 1);
+
+	append(t, 300);
+	topic_put(t);
+	topic_put(find_full("orders"));
+	can_be_relieved_after_a_start(SEGMENT / 2);
+}
+
+/* As long as ones of which more is kept than the last one has. */
+Test(relief, a_start_with_longer_segments_finds_the_room_that_the_last_one_has)
+{
+	struct topic *t = make("orders", 1);
+
+	append(t, 300);
+	topic_put(t);
+	topic_put(find_full("orders"));
+	can_be_relieved_after_a_start(256 * SEGMENT);
 }
 
 Test(relief, heads_move_on_this_node_when_the_log_has_no_room_to_say_so)

@@ -268,6 +268,30 @@ static void fill_disk(void)
 	scratch.free = 1;
 }
 
+/* A node of a pair writes its epoch's first record, or does not start. */
+Test(standby, on_a_full_disk_a_primary_starts_behind_a_message_longer_than_a_segment)
+{
+	static char text[2 << 20];
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	char why[STORE_WHY];
+	uint64_t pos;
+
+	make_pair(a, b, 1);
+	memset(text, 'x', sizeof text - 1);
+	cr_assert_eq(append(t, text, &pos), 0);
+	topic_put(t);
+	store_stop(a);
+	store_close(a);
+	disk_free(scratch.under);
+	cr_assert_eq(disk_open_directory(&scratch.under, path_a), 0);
+	fill_disk();
+	options.standby = false;
+	cr_assert_eq(store_open_disk(&a, &scratch.disk, path_a, &options, why), 0, "%s", why);
+	cr_assert_eq(view(a).epoch.start, 2);
+	close_both(a, b);
+}
+
 /* The keeper's rounds. */
 static void keep(struct store *s)
 {
