@@ -200,7 +200,7 @@ static int drop_index(const struct survey *v)
 /*
  * Bytes of a segment's file that the disk has, SIZE if it can. A copy may have holes where the log is to go on. On a full disk some file systems
  * refuse to allocate what is allocated: then the blocks tell. There the room that a segment was begun with, for a long record or under another
- * segment_size, is all there is to relieve it with.
+ * segment_size, is all there is to relieve it with. ext4 gives what it has before it refuses: that goes back.
  */
 static uint64_t room_of(struct disk *d, int fd, const struct stat *st, uint64_t size)
 {
@@ -208,7 +208,10 @@ static uint64_t room_of(struct disk *d, int fd, const struct stat *st, uint64_t 
 
 	if (size < has)
 		size = has;
-	return disk_allocate(d, fd, size) == 0 ? size : has;
+	if (disk_allocate(d, fd, size) == 0)
+		return size;
+	disk_truncate(d, fd, (uint64_t)st->st_size);
+	return has;
 }
 
 /* The log goes on there, as long as it has room on the disk. */

@@ -674,6 +674,36 @@ Test(recover, a_segment_with_holes_has_no_room_on_a_full_disk)
 	topic_put(t);
 }
 
+static int allocate_half(struct disk *d, int fd, uint64_t len)
+{
+	int err = whole->allocate(d, fd, len / 2);
+
+	return err ? err : -ENOSPC;
+}
+
+/* As ext4 does on a disk that is nearly full. */
+Test(recover, what_a_segment_gets_of_a_size_that_it_cannot_have_goes_back)
+{
+	static struct disk_ops ops;
+	char why[STORE_WHY];
+	struct stat st;
+
+	three_lines();
+	close_store();
+	options.segment_size = 8 * MiB;
+	whole = scratch.disk.ops;
+	ops = *whole;
+	ops.allocate = allocate_half;
+	scratch.disk.ops = &ops;
+	cr_assert_eq(store_open_disk(&store, &scratch.disk, scratch_path, &options, why), 0, "%s", why);
+	cr_assert_eq(disk_stat(&scratch.disk, "log/0000000000000000", &st), 0);
+	cr_assert_eq(st.st_size, SEGMENT_HEADER + MiB);
+	cr_assert_leq(st.st_blocks, (SEGMENT_HEADER + MiB) / 512 + 64);
+	expect("orders", "one\ntwo\nthree\n");
+	close_store();
+	scratch.disk.ops = whole;
+}
+
 /* A segment of lines, and the first one of the next. */
 static void sealed_segment(void)
 {
