@@ -161,6 +161,7 @@ static void use_file(struct log *l, struct open_segment *file, struct segment *s
 	while (*last && *last != file)
 		last = &(*last)->next;
 	*last = file;
+	file->room = room;
 	l->file = file;
 	if (l->active)
 		segment_put(l->active);

@@ -168,7 +168,7 @@ static void find_active(struct log *l)
 		l->active = NULL;
 	}
 	if (l->active)
-		l->limit = l->active->head.base + l->settings.segment_size;
+		l->limit = last->base + last->room;
 }
 
 /* The files. On failure CHANGED says whether any of them is another than the log takes it for. */

@@ -11,6 +11,7 @@
 struct open_segment {
 	int fd;
 	uint64_t base;
+	uint64_t room;                 /* bytes of records that the disk has for it */
 	bool fresh;                    /* its name in the directory is not durable yet */
 	struct open_segment *next;
 };

@@ -61,6 +61,7 @@ static int make_room(struct log *l, uint64_t base, size_t len)
 		err = disk_allocate(l->disk, l->file->fd, SEGMENT_HEADER + l->end + len - l->file->base);
 		if (!err) {
 			l->limit = l->end + len;
+			l->file->room = l->limit - l->file->base;
 			segment_map_again(l->active);
 		}
 	}

@@ -744,6 +744,24 @@ Test(log, a_segment_that_is_cut_at_its_beginning_is_gone_on_in)
 	cr_assert_eq(segments_count(segments), 2);
 }
 
+/* What was begun with more than others, for a long record, has it still; and no more is taken for allocated than is. */
+Test(log, a_segment_that_a_cut_goes_back_to_has_the_room_that_it_had)
+{
+	static char big[SEGMENT], small[SEGMENT - (64 << 10) - 400];
+	struct log_losses losses = {0};
+	struct append first, a;
+	uint64_t bytes;
+
+	cr_assert_eq(disk_mkdir(&scratch.disk, "lost", 0700), 0);
+	cr_assert_eq(append(big, sizeof big, &first), 0);
+	cr_assert_eq(append_state(), 0);
+	cr_assert_eq(append(small, sizeof small, &a), 0);
+	cr_assert_neq(log_active(log_), first.pos);
+	cr_assert_eq(log_cut(log_, first.end, &losses, &bytes), 0);
+	cr_assert_eq(append_state(), 0);
+	cr_assert_eq(log_active(log_), first.pos);
+}
+
 static int make_room(void *ctx)
 {
 	++*(int *)ctx;
