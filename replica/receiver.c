@@ -100,7 +100,7 @@ static int obey(struct receiver *r, const struct frame *f, const struct frame_he
 	free(rows);
 	if (!err)
 		err = store_promise(r->store, epoch_reign(&f->epoch));
-	return err ? err : store_cut(r->store, f->pos);
+	return err ? err : store_cut(r->store, f->pos, a->chain);
 }
 
 static int receive(void *ctx, const uint8_t *bytes, size_t len, uint64_t base, size_t *took)

@@ -137,13 +137,14 @@ size_t log_received(struct log *log, uint64_t pos, uint64_t to, struct record *h
 
 /* log_cut.c: all from POS on goes to lost/, durably, and the log ends there. POS is a record's end and not before what was taken by
  * log_take(); appends are refused, nothing is received, nobody syncs, and nobody reads what is cut. Entries behind POS are given up. After
- * a failure the log is as it was, and can be cut again; or it has failed, where a part of the cut was made. *BYTES is how much went. */
+ * a failure the log is as it was, and can be cut again; or it has failed, where a part of the cut was made. CHAIN is what another node says of
+ * POS, the header checksum of the record before it, for where that does not read here; 0: nothing. *BYTES is how much went. */
 struct log_losses {
 	void (*command)(void *ctx, struct command *c);       /* its entry is given up */
 	int (*make_room)(void *ctx);                         /* the disk is full; 0: there is more room now. May be NULL: there never is */
 	void *ctx;
 };
-int log_cut(struct log *log, uint64_t pos, const struct log_losses *losses, uint64_t *bytes);
+int log_cut(struct log *log, uint64_t pos, uint64_t chain, const struct log_losses *losses, uint64_t *bytes);
 
 struct log_stats {
 	uint64_t records, messages, bytes;      /* appended since start; bytes of messages */

@@ -15,8 +15,23 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* The record in front of POS in the segment of H, or what its header says; -EINVAL: no record ends at POS. */
-static int find_start(struct log *l, const struct segment_head *h, uint64_t pos, struct log_start *to)
+/* The epoch that the record in front of POS is of, where that does not read itself. */
+static int find_epoch(struct log *l, uint64_t pos, struct epoch *to)
+{
+	struct epoch_row *rows;
+	size_t count;
+	int err = annals_epochs(l->settings.annals, &rows, &count);
+
+	if (err)
+		return err;
+	for (size_t n = 0; n < count && rows[n].start < pos; n++)
+		*to = rows[n].epoch;
+	free(rows);
+	return 0;
+}
+
+/* The last record in front of POS in the segment of H that reads, or what its header says. */
+static int find_last(struct log *l, const struct segment_head *h, uint64_t pos, struct log_start *to)
 {
 	enum scan_found found = SCAN_RECORD;
 	const void *body;
@@ -34,11 +49,30 @@ static int find_start(struct log *l, const struct segment_head *h, uint64_t pos,
 	scan_bodies(scan, false);
 	while (!err && found != SCAN_END) {
 		err = scan_next(scan, &r, &body, &found);
-		if (!err && (found == SCAN_RECORD || found == SCAN_BODY))
+		if (err == -EIO) {
+			scan_pass_unreadable(scan);
+			err = 0;
+		} else if (!err && (found == SCAN_RECORD || found == SCAN_BODY)) {
 			*to = (struct log_start){.pos = scan_pos(scan), .chain = r.sum, .epoch = r.epoch, .time = r.time};
+		}
 	}
 	scan_close(scan);
-	return !err && to->pos != pos ? -EINVAL : err;
+	return err;
+}
+
+/* What the log goes on from at POS. Where the record in front of it has rotten, the CHAIN of who has it too stands for it, so that the node can
+ * follow again and get that record from there; 0: nobody says it. -EINVAL: no record ends at POS. */
+static int find_start(struct log *l, const struct segment_head *h, uint64_t pos, uint64_t chain, struct log_start *to)
+{
+	int err = find_last(l, h, pos, to);
+
+	if (err || to->pos == pos)
+		return err;
+	if (to->pos > pos || !chain)
+		return -EINVAL;
+	to->pos = pos;
+	to->chain = chain;
+	return find_epoch(l, pos, &to->epoch);
 }
 
 /* Where the list has the file of the segment of BASE; what it points to is NULL when that is not open. */
@@ -224,7 +258,7 @@ static struct segment *find_segment(struct log *l, uint64_t pos)
 	return s;
 }
 
-int log_cut(struct log *l, uint64_t pos, const struct log_losses *losses, uint64_t *bytes)
+int log_cut(struct log *l, uint64_t pos, uint64_t chain, const struct log_losses *losses, uint64_t *bytes)
 {
 	struct segment *s = find_segment(l, pos);
 	struct log_start start;
@@ -234,7 +268,7 @@ int log_cut(struct log *l, uint64_t pos, const struct log_losses *losses, uint64
 	*bytes = 0;
 	if (!s)
 		return -EINVAL;
-	err = find_start(l, &s->head, pos, &start);
+	err = find_start(l, &s->head, pos, chain, &start);
 	segment_put(s);
 	if (err)
 		return err;

@@ -327,7 +327,7 @@ static int make_room(void *ctx)
 	return reserve_release(ctx);
 }
 
-int store_cut(struct store *s, uint64_t pos)
+int store_cut(struct store *s, uint64_t pos, uint64_t chain)
 {
 	struct log_losses losses = {lost_command, make_room, s};
 	struct member *m = &s->member;
@@ -347,7 +347,7 @@ int store_cut(struct store *s, uint64_t pos)
 	}
 	pthread_mutex_unlock(&m->lock);
 	if (!err && pos < end)
-		err = log_cut(s->log, pos, &losses, &bytes);
+		err = log_cut(s->log, pos, chain, &losses, &bytes);
 	if (!err && pos < end) {
 		forget_runs(s);
 		store_say(s, LOG_NOTICE, "the log parted from the primary's at position %" PRIu64 ": %" PRIu64 " bytes are in lost/", pos, bytes);

@@ -15,7 +15,7 @@
  *	store_linked(s, node, false)                         the link broke
  * as a standby
  *	store_promise(s, reign)                              before it answers
- *	store_cut(s, pos)                                    where the logs part, before anything is received
+ *	store_cut(s, pos, chain)                             where the logs part, before anything is received
  *	store_receive(s, bytes, len, base, epoch)            then acknowledge store_view()'s synced, when it moves
  *	store_announce(s, committed, current)                what the primary says is committed
  * to change roles
@@ -81,10 +81,11 @@ int store_receive(struct store *s, const void *bytes, size_t len, uint64_t base,
 /* The primary says that all up to POS is committed; what is synced here of it is shown. CURRENT: this node is of the pair as the primary
  * sees it, and POS lies behind the first record of the primary's epoch: once it has synced POS, this node is current. */
 void store_announce(struct store *s, uint64_t pos, bool current);
-/* At each HELLO: the log goes on at POS, a record's end; what lies behind it goes to lost/. -EPERM when that is below what is known to be
- * committed. -EINVAL: POS is no record's end. After another failure the next HELLO may try again, unless a part of the cut was made: then the
- * log has failed. What was in flight behind POS ends with -ETIMEDOUT: what became of it is not known here. */
-int store_cut(struct store *s, uint64_t pos);
+/* At each HELLO: the log goes on at POS, a record's end; what lies behind it goes to lost/. CHAIN is what the primary says of POS, as in
+ * log_cut(). -EPERM when POS is below what is known to be committed. -EINVAL: it is no record's end. After another failure the next HELLO may
+ * try again, unless a part of the cut was made: then the log has failed. What was in flight behind POS ends with -ETIMEDOUT: what became of it
+ * is not known here. */
+int store_cut(struct store *s, uint64_t pos, uint64_t chain);
 
 /* ---- repair: repair.c ---- */
 

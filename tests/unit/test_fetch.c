@@ -76,6 +76,41 @@ Test(fetch, the_last_record_is_repaired)
 	rig_same_logs();
 }
 
+/* A has what B, which is promoted, has not; its records around the place where it is cut have rotten, from FROM to TO. */
+static void cut_among_rot(uint64_t from, uint64_t to)
+{
+	struct reign r = {2, 0};
+	uint64_t pos;
+
+	cr_assert_eq(rig_append(&rig.a, "only here\n", 10, &pos), 0);
+	rig_cut();
+	rot(&rig.a, from, to - from, 0x40);
+	r.node = rig_view(&rig.b).node;
+	cr_assert_eq(store_promise(rig.b.store, r), 0);
+	cr_assert_eq(store_begin_reign(rig.b.store, r, 0, true), 0);
+	cr_assert_eq(store_step_down(rig.a.store), 0);
+	rig_connect(&rig.b, &rig.a);
+	rig_settle();
+	cr_assert(!rig.sender_err && !rig.receiver_err, "%d, %d", rig.sender_err, rig.receiver_err);
+	scrub(&rig.a);
+	wait_repaired(&rig.a, 1);
+	put(300);
+	rig_settle();
+	rig_same_logs();
+}
+
+Test(fetch, a_log_is_cut_behind_a_record_that_has_rotten_and_gets_it_again)
+{
+	make_pair();
+	cut_among_rot(record[5].pos + 9, record[5].pos + 10);
+}
+
+Test(fetch, nor_need_what_is_cut_say_what_was_before_it)
+{
+	make_pair();
+	cut_among_rot(record[5].pos + 9, record[5].end + 20);
+}
+
 Test(fetch, a_record_longer_than_a_frame_is_repaired)
 {
 	make_pair();

@@ -737,7 +737,7 @@ Test(log, a_segment_that_is_cut_at_its_beginning_is_gone_on_in)
 	cr_assert_eq(append(big, sizeof big, &a), 0);
 	cr_assert_eq(log_sync(log_, &to), 0);
 	cr_assert_eq(append(big, sizeof big, &a), 0);
-	cr_assert_eq(log_cut(log_, first.end, &losses, &bytes), 0);
+	cr_assert_eq(log_cut(log_, first.end, 0, &losses, &bytes), 0);
 	queue.run_segment = UINT64_MAX;
 	cr_assert_eq(append("two\n", 4, &a), 0);
 	cr_assert_eq(a.pos, first.end);
@@ -822,8 +822,8 @@ Test(log, where_it_is_can_be_asked_while_it_is_cut)
 	bases[1] = a.pos;
 	scratch.ctx = bases;
 	scratch.before_call = look_where_it_is;
-	cr_assert_eq(log_cut(log_, bases[0], &losses, &bytes), 0);
-	cr_assert_eq(log_cut(log_, first.end, &losses, &bytes), 0);
+	cr_assert_eq(log_cut(log_, bases[0], 0, &losses, &bytes), 0);
+	cr_assert_eq(log_cut(log_, first.end, 0, &losses, &bytes), 0);
 	scratch.before_call = NULL;
 	cr_assert_eq(log_active(log_), first.end);
 }
@@ -845,11 +845,60 @@ Test(log, a_cut_at_a_segment_whose_header_is_damaged_goes_by_the_record_before)
 	s = segments_find(segments, second.pos);
 	s->head = (struct segment_head){.base = second.pos, .time = TIME_UNKNOWN};
 	segment_put(s);
-	cr_assert_eq(log_cut(log_, second.pos, &losses, &bytes), 0);
+	cr_assert_eq(log_cut(log_, second.pos, 0, &losses, &bytes), 0);
 	queue.run_segment = UINT64_MAX;
 	cr_assert_eq(append("two\n", 4, &second), 0);
 	cr_assert_eq(second.pos, first.end);
 	check_segment(first.end, check_segment(0, 0, 1), 1);
+}
+
+/* The window that the walk reads first, and then the header alone. */
+static void two_reads_fail(void *ctx)
+{
+	int *reads = ctx;
+
+	if (scratch.calls[CALL_PREAD] < *reads + 2)
+		scratch.fail[CALL_PREAD] = 1;
+}
+
+/* The records in front of the cut do not read: what the other node and the annals say has to do. */
+static void cut_where_nothing_reads(uint64_t chain, int says)
+{
+	struct append a, first = {.type = RECORD_EPOCH, .own = true, .claim = CLAIM_LAST};
+	const struct epoch epoch = {2, 3, 4};
+	struct log_losses losses = {0};
+	struct log_start tail;
+	uint64_t to, bytes;
+	int reads;
+
+	cr_assert_eq(disk_mkdir(&scratch.disk, "lost", 0700), 0);
+	log_set_epoch(log_, &epoch);
+	cr_assert_eq(log_append(log_, &first, 0), 0);
+	cr_assert_eq(append("one\n", 4, &a), 0);
+	cr_assert_eq(append("two\n", 4, &a), 0);
+	cr_assert_eq(log_sync(log_, &to), 0);
+	scratch.error = -EIO;
+	reads = scratch.calls[CALL_PREAD];
+	scratch.ctx = &reads;
+	scratch.before_call = two_reads_fail;
+	cr_assert_eq(log_cut(log_, a.pos, chain, &losses, &bytes), says);
+	scratch.before_call = NULL;
+	if (says)
+		return;
+	tail = log_tail(log_);
+	cr_assert_eq(tail.pos, a.pos);
+	cr_assert_eq(tail.chain, chain);
+	cr_assert_eq(memcmp(&tail.epoch, &epoch, sizeof epoch), 0);
+}
+
+Test(log, a_cut_behind_a_record_that_does_not_read_goes_by_the_chain_that_is_said)
+{
+	cut_where_nothing_reads(4711, 0);
+}
+
+Test(log, without_a_word_of_the_chain_there_it_is_not_made)
+{
+	cut_where_nothing_reads(0, -EINVAL);
 }
 
 Test(log, of_several_cuts_of_a_queue_each_counts)

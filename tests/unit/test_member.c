@@ -60,7 +60,7 @@ Test(member, a_standby_has_the_same_segments_and_goes_on_after_a_restart)
 	for (int i = 0; i < 25; i++)
 		put(t, line);
 	b = open_as(path_b, true);
-	cr_assert_eq(store_cut(b, view(b).end), 0);
+	cr_assert_eq(store_cut(b, view(b).end, 0), 0);
 	send(a, b);
 	announce(a, b);
 	cr_assert_eq(view(a).chain, view(b).chain);
@@ -204,7 +204,7 @@ Test(member, after_a_promotion_the_old_primary_is_cut_where_the_logs_part)
 	cr_assert_eq(store_step_down(a), 0);
 	cr_assert_eq(store_promise(a, r), 0);
 	cr_assert_eq(append(t, "refused\n", &pos), -EROFS);
-	cr_assert_eq(store_cut(a, parted), 0);
+	cr_assert_eq(store_cut(a, parted, 0), 0);
 	store_linked(b, view(a).node, true);
 	send(b, a);
 	acknowledge(a, b);
@@ -251,7 +251,7 @@ Test(member, a_queue_tells_of_each_cut_that_took_something_of_it)
 	cr_assert_eq(append(t, "only\n", &pos), 0);
 	cr_assert_eq(append(t, "here\n", &pos), 0);
 	cr_assert_eq(store_step_down(a), 0);
-	cr_assert_eq(store_cut(a, parted), 0);
+	cr_assert_eq(store_cut(a, parted, 0), 0);
 	cr_assert_eq(q->cuts, 1);
 	cr_assert_eq(q->cut_at[0], parted);
 	cr_assert_eq(queue_appended(q), 5);
@@ -276,11 +276,11 @@ Test(member, what_was_received_and_cut_is_not_applied_by_its_headers)
 	cr_assert_eq(append(t, "received, and cut\n", &pos), 0);
 	send(a, b);
 	cr_assert_eq(store_step_down(a), 0);
-	cr_assert_eq(store_cut(a, parted), 0);
+	cr_assert_eq(store_cut(a, parted, 0), 0);
 	cr_assert_eq(store_promise(a, r), 0);
 	cr_assert_eq(store_begin_reign(a, r, 0, true), 0);
 	cr_assert_eq(store_promise(b, r), 0);
-	cr_assert_eq(store_cut(b, parted), 0);
+	cr_assert_eq(store_cut(b, parted, 0), 0);
 	send(a, b);
 	acknowledge(b, a);
 	cr_assert_eq(append(t, "two\n", &pos), 0);
@@ -322,9 +322,9 @@ Test(member, what_is_known_to_be_committed_is_never_cut)
 	put(t, "one\n");
 	send(a, b);
 	announce(a, b);
-	cr_assert_eq(store_cut(b, before), -EPERM);
+	cr_assert_eq(store_cut(b, before, 0), -EPERM);
 	cr_assert_str_eq(shown(b, "orders"), "one\n");
-	cr_assert_eq(store_cut(b, view(b).end), 0);
+	cr_assert_eq(store_cut(b, view(b).end, 0), 0);
 	topic_put(t);
 	close_both(a, b);
 }

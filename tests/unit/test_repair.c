@@ -313,7 +313,7 @@ Test(repair, what_its_log_proves_to_be_committed_is_not_cut_once_it_has_stepped_
 
 	cr_assert_eq(store_step_down(rig.a.store), 0);
 	cr_assert_gt(rig_view(&rig.a).known, pos);
-	cr_assert_eq(store_cut(rig.a.store, pos), -EPERM);
+	cr_assert_eq(store_cut(rig.a.store, pos, 0), -EPERM);
 	rig_close(&rig.a);
 }
 

@@ -428,7 +428,7 @@ static struct store *cut_twice(struct store *b, uint64_t pos)
 {
 	char lost[200];
 
-	cr_assert_eq(store_cut(b, pos), 0);
+	cr_assert_eq(store_cut(b, pos, 0), 0);
 	b = after_a_power_cut(b);
 	cr_assert_eq(view(b).end, pos);
 	snprintf(lost, sizeof lost, "%s/lost/%016" PRIx64 ".0", path_c, pos);
@@ -467,7 +467,7 @@ Test(standby, on_a_full_disk_what_is_cut_is_kept_out_of_the_reserve)
 	before = reserved();
 	scratch.error = -ENOSPC;
 	scratch.fail[CALL_PWRITEV] = 1;
-	cr_assert_eq(store_cut(b, pos), 0);
+	cr_assert_eq(store_cut(b, pos, 0), 0);
 	cr_assert_lt(reserved(), before);
 	cr_assert_eq(view(b).end, pos);
 	close_both(a, b);
@@ -483,13 +483,13 @@ Test(standby, a_cut_that_finds_no_room_or_descriptor_is_made_later)
 	end = view(b).end;
 	scratch.error = -ENOSPC;
 	scratch.fail[CALL_PWRITEV] = 1;
-	cr_assert_eq(store_cut(b, pos), -ENOSPC);
+	cr_assert_eq(store_cut(b, pos, 0), -ENOSPC);
 	cr_assert(!log_failed(b->log));
 	cr_assert_eq(view(b).end, end);
 	scratch.error = -EMFILE;
 	do
 		scratch.fail[CALL_OPEN] = ++opens;
-	while (store_cut(b, pos) == -EMFILE);
+	while (store_cut(b, pos, 0) == -EMFILE);
 	cr_assert_gt(opens, 3);
 	scratch.fail[CALL_OPEN] = 0;
 	cr_assert(!log_failed(b->log));
@@ -507,7 +507,7 @@ Test(standby, a_cut_that_is_made_in_part_fails_the_log)
 	b = open_parted(a, &pos);
 	scratch.error = -ENOSPC;
 	scratch.fail[CALL_PWRITEV] = 2;        /* the zeros behind the copy */
-	cr_assert_eq(store_cut(b, pos), -ENOSPC);
+	cr_assert_eq(store_cut(b, pos, 0), -ENOSPC);
 	cr_assert(log_failed(b->log));
 	close_both(a, b);
 }
@@ -605,7 +605,7 @@ Test(standby, who_waits_for_what_is_cut_is_not_told_that_it_is_committed)
 	cr_assert_eq(store_follow(a, &w.follow), 0);
 	cr_assert_eq(store_step_down(a), 0);
 	cr_assert_eq(store_promise(a, r), 0);
-	cr_assert_eq(store_cut(a, before), 0);
+	cr_assert_eq(store_cut(a, before, 0), 0);
 	sem_wait(&w.told);
 	cr_assert_eq(w.err, -ETIMEDOUT);
 	topic_put(t);
