@@ -397,13 +397,23 @@ static int64_t follow_one(struct replicator *r, const char *address, bool *follo
 	return pause;
 }
 
+static void say_failed(struct replicator *r)
+{
+	static const char text[] = "the log of this node has failed: it follows nobody until it is started again";
+
+	replicator_why(r, text);
+	replicator_say(r, LOG_ERR, text);
+}
+
 /* One round of calls. */
-static void follow(struct replicator *r)
+static void follow(struct replicator *r, bool failed)
 {
 	int64_t pause = AGAIN_NS;
 	bool followed = false;
 
-	if (r->given_up) {
+	if (failed && !r->given_up)
+		say_failed(r);
+	if (failed || r->given_up) {
 		minder_wait(r, INT64_MAX);
 		return;
 	}
@@ -463,7 +473,7 @@ void *minder(void *arg)
 		if (v.role == ROLE_PRIMARY)
 			minder_wait(r, rule(r, &v));
 		else
-			follow(r);
+			follow(r, v.failed);
 	}
 	send_off(r);
 	return NULL;

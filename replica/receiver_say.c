@@ -109,6 +109,8 @@ static int say_log(struct receiver *r, int64_t now, struct frame *f, struct iove
 	int err = 0;
 
 	store_view(r->store, &v);
+	if (v.failed)                  /* or its primary would take appends that this node can never acknowledge */
+		return ending_set(&r->ending, -EIO, FRAME_FAILED, "the log of %s has failed", r->name);
 	pthread_mutex_lock(&r->lock);
 	if (r->state == RECEIVER_LOG)
 		err = receiver_check_obedience(r, &v);

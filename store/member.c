@@ -54,6 +54,7 @@ void store_view(struct store *s, struct member_view *to)
 		to->pair_committed = row.pos < to->committed;
 	}
 	to->refused = s->log && log_refusing(s->log) == -EHOSTDOWN;
+	to->failed = s->log && log_failed(s->log);
 	if (s->log)
 		log_stats(s->log, &stats);
 	to->messages = stats.messages;

@@ -59,6 +59,7 @@ struct member_view {
 	bool pair_committed;
 	bool refused;                  /* primary: appends get EHOSTDOWN */
 	bool unheld;                   /* primary: the pair's other node, or the one left out, lacks more than is kept for it: see store_hold() */
+	bool failed;                   /* the log has, for good: nothing more is appended or received */
 	uint64_t messages;             /* appended or received since start */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two nodes with their threads: how roles change, and what an operator is told. */
 #include "install.h"
+#include "log.h"
 #include "parts.h"
 #include "replicator_rig.h"
 
@@ -336,6 +337,57 @@ Test(replicator, min_standbys_that_is_said_not_to_be_changed_is_not_changed_late
 	cr_assert_eq(status_of(&a).view.pair.min_standbys, 1);
 	cr_assert_eq(order(&a, ORDER_MIN_STANDBYS, "", false, 0), 0, "%s", said);
 	cr_assert_eq(status_of(&a).view.pair.min_standbys, 0);
+}
+
+static bool follows_nobody(struct node *n)
+{
+	static const char why[] = "the log of this node has failed";
+	struct replicator_status s = status_of(n);
+
+	return s.view.role == ROLE_STANDBY && !s.linked && strncmp(s.why, why, sizeof why - 1) == 0;
+}
+
+static bool a_follows_nobody(void)
+{
+	return follows_nobody(&a);
+}
+
+static bool b_follows_nobody(void)
+{
+	return follows_nobody(&b);
+}
+
+Test(replicator, a_standby_whose_log_has_failed_is_away)
+{
+	const struct timespec moment = {.tv_nsec = 300000000};
+
+	make_pair(1);
+	log_fail(b.store->log, -EIO);
+	cr_assert(until(b_follows_nobody));
+	cr_assert(until(a_refuses));
+	for (int n = 0; n < 4; n++) {
+		cr_assert_eq(put(&a, "one\n"), -EHOSTDOWN);
+		cr_assert(b_follows_nobody(), "%s", status_of(&b).why);
+		nanosleep(&moment, NULL);
+	}
+	cr_assert_eq(order(&b, ORDER_SWITCHOVER, "", false, 0), -ENOTCONN, "an order is answered");
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), 0, "%s", said);
+	cr_assert_eq(put(&a, "two\n"), 0);
+}
+
+Test(replicator, a_primary_whose_log_has_failed_steps_down_for_who_is_promoted)
+{
+	make_pair(1);
+	log_fail(a.store->log, -EIO);
+	cr_assert_eq(put(&a, "one\n"), -EIO);
+	cr_assert_eq(order(&a, ORDER_ALONE, "nobody", false, 0), -ENOENT, "%s", said);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "a", false, 0), 0, "%s", said);
+	cr_assert_eq(put(&b, "two\n"), 0);
+	cr_assert(until(a_follows_nobody));
+	close_node(&a);
+	open_node(&a, false, 1);
+	cr_assert(until(a_is_current));
+	cr_assert(until(same_ends));
 }
 
 Test(replicator, a_store_that_is_open_for_reading_only_takes_no_part)
