@@ -77,6 +77,8 @@ static int judge(struct replicator *r, struct promotion *p, struct pair_row *pai
 	int err;
 
 	store_view(r->store, &p->view);
+	if (p->view.failed)
+		return order_tell(why, -EIO, "the log of this node has failed: it cannot rule");
 	err = store_pairs(r->store, pairs, QUORUM_PAIRS, &p->count);
 	if (err)
 		return order_tell(why, err, "%s", strerror(-err));

@@ -371,6 +371,8 @@ Test(replicator, a_standby_whose_log_has_failed_is_away)
 		nanosleep(&moment, NULL);
 	}
 	cr_assert_eq(order(&b, ORDER_SWITCHOVER, "", false, 0), -ENOTCONN, "an order is answered");
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "a", true, 0), -EIO, "%s", said);
+	cr_assert_eq(status_of(&b).view.promise.reign.number, 1, "nothing is promised in vain");
 	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), 0, "%s", said);
 	cr_assert_eq(put(&a, "two\n"), 0);
 }
