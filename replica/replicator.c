@@ -195,6 +195,7 @@ static int join_at(struct replicator *r, const char *address, const char *path, 
 		return -EAGAIN;
 	switch (err) {
 	case -ECONNRESET: case -ETIMEDOUT: case -ECONNABORTED: case -ECONNREFUSED: case -ENOSPC: case -EDQUOT: case -EPROTO: case -EBADMSG:
+	case -ESTALE:
 		return -EAGAIN;
 	default:
 		return err;

@@ -250,6 +250,43 @@ Test(replicator, a_store_that_was_being_made_anew_is_made_whatever_the_options_c
 	cr_assert(until(same_ends));
 }
 
+static void stop_when_it_waits(void *ctx, int priority, const char *text)
+{
+	uint64_t one = 1;
+
+	say(&b, priority, text);
+	if (strstr(text, "waits for a primary"))
+		cr_assert_eq(write(*(int *)ctx, &one, sizeof one), sizeof one);
+}
+
+/* One that has not heard yet that it was deposed; the other one is at the next address, or comes back. */
+Test(replicator, nor_does_a_primary_below_what_it_has_promised_end_the_making)
+{
+	struct store_options o = options;
+	char why[REPLICATOR_WHY] = "";
+	int stop = eventfd(0, 0);
+	struct install *i;
+
+	make_pair(0);
+	replicator_stop(b.replicator);
+	cr_assert_eq(store_promise(b.store, (struct reign){2, status_of(&b).view.node}), 0);
+	store_stop(b.store);
+	store_close(b.store);
+	b.store = NULL;
+	cr_assert_eq(install_begin(&i, b.path, true, UINT64_MAX, store_identity(a.store), &(struct log_start){0}, 0, status_of(&a).view.end,
+		options.segment_size, why), 0, "%s", why);
+	install_free(i);
+	replicator_free(b.replicator);
+	struct replicator_options ro = {.network = network_tls_network(b.network), .name = "b", .others = b.other, .say = stop_when_it_waits,
+		.ctx = &stop};
+	cr_assert_eq(replicator_new(&b.replicator, &ro, why), 0, "%s", why);
+	cr_assert_eq(replicator_join(b.replicator, b.path, &o, false, stop, why), -ECANCELED, "%s", why);
+	cr_assert(strstr(why, "below"), "%s", why);
+	replicator_free(b.replicator);
+	network_tls_free(b.network);
+	close(stop);
+}
+
 static bool a_holds_no_more(void)
 {
 	struct replicator_status s = status_of(&a);
