@@ -394,10 +394,10 @@ void guests_leave(struct replicator *r)
 
 /* ---- who is there ---- */
 
-/* Under the lock. */
+/* Under the lock. NODE 0 is nobody, though a blank guest has that id. */
 static struct guest *find(struct replicator *r, uint64_t node)
 {
-	struct guest *g = r->guests;
+	struct guest *g = node ? r->guests : NULL;
 
 	while (g && !(g->sender && g->node == node))
 		g = g->next;

@@ -41,3 +41,21 @@ Test(guest, a_node_of_the_pair_has_room_however_many_mirrors_are_linked)
 	cr_assert_str_eq(why, "there are too many standbys");
 	cr_assert(guest_enter(&g, rig_view(&rig.b).node, why), "mirrors keep the pair's node out");
 }
+
+/* As an order asks for the other node of a pair that has none. */
+Test(guest, a_blank_one_is_no_node_that_can_be_asked_for)
+{
+	struct link link = {.peer = "b"};
+	struct guest g = {.r = &r, .link = &link};
+	struct sender_status s;
+
+	rig_open(&rig.a, false);
+	rig_topic();
+	rig_join();
+	rig_connect(&rig.a, &rig.b);
+	g.sender = rig.sender;
+	r.guests = &g;
+	cr_assert_not(guest_status(&r, 0, &s));
+	g.node = 5;
+	cr_assert(guest_status(&r, 5, &s));
+}
