@@ -366,11 +366,32 @@ void order_forget(struct replicator *r)
 	want_standbys(r, r->o.min_standbys);
 }
 
+/* A pair of one commits alone whatever it is; its record keeps what the next pair of two begins with. No node is said to be stopped by that. */
+static int set_min_standbys(struct replicator *r, const struct member_view *v, uint8_t count, char why[REPLICATOR_WHY])
+{
+	bool two = v->pair.nodes == PAIR_NODES;
+	struct pair p = v->pair;
+	int err;
+
+	if (two)
+		p.min_standbys = count;
+	else
+		p.wanted = count;
+	p.stopped = 0;
+	err = rule_set_pair(r, &p, SETTLE_NS);
+	if (!err || err == -ETIMEDOUT || err == -EROFS)        /* or rule() would do later what is said not to be done */
+		want_standbys(r, count);
+	if (err == -ETIMEDOUT)
+		return order_tell(why, err, "min_standbys %u is in the log, and counts once %s has it", count, two ? other_name(v) : "the disk");
+	if (err)
+		return order_tell(why, err, "min_standbys: %s", strerror(-err));
+	return order_tell(why, 0, two ? "min_standbys is %u" :
+		"min_standbys will be %u once there is a pair again: until then a commit waits for nobody", count);
+}
+
 static int carry_out_min_standbys(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
 {
 	struct member_view v;
-	struct pair p;
-	int err;
 
 	store_view(r->store, &v);
 	if (v.role != ROLE_PRIMARY)
@@ -382,18 +403,11 @@ static int carry_out_min_standbys(struct replicator *r, const struct order *o, c
 	if (v.paired && v.pair.nodes == PAIR_NODES && v.pair.min_standbys != o->count && !other_comes(r, &v))
 		return order_tell(why, -EHOSTDOWN, "%s is away, and has to have this change: mqctl alone --stopped %s goes on without it",
 			other_name(&v), other_name(&v));
-	if (!v.paired || v.pair.nodes < PAIR_NODES) {
-		want_standbys(r, o->count);
-		return order_tell(why, 0, "min_standbys will be %u once there is a pair%s", o->count, o->count ? ": until then appends are refused" : "");
-	}
-	p = v.pair;
-	p.min_standbys = o->count;
-	err = rule_set_pair(r, &p, SETTLE_NS);
-	if (!err || err == -ETIMEDOUT || err == -EROFS)        /* or rule() would do later what is said not to be done */
-		want_standbys(r, o->count);
-	if (err == -ETIMEDOUT)
-		return order_tell(why, err, "min_standbys %u is in the log, and counts once %s has it", o->count, other_name(&v));
-	return err ? order_tell(why, err, "min_standbys: %s", strerror(-err)) : order_tell(why, 0, "min_standbys is %u", o->count);
+	if (v.paired)
+		return set_min_standbys(r, &v, o->count, why);
+	want_standbys(r, o->count);
+	return order_tell(why, 0, "min_standbys will be %u once there is a pair%s; the next start forgets it, and goes by the option min_standbys",
+		o->count, o->count ? ": until then appends are refused" : "");
 }
 
 /* ---- all of them ---- */

@@ -332,6 +332,35 @@ Test(replicator, min_standbys_changes_while_it_runs)
 	cr_assert_eq(put(&a, "alone\n"), 0);
 }
 
+Test(replicator, min_standbys_of_a_pair_of_one_is_that_of_the_next_pair_whatever_is_restarted)
+{
+	make_pair(-1);
+	close_node(&b);
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), 0, "%s", said);
+	cr_assert_eq(order(&a, ORDER_MIN_STANDBYS, "", false, 1), 0, "%s", said);
+	cr_assert(strstr(said, "until then a commit waits for nobody"), "%s", said);
+	cr_assert_eq(put(&a, "alone\n"), 0);
+	cr_assert_eq(status_of(&a).view.pair.stopped, 0, "that is no word of b");
+	close_node(&a);
+	open_node(&a, false, -1);
+	cr_assert_eq(put(&a, "alone again\n"), 0);
+	open_node(&b, false, -1);
+	cr_assert(until(a_rules_a_pair));
+	cr_assert_eq(status_of(&a).view.pair.min_standbys, 1);
+}
+
+Test(replicator, min_standbys_of_a_store_without_a_pair_is_said_to_be_forgotten)
+{
+	open_node(&a, false, -1);
+	make_topic(&a, "orders");
+	cr_assert_eq(order(&a, ORDER_MIN_STANDBYS, "", false, 1), 0, "%s", said);
+	cr_assert(strstr(said, "appends are refused; the next start forgets it"), "%s", said);
+	cr_assert_eq(put(&a, "nobody's\n"), -EHOSTDOWN);
+	close_node(&a);
+	open_node(&a, false, -1);
+	cr_assert_eq(put(&a, "alone\n"), 0);
+}
+
 static bool nothing_is_pending(void)
 {
 	struct member_view v = status_of(&a).view;
