@@ -757,7 +757,7 @@ Test(log, a_segment_that_a_cut_goes_back_to_has_the_room_that_it_had)
 	cr_assert_eq(append_state(), 0);
 	cr_assert_eq(append(small, sizeof small, &a), 0);
 	cr_assert_neq(log_active(log_), first.pos);
-	cr_assert_eq(log_cut(log_, first.end, &losses, &bytes), 0);
+	cr_assert_eq(log_cut(log_, first.end, 0, &losses, &bytes), 0);
 	cr_assert_eq(append_state(), 0);
 	cr_assert_eq(log_active(log_), first.pos);
 }
@@ -782,7 +782,7 @@ static void cut_on_a_full_disk(enum faulty_call call, int nth, int expected)
 		cr_assert_eq(append(big, n == 1 ? 40 : sizeof big, &a[n]), 0);
 	scratch.error = -ENOSPC;
 	scratch.fail[call] = nth;
-	cr_assert_eq(log_cut(log_, a[1].pos, &losses, &bytes), expected);
+	cr_assert_eq(log_cut(log_, a[1].pos, 0, &losses, &bytes), expected);
 	cr_assert_eq(log_failed(log_), expected != 0);
 }
 
