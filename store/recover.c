@@ -36,6 +36,7 @@
 #include "recover.h"
 #include "checkpoint.h"
 #include "forbidden.h"
+#include "index.h"
 #include "runs.h"
 #include "supply.h"
 #include "survey.h"
@@ -119,6 +120,25 @@ static int replay_segment(struct survey *v, size_t n, const struct limits *limit
 	return err;
 }
 
+/*
+ * Of a sealed segment all of which is applied. The record of a queue's last messages in it may have rotted: their offsets are not given again, or the
+ * segment would answer for them, and what has come to stand there would never be read.
+ */
+static int reach_ends(struct store *s, const struct found_segment *f)
+{
+	struct index_queue rows[INDEX_ROWS];
+	struct index *index;
+	int got, err = index_open(s->disk, s->id.secret, f->head.base, &index);
+
+	if (err)
+		return disk_error_passes(err) ? err : 0;
+	for (size_t n = 0; (got = index_queues_from(index, n, rows)) > 0; n += (size_t)got)
+		for (int i = 0; i < got; i++)
+			state_reaches(s, rows[i].queue, rows[i].end, f->sealed_end - 1);
+	index_close(index);
+	return 0;
+}
+
 static int add_segment(struct survey *v, size_t n, const struct limits *limits, struct recovered *to)
 {
 	const struct found_segment *f = &v->segments[n];
@@ -130,6 +150,8 @@ static int add_segment(struct survey *v, size_t n, const struct limits *limits, 
 		err = runs_new(&runs);
 	if (!err && n >= v->from)
 		err = replay_segment(v, n, limits, runs, to);
+	if (!err && n >= v->from && f->sealed && f->sealed_end <= limits->applied)
+		err = reach_ends(v->store, f);
 	if (!err)
 		err = segments_add(v->store->segments, &f->head, last ? (f->sealed ? f->sealed_end : UINT64_MAX) : survey_next_base(v, n), runs, NULL);
 	if (err)

@@ -32,6 +32,14 @@
 #define WORTH 4                        /* a checkpoint is made for segments of this many times its size */
 #define LOOKED_AT 16                   /* checkpoints, to find two that are valid */
 
+/* Where OF ends of Q, whose own end may lie before that: the record there has rotted. */
+static uint64_t end_in(const struct queue *q, const struct index_queue *of)
+{
+	uint64_t committed = atomic_load(&q->committed);
+
+	return of->end < committed ? of->end : committed;
+}
+
 enum hold retain_hold(struct store *s, const struct index_queue *of, uint64_t *topic)
 {
 	enum hold hold = HOLD_NONE;
@@ -40,7 +48,7 @@ enum hold retain_hold(struct store *s, const struct index_queue *of, uint64_t *t
 	*topic = of->queue >> QUEUE_BITS;
 	topics_read_lock(s->topics);
 	q = queue_by_id(s, of->queue);
-	if (q && atomic_load(&q->head) < of->end) {
+	if (q && atomic_load(&q->head) < end_in(q, of)) {
 		if (topic_setting(q->topic, SETTING_RETENTION_AGE) != SETTING_NONE ||
 			topic_setting(q->topic, SETTING_RETENTION_SIZE) != SETTING_NONE)
 			hold = HOLD_LIMITED;
@@ -283,7 +291,7 @@ static int pass(struct store *s, struct segment *g)
 		topics_read_lock(s->topics);
 		q = queue_by_id(s, of.queue);
 		if (q)
-			queue_raise_head(q, of.end);
+			queue_raise_head(q, end_in(q, &of));
 		topics_unlock(s->topics);
 	}
 	return err;

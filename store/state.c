@@ -307,6 +307,17 @@ void state_messages(struct queue *q, uint64_t end, uint32_t messages, uint64_t p
 	atomic_store(&q->topic->commits, atomic_load(&q->topic->commits) + 1);
 }
 
+void state_reaches(struct store *s, uint64_t id, uint64_t end, uint64_t pos)
+{
+	struct queue *q = queue_by_id(s, id);
+
+	if (!q || end <= atomic_load(&q->committed))
+		return;
+	q->appended = end;
+	atomic_store(&q->last_pos, pos);
+	atomic_store(&q->committed, end);
+}
+
 static int replay_messages(struct store *s, const struct record *r)
 {
 	struct queue *q = queue_by_id(s, r->queue);

@@ -67,6 +67,9 @@ int store_set_heads(struct store *s, struct command *c, const struct head_move *
  * is applied already is passed over. */
 int state_apply(struct store *s, const struct record *r, const void *body);
 
+/* The queue of this ID, where there is one, reaches to END, in a record before log position POS of which no more is known. For recovery. */
+void state_reaches(struct store *s, uint64_t id, uint64_t end, uint64_t pos);
+
 /* Messages of Q that end at QUEUE_END, in the record at log position POS; under the apply lock, where there is one yet. FLAGS: enum
  * record_flag. Then `applied` moves behind the record, then watch_committed() is called. */
 void state_messages(struct queue *q, uint64_t queue_end, uint32_t messages, uint64_t pos, int64_t time,
