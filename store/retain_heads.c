@@ -49,7 +49,6 @@ static int send(struct moves *m)
 	c = command_new_waited();
 	if (!c)
 		return -ENOMEM;
-	c->claim = CLAIM_RELIEF;
 	err = command_wait(c, store_set_heads(m->store, c, m->at, count));
 	if (err != -ENOSPC && err != -EDQUOT)
 		return err;

@@ -175,6 +175,41 @@ Test(relief, what_relieves_a_full_disk_has_room_and_what_does_not_cannot_take_it
 	topic_put(t);
 }
 
+/* One message of T after the other grows old. */
+static void grow_old(struct topic *t, unsigned count)
+{
+	struct queue *q = topic_queue(t, 0);
+	struct record record;
+	struct reader *r;
+
+	cr_assert_eq(reader_new(&r, s, q), 0);
+	for (unsigned n = 0; n < count; n++) {
+		cr_assert_eq(reader_record(r, n * BODY, &record), 0);
+		t->ages_at = 0;
+		cr_assert_eq(retain_heads(s, record.time + HOUR + 1), 0);
+		cr_assert_geq(q->head, (n + 1) * BODY);
+	}
+	reader_free(r);
+}
+
+/* They can go without a word in the log; what relieves the disk cannot. */
+Test(relief, messages_that_grow_old_on_a_full_disk_leave_room_for_what_relieves_it)
+{
+	struct topic *t = make("orders", 1), *other = make("others", 1);
+
+	append(other, 10);
+	append(t, 600);
+	set(t, SETTING_RETENTION_AGE, "1h");
+	topic_put(other);
+	topic_put(t);
+	t = find_full("orders");
+	grow_old(t, 600);
+	other = topic_find(s, "others");
+	cr_assert_eq(DO(store_set_retired(s, c, other, true)), 0);
+	topic_put(other);
+	topic_put(t);
+}
+
 Test(relief, starts_on_a_full_disk_do_not_use_up_its_last_room)
 {
 	struct topic *t = make("orders", 1);
