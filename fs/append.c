@@ -22,6 +22,7 @@ struct writer {
 	uint32_t uid, pid;
 	bool later;              /* store_append_end() comes */
 	bool goes_on;            /* with what the kernel has cut: see struct piece */
+	int lacks;               /* 0, or an error: there is no memory to wait with */
 };
 
 static struct writer writer_of(fuse_req_t req)
@@ -126,7 +127,23 @@ static void note_piece(struct handle *h, uint64_t owner, const char *from, size_
 	head_take(&h->piece.head, from, size);
 }
 
-/* Bytes taken. *POS: log position behind what is in the log of them, 0: nothing is yet. */
+/* Under h->appending. An unfinished line would be refused only when it ends. */
+static int refused(struct handle *h)
+{
+	struct topic *t = h->queue->topic;
+	int err = store_refusing(t->store);
+
+	if (err)
+		return err;
+	if (t->retired || t->removed || t->closing)
+		return -EROFS;
+	if (handle_mount(h)->stopping)
+		return -ENOTCONN;
+	return h->replacing ? -EPERM : 0;
+}
+
+/* Bytes taken. *POS: log position behind what is in the log of them, 0: nothing is yet. What is refused here is told as not there, so what is not
+ * known of comes first. */
 static ssize_t append(
 	struct handle *h, uint64_t owner, const char *from, size_t size, const struct writer *w, uint64_t *pos)
 {
@@ -134,27 +151,24 @@ static ssize_t append(
 	size_t max = topic_setting(t, SETTING_MAX_MESSAGE);
 	uint64_t before;
 	ssize_t taken;
-	int refused = store_refusing(t->store);
 
-	/* An unfinished line would be refused only when it ends. */
-	if (refused)
-		return refused;
-	if (t->retired || t->removed || t->closing)
-		return -EROFS;
 	pthread_mutex_lock(&h->appending);
-	refused = handle_mount(h)->stopping ? -ENOTCONN : h->replacing ? -EPERM : 0;
-	if (refused) {
+	taken = unheard(h, owner, from, size);
+	if (!taken)
+		taken = w->lacks;
+	if (!taken)
+		taken = refused(h);
+	if (taken) {
 		pthread_mutex_unlock(&h->appending);
-		return refused;
+		return taken;
 	}
 	was_cut(h);                    /* which may take its position back */
 	before = h->last_pos;
 	h->uid = w->uid;
 	h->pid = w->pid;
-	taken = unheard(h, owner, from, size);
-	if (!taken && topic_setting(t, SETTING_FRAMING) == FRAMING_WRITE)
+	if (topic_setting(t, SETTING_FRAMING) == FRAMING_WRITE)
 		taken = append_message(h, from, size, max, w);
-	else if (!taken)
+	else
 		taken = append_lines(h, owner, from, size, max, w);
 	*pos = h->last_pos != before ? h->last_pos : 0;
 	if (w->goes_on && *pos)
@@ -239,17 +253,18 @@ static void write_woken(struct parked *p, int err)
 }
 
 static void write_committed(
-	fuse_req_t req, struct handle *h, const char *from, size_t size, off_t at, uint64_t owner, const struct writer *w)
+	fuse_req_t req, struct handle *h, const char *from, size_t size, off_t at, uint64_t owner, struct writer *w)
 {
 	struct parked *p = park_new(req, write_woken);
-	ssize_t taken = -ENOMEM;
+	ssize_t taken;
 	uint64_t pos = 0;
 
 	if (p) {
 		p->handle = h;
 		p->cuts = h->queue->cuts;
-		taken = append(h, owner, from, size, w, &pos);
 	}
+	w->lacks = p ? 0 : -ENOMEM;
+	taken = append(h, owner, from, size, w, &pos);
 	if (taken > 0 && pos) {
 		p->size = (size_t)taken;
 		p->at = at;

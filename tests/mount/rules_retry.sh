@@ -22,8 +22,13 @@ in_time()
 }
 
 cat > "$DIR/late.py" << 'END'
-import errno, os, sys
+import errno, os, signal, sys, time
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_APPEND)
+text = b''.join(b'%d\n' % i for i in range(400000))
+def in_time():
+    os.kill(int(sys.argv[2]), signal.SIGTERM)
+    while 'TracerPid:\t0' not in open('/proc/%s/status' % sys.argv[3]).read():
+        time.sleep(0.001)
 def late(text):
     try:
         os.write(fd, text)
@@ -63,14 +68,10 @@ cut()
 	delayed ':when=2+'
 	python3 - "$MNT/t/$1" "$TRACER" "$PID" << END || fail "a write of which a later piece times out: $2"
 $(cat "$DIR/late.py")
-import signal, time
-text = b''.join(b'%d\n' % i for i in range(400000))
 done = $2
 assert 0 < done < len(text), done
 late(text[done:])
-os.kill(int(sys.argv[2]), signal.SIGTERM)
-while 'TracerPid:\t0' not in open('/proc/%s/status' % sys.argv[3]).read():
-    time.sleep(0.001)
+in_time()
 at = done
 while at < len(text):
     at += os.write(fd, text[at:])
@@ -86,4 +87,26 @@ END
 cut 2 'os.write(fd, text)'
 # each part may begin and end within a page
 cut 3 'os.writev(fd, [text[i * 10000:(i + 1) * 10000] for i in range(60)] + [text[600000:]])'
+
+# --- a refusal says that nothing is there: so it comes behind what the program has not heard of
+mkdir "$MNT/u"
+delayed ':when=2+'
+python3 - "$MNT/u/0" "$TRACER" "$PID" << END || fail 'a write of which a later piece times out, and a retired topic'
+$(cat "$DIR/late.py")
+def retired(text):
+    with open(os.path.dirname(sys.argv[1]) + '/.config/retired', 'w') as f:
+        f.write(text)
+done = os.write(fd, text)
+assert 0 < done < len(text), done
+in_time()
+retired('1')
+late(text[done:])
+try:
+    os.write(fd, text[done:])
+    raise AssertionError('a retired topic takes it')
+except OSError as e:
+    assert e.errno == errno.EROFS, e
+retired('0')
+END
+wait "$TRACER" || true
 mqfs_stop
