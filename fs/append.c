@@ -19,9 +19,9 @@
 #define APPEND_CUT_MIN ((size_t)512 << 10)
 
 struct writer {
-	uint32_t uid, pid;
+	uint32_t uid, pid;       /* of the thread */
 	bool later;              /* store_append_end() comes */
-	bool goes_on;            /* with what the kernel has cut: see struct piece */
+	bool goes_on;            /* with what the kernel has cut: see struct line_writer */
 	int lacks;               /* 0, or an error: there is no memory to wait with */
 };
 
@@ -76,55 +76,41 @@ static int put(struct handle *h, const struct iovec *iov, int iovcnt, uint32_t m
 	return 0;
 }
 
-static ssize_t append_lines(
-	struct handle *h, uint64_t owner, const char *from, size_t size, size_t max, const struct writer *w)
+/* C is put in the log; ERR: it could not be made. */
+static ssize_t append_cut(struct handle *h, struct cut *c, int err, uint8_t flags, const struct writer *w)
 {
-	struct cut c;
-	int err = lines_cut(&h->lines, owner, from, size, max, &c);
-
-	if (!err && c.iovcnt) {
-		err = put(h, c.iov, c.iovcnt, c.messages, 0, w);
+	if (!err && c->iovcnt) {
+		err = put(h, c->iov, c->iovcnt, c->messages, flags, w);
 		if (err)
-			lines_drop(&h->lines, &c);
+			lines_drop(&h->lines, c);
 	}
-	h->queue->lost += c.lost;
+	h->queue->lost += c->lost;
 	if (err)
 		return err;
-	c.behind = h->last_pos;
-	lines_keep(&h->lines, &c);
-	return (ssize_t)c.taken;
+	c->behind = h->last_pos;
+	lines_keep(&h->lines, c);
+	return (ssize_t)c->taken;
 }
 
-static ssize_t append_message(struct handle *h, const char *from, size_t size, size_t max, const struct writer *w)
+static ssize_t append_lines(
+	struct handle *h, const struct line_writer *by, const char *from, size_t size, size_t max, const struct writer *w)
 {
-	struct iovec iov = {(void *)from, size};
+	struct cut c;
+	int err = lines_cut(&h->lines, by, from, size, max, &c);
+
+	return append_cut(h, &c, err, 0, w);
+}
+
+static ssize_t append_message(
+	struct handle *h, const struct line_writer *by, const char *from, size_t size, size_t max, const struct writer *w)
+{
+	struct cut c;
 	int err;
 
 	if (size > max || size > APPEND_WRITE_MAX)
 		return -EMSGSIZE;
-	err = put(h, &iov, 1, 1, RECORD_WRITE, w);
-	return err ? err : (ssize_t)size;
-}
-
-/* Under h->appending: what the program has not heard of the write that this is again, or 0. Another owner's piece stays: its program may not have
- * come again yet. */
-static int unheard(struct handle *h, uint64_t owner, const char *from, size_t size)
-{
-	struct piece *p = &h->piece;
-	int err = p->err;
-
-	if (p->owner != owner)
-		return 0;
-	p->err = 0;
-	return head_is(&p->head, from, size) ? err : 0;
-}
-
-/* Under h->appending: of a write that is in the log up to POS. */
-static void note_piece(struct handle *h, uint64_t owner, const char *from, size_t size, uint64_t pos)
-{
-	h->piece.owner = owner;
-	h->piece.pos = pos;
-	head_take(&h->piece.head, from, size);
+	err = lines_message(&h->lines, by, from, size, &c);
+	return append_cut(h, &c, err, RECORD_WRITE, w);
 }
 
 /* Under h->appending. An unfinished line would be refused only when it ends. */
@@ -148,12 +134,13 @@ static ssize_t append(
 	struct handle *h, uint64_t owner, const char *from, size_t size, const struct writer *w, uint64_t *pos)
 {
 	struct topic *t = h->queue->topic;
+	struct line_writer by = {.owner = owner, .thread = w->pid, .goes_on = w->goes_on};
 	size_t max = topic_setting(t, SETTING_MAX_MESSAGE);
 	uint64_t before;
 	ssize_t taken;
 
 	pthread_mutex_lock(&h->appending);
-	taken = unheard(h, owner, from, size);
+	taken = lines_unheard(&h->lines, &by, from, size);
 	if (!taken)
 		taken = w->lacks;
 	if (!taken)
@@ -167,12 +154,10 @@ static ssize_t append(
 	h->uid = w->uid;
 	h->pid = w->pid;
 	if (topic_setting(t, SETTING_FRAMING) == FRAMING_WRITE)
-		taken = append_message(h, from, size, max, w);
+		taken = append_message(h, &by, from, size, max, w);
 	else
-		taken = append_lines(h, owner, from, size, max, w);
+		taken = append_lines(h, &by, from, size, max, w);
 	*pos = h->last_pos != before ? h->last_pos : 0;
-	if (w->goes_on && *pos)
-		note_piece(h, owner, from, size, *pos);
 	pthread_mutex_unlock(&h->appending);
 	return taken;
 }
@@ -214,9 +199,7 @@ static void told(struct handle *h, uint64_t pos, int err)
 static int write_failed(struct handle *h, uint64_t pos, int err)
 {
 	pthread_mutex_lock(&h->appending);
-	lines_undo(&h->lines, pos);
-	if (h->piece.pos == pos)
-		h->piece.err = err;
+	lines_undo(&h->lines, pos, err);
 	told(h, pos, err);
 	pthread_mutex_unlock(&h->appending);
 	return err;
@@ -227,8 +210,6 @@ static void write_settled(struct handle *h, uint64_t pos)
 {
 	pthread_mutex_lock(&h->appending);
 	lines_settle(&h->lines, pos);
-	if (h->piece.pos == pos)
-		h->piece.pos = 0;
 	pthread_mutex_unlock(&h->appending);
 }
 

@@ -19,17 +19,6 @@
 
 struct polled;
 
-/*
- * A WRITE that goes on with a write(2) that the kernel has cut. When it gets an error whose outcome nobody knows, the program sees none, but a
- * short count, and goes on from there: the WRITE that does gets that error again, once.
- */
-struct piece {
-	uint64_t owner;
-	struct write_head head;
-	uint64_t pos;                    /* log position behind what is in the log of it, 0: there is none */
-	int err;                         /* 0: the program has heard of it, or there was none */
-};
-
 struct handle {
 	struct opened opened;            /* first: it is cast to this */
 	struct queue *queue;
@@ -51,7 +40,6 @@ struct handle {
 	pthread_mutex_t appending;
 	/* guarded by it */
 	struct lines lines;
-	struct piece piece;
 	uint64_t last_pos;               /* log position behind its last record, 0: none */
 	uint64_t last_end;               /* queue offset behind it */
 	uint64_t told;                   /* log position up to which its outcome has been told, as unknown, with told_err */

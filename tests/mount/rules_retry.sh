@@ -17,7 +17,7 @@ delayed()
 }
 in_time()
 {
-	kill "$TRACER"
+	kill "$TRACER" 2> /dev/null || true
 	wait "$TRACER" || true
 }
 
@@ -82,11 +82,47 @@ assert set(numbers) == set(range(400000)), 'a line that nobody wrote, or one is 
 again = text[done:done + (1 << 20)].count(b'\n') + 1
 assert 400000 < len(numbers) <= 400000 + again, 'it was written again before its program had heard of it'
 END
-	wait "$TRACER" || true
+	in_time
 }
 cut 2 'os.write(fd, text)'
 # each part may begin and end within a page
 cut 3 'os.writev(fd, [text[i * 10000:(i + 1) * 10000] for i in range(60)] + [text[600000:]])'
+
+# --- so it is where others have waited for the file meanwhile, and so come first
+# between QUEUE HOW: HOW is Python, and runs other() beside what follows
+between()
+{
+	delayed ':when=2+'
+	python3 - "$MNT/t/$1" "$TRACER" "$PID" << END || fail "a write of which a later piece times out, and another behind it: $2"
+$(cat "$DIR/late.py")
+import threading
+text = b''.join(b'%0500d\n' % i for i in range(4000))
+def other():
+    while not os.stat(sys.argv[1]).st_size:
+        time.sleep(0.001)
+    late(b'between\n')
+$2
+done = os.write(fd, text)
+assert 0 < done < len(text) and text[done - 1:done] != b'\n', done
+end_of_other()
+in_time()
+late(text[done:])
+at = done
+while at < len(text):
+    at += os.write(fd, text[at:])
+got = open(sys.argv[1], 'rb').read().split(b'\n')[:-1]
+assert got.count(b'between') == 1, 'what came first'
+assert set(got) == set(text.split(b'\n')[:-1] + [b'between']), 'a line that nobody wrote, or one is not there'
+END
+	in_time
+}
+echo 6 > "$MNT/t/.config/queues"
+between 4 'thread = threading.Thread(target=other); thread.start(); end_of_other = thread.join'
+between 5 'child = os.fork()
+if not child:
+    other()
+    os._exit(0)
+end_of_other = lambda: os.waitpid(child, 0)'
 
 # --- a refusal says that nothing is there: so it comes behind what the program has not heard of
 mkdir "$MNT/u"
@@ -108,5 +144,5 @@ except OSError as e:
     assert e.errno == errno.EROFS, e
 retired('0')
 END
-wait "$TRACER" || true
+in_time
 mqfs_stop

@@ -10,12 +10,14 @@
 #define ME 1
 #define OTHER 2
 
+static const struct line_writer me = {.owner = ME, .thread = ME};
+static const struct line_writer other_thread = {.owner = ME, .thread = 3};
 static struct lines lines;
 static _Atomic uint64_t used;
 static char appended[1 << 16];          /* what would be in the log */
 static size_t appended_length;
 static uint32_t messages, lost;
-static uint64_t behind;                 /* log position of the next append */
+static uint64_t behind = 1;             /* log position of the next append */
 
 static void setup(void)
 {
@@ -38,11 +40,14 @@ static void append(const struct cut *c)
 }
 
 /* As a write(2): what it returns. */
-static ssize_t put(uint64_t owner, const char *text)
+static ssize_t put_by(const struct line_writer *w, const char *text)
 {
 	struct cut c;
-	int err = lines_cut(&lines, owner, text, strlen(text), MAX, &c);
+	int err = lines_unheard(&lines, w, text, strlen(text));
 
+	if (err)
+		return err;
+	err = lines_cut(&lines, w, text, strlen(text), MAX, &c);
 	lost += c.lost;
 	if (err)
 		return err;
@@ -50,6 +55,11 @@ static ssize_t put(uint64_t owner, const char *text)
 	c.behind = behind;
 	lines_keep(&lines, &c);
 	return (ssize_t)c.taken;
+}
+
+static ssize_t put(uint64_t owner, const char *text)
+{
+	return put_by(&(struct line_writer){.owner = owner, .thread = (uint32_t)owner}, text);
 }
 
 #define wrote(owner, text) cr_assert_eq(put(owner, text), (ssize_t)strlen(text))
@@ -82,7 +92,7 @@ Test(line, a_write_is_not_copied)
 	const char *text = "one\ntwo\n";
 	struct cut c;
 
-	cr_assert_eq(lines_cut(&lines, ME, text, 8, MAX, &c), 0);
+	cr_assert_eq(lines_cut(&lines, &me, text, 8, MAX, &c), 0);
 	cr_assert_eq(c.iovcnt, 1);
 	cr_assert_eq(c.iov[0].iov_base, text);
 	cr_assert_eq(c.iov[0].iov_len, 8);
@@ -115,7 +125,7 @@ Test(line, nul_and_cr_are_content)
 {
 	struct cut c;
 
-	cr_assert_eq(lines_cut(&lines, ME, "a\0b\r\nc\0", 7, MAX, &c), 0);
+	cr_assert_eq(lines_cut(&lines, &me, "a\0b\r\nc\0", 7, MAX, &c), 0);
 	append(&c);
 	lines_keep(&lines, &c);
 	cr_assert(appended_length == 5 && memcmp(appended, "a\0b\r\n", 5) == 0);
@@ -152,7 +162,7 @@ Test(line, messages_of_bulk_are_counted)
 		text[i] = i == size - 1 || i < 20000 || (i * 7919) % 13 < 3 ? '\n' : 'x';
 		lines_in_it += text[i] == '\n';
 	}
-	cr_assert_eq(lines_cut(&lines, ME, text, size, size, &c), 0);
+	cr_assert_eq(lines_cut(&lines, &me, text, size, size, &c), 0);
 	cr_assert_eq(c.messages, lines_in_it);
 	lines_keep(&lines, &c);
 	free(text);
@@ -278,7 +288,7 @@ static void refused_by_the_log(const char *text)
 {
 	struct cut c;
 
-	cr_assert_eq(lines_cut(&lines, ME, text, strlen(text), MAX, &c), 0);
+	cr_assert_eq(lines_cut(&lines, &me, text, strlen(text), MAX, &c), 0);
 	lines_drop(&lines, &c);
 }
 
@@ -309,7 +319,7 @@ Test(line, a_short_beginning_and_a_long_rest)
 	in_the_way = malloc(100);
 	memset(text, 'x', size);
 	memcpy(text, "ning\n", 5);
-	cr_assert_eq(lines_cut(&lines, ME, text, size, size, &c), 0);
+	cr_assert_eq(lines_cut(&lines, &me, text, size, size, &c), 0);
 	append(&c);
 	lines_keep(&lines, &c);
 	in_log("beginning\n");
@@ -326,13 +336,13 @@ Test(line, all_unfinished_lines_share_a_budget)
 
 	memset(text, 'x', sizeof text);
 	lines_init(&more, &used, 1000);
-	cr_assert_eq(lines_cut(&lines, ME, text, sizeof text, 4096, &c), 0);
+	cr_assert_eq(lines_cut(&lines, &me, text, sizeof text, 4096, &c), 0);
 	lines_keep(&lines, &c);
-	cr_assert_eq(lines_cut(&more, ME, text, sizeof text, 4096, &c), -ENOBUFS);
+	cr_assert_eq(lines_cut(&more, &me, text, sizeof text, 4096, &c), -ENOBUFS);
 	cr_assert_null(lines_first(&more));
 	cr_assert_eq(used, 600);
 	line_end(&lines, lines_first(&lines));
-	cr_assert_eq(lines_cut(&more, ME, text, sizeof text, 4096, &c), 0);
+	cr_assert_eq(lines_cut(&more, &me, text, sizeof text, 4096, &c), 0);
 	lines_keep(&more, &c);
 	cr_assert_eq(used, 600);
 	lines_free(&more);
@@ -345,7 +355,7 @@ Test(line, a_write_over_the_budget_is_refused_with_its_complete_lines)
 
 	memset(text, 'x', sizeof text);
 	text[10] = '\n';
-	cr_assert_eq(lines_cut(&lines, ME, text, sizeof text, 4096, &c), -ENOBUFS);
+	cr_assert_eq(lines_cut(&lines, &me, text, sizeof text, 4096, &c), -ENOBUFS);
 	cr_assert_null(lines_first(&lines));
 }
 
@@ -366,6 +376,7 @@ Test(line, any_cut_gives_the_same_lines)
 			memcpy(part, text + at, n);
 			part[n] = '\0';
 			wrote(ME, part);
+			lines_settle(&lines, behind);
 			at += n;
 		}
 		in_log(text);
@@ -397,9 +408,9 @@ Test(line, what_a_failed_write_left_unfinished_goes_with_it)
 {
 	behind = 100;
 	wrote(ME, "one\ntw");
-	lines_undo(&lines, 99);
+	lines_undo(&lines, 99, -ETIMEDOUT);
 	unfinished(ME, "tw");
-	lines_undo(&lines, 100);
+	lines_undo(&lines, 100, -ETIMEDOUT);
 	wrote(ME, "one\ntwo\n");
 	in_log("one\none\ntwo\n");
 }
@@ -409,19 +420,24 @@ Test(line, a_line_that_was_gone_on_with_stays)
 	behind = 100;
 	wrote(ME, "one\ntw");
 	wrote(ME, "o, thr");
-	lines_undo(&lines, 100);
+	lines_undo(&lines, 100, -ETIMEDOUT);
 	wrote(ME, "ee\n");
 	in_log("one\ntwo, three\n");
 }
 
 /* "abc" was answered, and is the program's no more. */
+static void doubt_by(const struct line_writer *w, const char *text)
+{
+	cr_assert_eq(put_by(w, "abc"), 3);
+	behind = 100;
+	cr_assert_eq(put_by(w, text), (ssize_t)strlen(text));
+	lines_undo(&lines, behind++, -ETIMEDOUT);
+	cr_assert_null(lines_first(&lines), "what is in the log may not be ended once more");
+}
+
 static void doubt(const char *text)
 {
-	wrote(ME, "abc");
-	behind = 100;
-	wrote(ME, text);
-	lines_undo(&lines, behind++);
-	cr_assert_null(lines_first(&lines), "what is in the log may not be ended once more");
+	doubt_by(&me, text);
 }
 
 Test(line, a_failed_write_that_comes_again_finishes_the_line_it_finished)
@@ -431,7 +447,7 @@ Test(line, a_failed_write_that_comes_again_finishes_the_line_it_finished)
 	wrote(ME, "def\nghi");
 	in_log("abcdef\nabcdef\n");
 	unfinished(ME, "ghi");
-	lines_undo(&lines, behind++);
+	lines_undo(&lines, behind++, -ETIMEDOUT);
 	wrote(ME, "def\nghi, on\n");
 	in_log("abcdef\nabcdef\nabcdef\nghi, on\n");
 }
@@ -464,6 +480,125 @@ Test(line, who_leaves_ends_the_doubt)
 	in_log("abcdef\ndef\n");
 }
 
+/* It may have waited all the time for the file. */
+Test(line, another_thread_ends_no_doubt)
+{
+	doubt("def\nghi");
+	cr_assert_eq(put_by(&other_thread, "x\n"), 2);
+	wrote(ME, "def\nghi\n");
+	in_log("abcdef\nx\nabcdef\nghi\n");
+	cr_assert_eq(used, 3);
+	lines_undo(&lines, behind, -ETIMEDOUT);
+	wrote(ME, "y\n");
+	cr_assert_eq(used, 0);
+}
+
+Test(line, whom_nobody_knows_by_its_thread_has_given_up_what_it_has_heard_of)
+{
+	static const struct line_writer unknown = {.owner = ME};
+
+	doubt_by(&unknown, "def\n");
+	cr_assert_eq(put_by(&unknown, "ghi\n"), 4);
+	cr_assert_eq(put_by(&unknown, "def\n"), 4);
+	in_log("abcdef\nghi\ndef\n");
+}
+
+Test(line, what_another_thread_leaves_unfinished_goes_before_what_is_doubted)
+{
+	doubt("def\n");
+	cr_assert_eq(put_by(&other_thread, "x"), 1);
+	wrote(ME, "def\n");
+	in_log("abcdef\nxdef\n");
+}
+
+/* Of a write(2) that the kernel cuts, here behind "abc": what comes next may be the rest. */
+static void cut_short(const struct line_writer *w, const char *text)
+{
+	struct line_writer piece = *w;
+
+	cr_assert_eq(put_by(w, "abc"), 3);
+	piece.goes_on = true;
+	behind++;
+	cr_assert_eq(put_by(&piece, text), (ssize_t)strlen(text));
+	lines_undo(&lines, behind++, -ETIMEDOUT);
+}
+
+Test(line, the_error_that_a_short_count_has_hidden_is_told_once)
+{
+	lines.most = UINT64_MAX;
+	cut_short(&me, "def\n");
+	cr_assert_eq(put(ME, "def\n"), -ETIMEDOUT);
+	wrote(ME, "def\n");
+	in_log("abcdef\nabcdef\n");
+	lines_settle(&lines, behind);
+	cr_assert_eq(used, 0);
+	wrote(ME, "def\n");
+}
+
+Test(line, it_is_told_whatever_others_write_first)
+{
+	struct line_writer others = {.owner = OTHER, .thread = OTHER, .goes_on = true};
+
+	lines.most = UINT64_MAX;
+	cut_short(&me, "def\n");
+	cr_assert_eq(put_by(&other_thread, "x\n"), 2);
+	cr_assert_eq(put_by(&others, "y\n"), 2);
+	cr_assert_eq(put_by(&others, "def\n"), 4, "it has tried nothing of the kind");
+	cr_assert_eq(put(ME, "def\n"), -ETIMEDOUT);
+	wrote(ME, "def\n");
+	in_log("abcdef\nx\ny\ndef\nabcdef\n");
+}
+
+/* A runtime's thread of execution may come back by another thread of the system. */
+Test(line, it_is_told_to_whatever_thread_goes_on)
+{
+	lines.most = UINT64_MAX;
+	cut_short(&me, "def\n");
+	cr_assert_eq(put_by(&other_thread, "def\n"), -ETIMEDOUT);
+	cr_assert_eq(put_by(&other_thread, "def\n"), 4);
+	in_log("abcdef\nabcdef\n");
+}
+
+Test(line, each_that_was_cut_short_is_told)
+{
+	lines.most = UINT64_MAX;
+	cut_short(&me, "def\n");
+	cut_short(&other_thread, "ghi\n");
+	cr_assert_eq(put(ME, "def\n"), -ETIMEDOUT);
+	cr_assert_eq(put_by(&other_thread, "ghi\n"), -ETIMEDOUT);
+}
+
+Test(line, who_writes_something_else_is_not_told)
+{
+	lines.most = UINT64_MAX;
+	cut_short(&me, "def\n");
+	wrote(ME, "ghi\n");
+	cr_assert_eq(used, 0);
+	wrote(ME, "def\n");
+}
+
+/* Rather than to forget one, the next is refused before it is there. */
+Test(line, what_nobody_comes_for_is_bounded)
+{
+	struct line_writer w = {.owner = ME, .goes_on = true};
+	char text[] = "a\n";
+
+	lines.most = 10 * sizeof(struct sent);
+	for (; text[0] < 'k'; text[0]++) {
+		w.thread++;
+		behind++;
+		cr_assert_eq(put_by(&w, text), 2);
+		lines_undo(&lines, behind, -ETIMEDOUT);
+	}
+	w.thread++;
+	cr_assert_eq(put_by(&w, text), -ENOBUFS);
+	in_log("a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");
+	w.thread = 1;
+	cr_assert_eq(put_by(&w, "a\n"), -ETIMEDOUT);
+	lines_leave(&lines, ME);
+	cr_assert_eq(used, 0);
+}
+
 /* A write whose beginning is all that comes again has no newline yet. */
 Test(line, the_beginning_of_a_failed_write_goes_on_with_the_line)
 {
@@ -474,16 +609,16 @@ Test(line, the_beginning_of_a_failed_write_goes_on_with_the_line)
 	lines.most = UINT64_MAX;
 	struct cut c;
 	wrote(ME, "abc");
-	cr_assert_eq(lines_cut(&lines, ME, text, strlen(text), 4096, &c), 0);
+	cr_assert_eq(lines_cut(&lines, &me, text, strlen(text), 4096, &c), 0);
 	append(&c);
 	c.behind = 100;
 	lines_keep(&lines, &c);
-	lines_undo(&lines, 100);
-	cr_assert_eq(lines_cut(&lines, ME, text, HEAD_MAX, 4096, &c), 0);
+	lines_undo(&lines, 100, -ETIMEDOUT);
+	cr_assert_eq(lines_cut(&lines, &me, text, HEAD_MAX, 4096, &c), 0);
 	lines_keep(&lines, &c);
 	cr_assert_eq(line_of(&lines, ME)->length, 3 + HEAD_MAX);
 	cr_assert_eq(used, 3 + HEAD_MAX);
-	cr_assert_eq(lines_cut(&lines, ME, text + HEAD_MAX, HEAD_MAX + 1, 4096, &c), 0);
+	cr_assert_eq(lines_cut(&lines, &me, text + HEAD_MAX, HEAD_MAX + 1, 4096, &c), 0);
 	append(&c);
 	lines_keep(&lines, &c);
 	snprintf(twice, sizeof twice, "abc%sabc%s", text, text);
@@ -498,10 +633,12 @@ Test(line, a_long_line_leaves_no_memory_to_the_short_ones_behind_it)
 
 	lines.most = UINT64_MAX;
 	memset(text, 'x', size);
-	cr_assert_eq(lines_cut(&lines, ME, text, size, size, &c), 0);
+	cr_assert_eq(lines_cut(&lines, &me, text, size, size, &c), 0);
 	lines_keep(&lines, &c);
-	cr_assert_eq(lines_cut(&lines, ME, "\nshort", 6, size, &c), 0);
+	cr_assert_eq(lines_cut(&lines, &me, "\nshort", 6, size, &c), 0);
+	c.behind = behind;
 	lines_keep(&lines, &c);
+	lines_settle(&lines, behind);
 	wrote(ME, "\nshort");
 	cr_assert_leq(lines_first(&lines)->room, 100);
 	cr_assert_eq(used, 10);
@@ -530,7 +667,7 @@ Test(line, a_line_that_is_ended_while_its_write_waits_is_not_half_a_line_when_th
 	wrote(ME, "def\nghi");
 	line_end(&lines, lines_first(&lines));
 	lines_leave(&lines, ME);
-	lines_undo(&lines, 100);
+	lines_undo(&lines, 100, -ETIMEDOUT);
 	wrote(ME, "def\nghi");
 	in_log("abcdef\nabcdef\n");
 	unfinished(ME, "ghi");
