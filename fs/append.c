@@ -454,8 +454,9 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 
 	pthread_mutex_lock(&h->appending);
 	was_cut(h);
-	if (topic_setting(n->topic, SETTING_PARTIAL) != PARTIAL_LOST)
-		err = end_lines(h, &w);
+	/* A refusal would say that it is not there; but the line stays, and whole ones may be waiting for this answer. */
+	if (topic_setting(n->topic, SETTING_PARTIAL) != PARTIAL_LOST && end_lines(h, &w))
+		err = -EIO;
 	pos = h->last_pos;
 	end = h->last_end;
 	cuts = h->queue->cuts;
@@ -470,8 +471,9 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 		return;
 	}
 	p = park_new(req, fsync_woken);
+	/* Not ENOMEM, which says that nothing was appended. */
 	if (!p) {
-		fuse_reply_err(req, ENOMEM);
+		fuse_reply_err(req, EIO);
 		return;
 	}
 	p->handle = h;
@@ -484,6 +486,12 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	else
 		err = park_watch_queue(p, h->queue, appended - 1, PARK_FIRM);
 	answer_unparked(req, p, err);
+}
+
+/* Whether write(2) has not answered for what is in the log: then a refusal of the last line would say of all of it that it is not there. */
+static bool answers_more(const struct handle *h)
+{
+	return h->last_pos && topic_setting(h->queue->topic, SETTING_COMMIT) != COMMIT_WRITE;
 }
 
 /* For each close(2) of a dup and each process that exits: its own line, and the handle's last record. */
@@ -508,6 +516,8 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	/* Its writer has heard that it is not there, and is gone; who comes next may be the same owner. */
 	if (err)
 		lose_line(h, line);
+	if (err && (cut || answers_more(h)))
+		err = -EIO;
 	lines_leave(&h->lines, fi->lock_owner);
 	pos = h->last_pos;
 	known = pos <= h->told ? h->told_err : 0;
@@ -527,8 +537,9 @@ static void queue_flush(fuse_req_t req, struct node *n, struct fuse_file_info *f
 		return;
 	}
 	p = park_new(req, flush_woken);
+	/* Not ENOMEM, which says that nothing was appended. */
 	if (!p) {
-		fuse_reply_err(req, ENOMEM);
+		fuse_reply_err(req, EIO);
 		return;
 	}
 	p->handle = h;

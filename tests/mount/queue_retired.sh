@@ -45,6 +45,43 @@ os.close(fd)
 END
 equal 'it is not there' $'one\ntwo\nthree\nfour' "$(cat "$q")"
 equal 'but counted' 2 "$(json "$MNT/.mqfs/status.json" topics.0.lost)"
+
+# --- but where that call answers for whole lines, too, which are in the log, it may not say that nothing is there
+mkdir "$MNT/u"
+cat > "$DIR/answers.py" << 'END'
+import errno, os, sys
+t, mode, fails = sys.argv[1:]
+def config(name, text):
+    with open(t + '/.config/' + name, 'w') as f:
+        f.write(text)
+def refused(wanted, f, *a):
+    try:
+        f(*a)
+        raise AssertionError('acknowledged')
+    except OSError as e:
+        assert e.errno == wanted, (e, errno.errorcode[wanted])
+config('commit', mode)
+fd = os.open(t + '/0', os.O_WRONLY | os.O_APPEND)
+os.write(fd, b'whole\nun')
+config('retired', '1')
+refused(errno.EIO, getattr(os, fails), fd if fails == 'fsync' else os.dup(fd))
+config('retired', '0')
+os.close(fd)
+fd = os.open(t + '/0', os.O_WRONLY | os.O_APPEND)
+os.write(fd, b'nothing else')
+config('retired', '1')
+refused(errno.EROFS, os.close, fd)
+config('retired', '0')
+END
+succeeds 'commit=close, close' python3 "$DIR/answers.py" "$MNT/u" close close
+succeeds 'commit=fsync, close' python3 "$DIR/answers.py" "$MNT/u" fsync close
+succeeds 'commit=close, fsync' python3 "$DIR/answers.py" "$MNT/u" close fsync
+succeeds 'commit=fsync, fsync' python3 "$DIR/answers.py" "$MNT/u" fsync fsync
+# it is not known whose the line is for which fsync failed
+succeeds 'commit=write, fsync' python3 "$DIR/answers.py" "$MNT/u" write fsync
+equal 'what was whole is there' $'whole\nwhole\nwhole\nun\nwhole\nun\nwhole\nun' "$(cat "$MNT/u/0")"
+echo 1 > "$MNT/u/.config/retired"
+rmdir "$MNT/u"
 echo 1 > "$MNT/t/.config/retired"
 
 cat "$MNT/t/.follow/0" > "$DIR/follow" &
