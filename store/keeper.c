@@ -47,6 +47,7 @@ struct keeper {
 	_Atomic uint64_t seen;         /* the log's end at this look */
 	_Atomic bool index_bad;        /* a segment's index was found damaged */
 	_Atomic bool records_bad;      /* so were records */
+	_Atomic bool full;             /* an append was refused for want of space since the last look began */
 	/* the thread's */
 	uint64_t seen_before;          /* the log's end at the look before */
 	uint64_t applied;              /* what was at the last look at everything */
@@ -195,17 +196,25 @@ static void checkpoint(struct keeper *k)
 	tell(k, CHECKPOINT, err);
 }
 
+static bool is_of_age(struct keeper *k)
+{
+	int64_t now = wall_clock();
+
+	return retain_next(k->store, now) <= now;
+}
+
 /*
- * One look at everything. True: look again in a tick. Where that is for unused mappings only, nothing else is looked at next time: retention uses
- * mappings itself, and would keep them, and the ticks, for ever.
+ * One look at everything. True: look again in a tick. Where that is for unused mappings only, nothing else is looked at next time, unless
+ * there is cause: retention uses mappings itself, and would keep them, and the ticks, for ever. Appends that a full disk refuses are cause
+ * for a look a tick, however many they are.
  */
 static bool look(struct keeper *k, bool poked)
 {
 	struct store *s = k->store;
 	uint64_t end = log_end(s->log);
-	bool active = end != k->seen, need_checkpoint = false;
+	bool full = atomic_exchange(&k->full, false), active = end != k->seen || full, need_checkpoint = false;
 
-	if (k->quiet && !active && !poked)
+	if (k->quiet && !active && !poked && !is_of_age(k))
 		return k->quiet = segments_trim(s->segments, UNUSED) > 0;
 	k->applied = s->applied;
 	k->seen_before = k->seen;
@@ -252,11 +261,12 @@ static int64_t next_look(struct keeper *k, bool again)
 	return commit_clock() + (next > now + TICK ? next - now : TICK);
 }
 
-/* Whether nothing is left to look at in a tick. What is committed from here on wakes us; what was before found us awake, and so did not. */
+/* Whether nothing is left to look at in a tick. What is committed or refused from here on wakes us; what was before found us awake, and so did
+ * not. */
 static bool fall_asleep(struct keeper *k)
 {
 	k->asleep = true;
-	k->asleep = k->store->applied == k->applied;
+	k->asleep = k->store->applied == k->applied && !k->full;
 	return k->asleep;
 }
 
@@ -342,6 +352,7 @@ void keeper_renew(struct keeper *k, enum damage_kind kind)
 
 void keeper_full(struct keeper *k)
 {
+	k->full = true;
 	if (k->asleep)
 		keeper_poke(k);
 }

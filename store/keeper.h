@@ -17,7 +17,7 @@ void keeper_advanced(struct keeper *k, uint64_t committed);
 void keeper_poke(struct keeper *k);
 /* Something of KIND was found damaged: what is derived is made again. */
 void keeper_renew(struct keeper *k, enum damage_kind kind);
-/* An append, or what a standby received, was refused for want of space. Cheap, for writers try again at once. */
+/* An append, or what a standby received, was refused for want of space. Cheap, for writers try again at once: it looks once a second. */
 void keeper_full(struct keeper *k);
 /* Ends the thread; what it was at is left. */
 void keeper_stop(struct keeper *k);

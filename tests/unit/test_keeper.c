@@ -2,26 +2,84 @@
 /* When the keeper looks, and when it sleeps. */
 #include "retain_rig.h"
 
-TestSuite(keeper, .init = rig_begin, .fini = rig_end);
+TestSuite(keeper, .init = rig_begin, .fini = rig_end, .timeout = 60);
+
+#define LOOK 10000000                  /* ns between two looks of a test */
+#define QUESTIONS 20                   /* for the disk's space in a second: more than in two looks, and much less than in a hundred */
 
 static const struct disk_ops *disk_ops;
-static struct topic *late;             /* gets two messages while the keeper looks for the last time */
+static struct disk_ops ops;            /* the store's, while hooked */
+static void (*late)(void);             /* runs once, while the keeper looks for the last time */
+static struct topic *late_topic;
+static _Atomic int looks;              /* questions for the disk's space: each look of the keeper at everything has some */
+static uint64_t room;                  /* bytes that the disk says are free, 0: what is */
+static _Atomic int64_t ahead;          /* ns that the wall clock is set forward */
+
+int __real_clock_gettime(clockid_t clock, struct timespec *to);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *to);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *to)
+{
+	int err = __real_clock_gettime(clock, to);
+
+	if (clock == CLOCK_REALTIME)
+		to->tv_sec += ahead / 1000000000;
+	return err;
+}
 
 static int unmap_late(struct disk *d, const void *at, size_t len)
 {
-	if (late) {
-		append(late, 2);
-		late = NULL;
-	}
+	void (*run)(void) = late;
+
+	late = NULL;
+	if (run)
+		run();
 	return disk_ops->unmap(d, at, len);
+}
+
+static int count_looks(struct disk *d, struct disk_space *space)
+{
+	int err = disk_ops->space(d, space);
+
+	looks++;
+	if (room)
+		space->free = room;
+	return err;
+}
+
+static void start_keeper(void)
+{
+	disk_ops = s->disk->ops;
+	ops = *disk_ops;
+	ops.unmap = unmap_late;
+	ops.space = count_looks;
+	s->disk->ops = &ops;
+	keeper_free(s->keeper);
+	cr_assert_eq(keeper_start(&s->keeper, s, 0), 0);
+}
+
+static void stop_keeper(void)
+{
+	keeper_stop(s->keeper);
+	s->disk->ops = disk_ops;
+}
+
+static void pause_between(void)
+{
+	const struct timespec look = {.tv_nsec = LOOK};
+
+	nanosleep(&look, NULL);
+}
+
+static void two_messages(void)
+{
+	append(late_topic, 2);
 }
 
 static bool one_goes(struct queue *q)
 {
-	const struct timespec look = {.tv_nsec = 10000000};
-
 	for (int n = 0; n < 1000 && !q->head; n++)
-		nanosleep(&look, NULL);
+		pause_between();
 	return q->head == BODY;
 }
 
@@ -29,21 +87,15 @@ static bool one_goes(struct queue *q)
 Test(keeper, what_is_committed_while_the_keeper_falls_asleep_is_seen)
 {
 	struct topic *kept = make("kept", 1), *t = make("orders", 1);
-	static struct disk_ops ops;
 
 	set(t, SETTING_RETENTION_SIZE, "4000");
 	append(kept, 100);
 	head_is_readable(s, topic_queue(kept, 0));
-	late = t;
-	disk_ops = s->disk->ops;
-	ops = *disk_ops;
-	ops.unmap = unmap_late;
-	s->disk->ops = &ops;
-	keeper_free(s->keeper);
-	cr_assert_eq(keeper_start(&s->keeper, s, 0), 0);
+	late_topic = t;
+	late = two_messages;
+	start_keeper();
 	cr_assert(one_goes(topic_queue(t, 0)));
-	keeper_stop(s->keeper);
-	s->disk->ops = disk_ops;
+	stop_keeper();
 	topic_put(kept);
 	topic_put(t);
 }
@@ -61,5 +113,131 @@ Test(keeper, what_keeps_the_segments_is_known_without_being_asked)
 		nanosleep(&look, NULL);
 	keeper_stop(s->keeper);
 	cr_assert_gt(retain_pinned(s), 0);
+	topic_put(t);
+}
+
+/* Until the keeper has not looked at more than mappings for two seconds. Somebody reads KEPT all the time, where there is one. */
+static void wait_quiet(struct queue *kept)
+{
+	int64_t since = commit_clock();
+
+	for (int before = looks; commit_clock() - since < 2000000000; before = looks) {
+		if (kept)
+			head_is_readable(s, kept);
+		pause_between();
+		if (looks != before)
+			since = commit_clock();
+	}
+}
+
+static bool goes_under_a_reader(struct queue *q, struct queue *kept)
+{
+	for (int n = 0; n < 1000 && !q->head; n++) {
+		head_is_readable(s, kept);
+		pause_between();
+	}
+	return q->head > 0;
+}
+
+/* Messages that may go before their time when the disk is full, but for another node that has not got them yet. */
+static struct topic *orders_held(void)
+{
+	struct topic *t = make("orders", 1);
+
+	set(t, SETTING_RETENTION_AGE, "30d");
+	append(t, 300);
+	room = 4 * SEGMENT;
+	s->options.retention_free = 2 * room;
+	store_hold(s, 0);
+	return t;
+}
+
+/* KEPT is behind it, and so never in the way. */
+static struct topic *read_kept(void)
+{
+	struct topic *kept = make("kept", 1);
+
+	append(kept, 100);
+	return kept;
+}
+
+Test(keeper, what_a_full_disk_refuses_is_seen_though_somebody_reads)
+{
+	struct topic *t = orders_held(), *kept = read_kept();
+
+	start_keeper();
+	wait_quiet(topic_queue(kept, 0));
+	cr_assert_eq(topic_queue(t, 0)->head, 0);
+	store_hold(s, UINT64_MAX);
+	keeper_full(s->keeper);
+	cr_assert(goes_under_a_reader(topic_queue(t, 0), topic_queue(kept, 0)));
+	stop_keeper();
+	topic_put(kept);
+	topic_put(t);
+}
+
+static void refused(void)
+{
+	store_hold(s, UINT64_MAX);
+	keeper_full(s->keeper);
+}
+
+Test(keeper, what_is_refused_while_the_keeper_falls_asleep_is_seen)
+{
+	struct topic *t = orders_held();
+
+	head_is_readable(s, topic_queue(t, 0));
+	late = refused;
+	start_keeper();
+	for (int n = 0; n < 1000 && !topic_queue(t, 0)->head; n++)
+		pause_between();
+	cr_assert(!late);
+	cr_assert_gt(topic_queue(t, 0)->head, 0);
+	stop_keeper();
+	topic_put(t);
+}
+
+static int questions_a_second(void (*cause)(void))
+{
+	int64_t began = commit_clock(), took;
+
+	for (looks = 0; (took = commit_clock() - began) < 3000000000; pause_between())
+		cause();
+	return (int)(looks / (took / 1000000000));
+}
+
+static void refuse(void)
+{
+	keeper_full(s->keeper);
+}
+
+Test(keeper, a_full_disk_on_which_nothing_can_go_is_looked_at_once_a_second)
+{
+	struct topic *t = make("orders", 1);
+
+	append(t, 10);
+	room = 4 * SEGMENT;
+	s->options.retention_free = 2 * room;
+	start_keeper();
+	wait_quiet(NULL);
+	cr_assert_leq(questions_a_second(refuse), QUESTIONS);
+	stop_keeper();
+	topic_put(t);
+}
+
+Test(keeper, what_comes_of_age_goes_though_somebody_reads)
+{
+	struct topic *t = make("orders", 1), *kept;
+
+	set(t, SETTING_RETENTION_AGE, "1h");
+	append(t, 300);
+	kept = read_kept();
+	start_keeper();
+	wait_quiet(topic_queue(kept, 0));
+	cr_assert_eq(topic_queue(t, 0)->head, 0);
+	ahead = 2 * HOUR;
+	cr_assert(goes_under_a_reader(topic_queue(t, 0), topic_queue(kept, 0)));
+	stop_keeper();
+	topic_put(kept);
 	topic_put(t);
 }
