@@ -126,23 +126,36 @@ uint64_t member_proved(struct store *s)
 }
 
 /* Appends are taken once the epoch's first record is committed, and while those who must acknowledge are linked. */
-void member_refresh(struct store *s)
+static int what_appends_get(struct store *s, uint64_t applied)
 {
 	struct member *m = &s->member;
 	struct pair_row pairs[QUORUM_PAIRS];
-	int refuse = 0;
 	size_t count;
 
 	if (m->role == ROLE_STANDBY || m->handing_over)
-		refuse = -EROFS;
-	else if (m->holding_back || s->applied < m->quorum.first_end)
-		refuse = -EHOSTDOWN;
-	else if (!annals_paired(s->annals))
-		refuse = m->wants_pair ? -EHOSTDOWN : 0;
-	else if (annals_pairs(s->annals, s->applied, pairs, QUORUM_PAIRS, &count) || !quorum_reachable(&m->quorum, pairs, count))
-		refuse = -EHOSTDOWN;
-	if (refuse != log_refusing(s->log))
-		log_refuse(s->log, refuse);
+		return -EROFS;
+	if (m->holding_back || applied < m->quorum.first_end)
+		return -EHOSTDOWN;
+	if (!annals_paired(s->annals))
+		return m->wants_pair ? -EHOSTDOWN : 0;
+	if (annals_pairs(s->annals, applied, pairs, QUORUM_PAIRS, &count) || !quorum_reachable(&m->quorum, pairs, count))
+		return -EHOSTDOWN;
+	return 0;
+}
+
+/* What is committed meanwhile may end the refusal: member_committed() saw nothing to end if it came before log_refuse(), and then it is seen
+ * here. */
+void member_refresh(struct store *s)
+{
+	uint64_t applied;
+	int refuse;
+
+	do {
+		applied = s->applied;
+		refuse = what_appends_get(s, applied);
+		if (refuse != log_refusing(s->log))
+			log_refuse(s->log, refuse);
+	} while (refuse == -EHOSTDOWN && s->applied != applied);
 }
 
 bool member_needs_others(struct store *s)

@@ -98,6 +98,69 @@ Test(member, with_min_standbys_a_commit_waits_for_the_other_node)
 	close_both(a, b);
 }
 
+void __real_log_refuse(struct log *l, int err);
+void __wrap_log_refuse(struct log *l, int err);
+
+static void (*before_refusal)(void);   /* runs once, when it is judged that appends are refused */
+
+void __wrap_log_refuse(struct log *l, int err)
+{
+	void (*run)(void) = before_refusal;
+
+	if (run && err == -EHOSTDOWN) {
+		before_refusal = NULL;
+		run();
+	}
+	__real_log_refuse(l, err);
+}
+
+static struct {
+	struct store *store;
+	uint64_t node, pos;
+} ordered;
+
+static void *acknowledge_ordered(void *arg)
+{
+	(void)arg;
+	store_acknowledged(ordered.store, ordered.node, ordered.pos, true);
+	return NULL;
+}
+
+static void let_it_commit(void)
+{
+	topics_apply_unlock(ordered.store->topics);
+	while (commit_point(ordered.store->commit) < ordered.pos)
+		;
+}
+
+Test(member, what_is_committed_while_a_lost_link_is_judged_counts)
+{
+	struct store *a = open_as(path_a, false), *b = join(a);
+	struct topic *t = make_topic(a, "orders");
+	struct pair_row row;
+	pthread_t thread;
+
+	make_pair(a, b, 1);
+	cr_assert(annals_last_pair(a->annals, &row));
+	row.pair.min_standbys = 0;
+	cr_assert_eq(store_set_pair(a, &row.pair, &ordered.pos), 0);
+	synced(a);
+	send(a, b);
+	ordered.store = a;
+	ordered.node = view(b).node;
+	topics_apply_lock(a->topics);
+	cr_assert_eq(pthread_create(&thread, NULL, acknowledge_ordered, NULL), 0);
+	while (log_first_entry(a->log) < ordered.pos)     /* all that is left to do for a commit is to apply it */
+		;
+	before_refusal = let_it_commit;
+	store_linked(a, ordered.node, false);
+	pthread_join(thread, NULL);
+	cr_assert(!before_refusal);
+	put(t, "one\n");
+	topic_put(t);
+	close_both(a, b);
+}
+
 Test(member, what_a_standby_received_is_applied_by_its_headers_and_where_there_are_too_many_by_the_log)
 {
 	struct store *a = open_as(path_a, false), *b = join(a);
