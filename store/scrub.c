@@ -38,8 +38,8 @@ struct scrub {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	bool stopping;                 /* guarded by the lock */
-	_Atomic bool asked;            /* for a pass now */
+	bool stopping, poked;          /* guarded by the lock */
+	_Atomic bool asked;            /* for a pass now; until it has begun */
 	bool running;                  /* the thread is */
 	/* the pass; changed by who steps only */
 	_Atomic bool under_way;
@@ -142,7 +142,6 @@ static int begin_pass(struct scrub *c, uint64_t *read)
 {
 	int err;
 
-	c->asked = false;
 	c->found = 0;
 	err = check_checkpoints(c, read);
 	if (err)
@@ -152,6 +151,7 @@ static int begin_pass(struct scrub *c, uint64_t *read)
 	c->chain_known = false;
 	c->began = wall_clock();
 	c->under_way = true;
+	c->asked = false;
 	return 0;
 }
 
@@ -377,8 +377,9 @@ static void *scrub(void *arg)
 		int64_t until = work(c, &log_seen);
 		struct timespec t = {until / SECOND, until % SECOND};
 		pthread_mutex_lock(&c->lock);
-		while (!c->stopping && commit_clock() < until && !(c->asked && !c->under_way))
+		while (!c->stopping && !c->poked && commit_clock() < until)
 			pthread_cond_timedwait(&c->wake, &c->lock, &t);
+		c->poked = false;
 		stop = c->stopping;
 		pthread_mutex_unlock(&c->lock);
 	}
@@ -418,7 +419,7 @@ int scrub_start(struct scrub **to, struct store *s)
 void scrub_now(struct scrub *c)
 {
 	pthread_mutex_lock(&c->lock);
-	c->asked = !c->under_way;
+	c->poked = c->asked = !c->under_way;
 	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
 }

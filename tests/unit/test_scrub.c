@@ -221,7 +221,7 @@ static void until(bool (*thing)(uint64_t), uint64_t what)
 	int64_t give_up = commit_clock() + 20000000000;
 
 	while (!thing(what)) {
-		cr_assert_lt(commit_clock(), give_up, "the keeper does not come to it");
+		cr_assert_lt(commit_clock(), give_up, "nobody comes to it");
 		usleep(1000);
 	}
 }
@@ -287,6 +287,51 @@ Test(scrub, a_store_scrubs_itself_when_it_has_not_for_a_week)
 	restart();
 	cr_assert(passed(1));
 	cr_assert(!passed(2));
+}
+
+static const struct disk_ops *disk_ops;
+static _Atomic bool no_descriptor;
+static _Atomic int lists;              /* of checkpoints */
+
+static int count_lists(struct disk *d, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
+{
+	bool of_checkpoints = !strcmp(path, "checkpoint");
+
+	lists += of_checkpoints;
+	return of_checkpoints && no_descriptor ? -EMFILE : disk_ops->list(d, path, each, ctx);
+}
+
+static bool listed(uint64_t count)
+{
+	return (uint64_t)lists >= count;
+}
+
+Test(scrub, an_order_whose_pass_could_not_begin_stands)
+{
+	struct disk_ops ops;
+	int64_t began;
+
+	cr_assert_eq(passes(), 0);               /* the next one is due in a week */
+	restart();
+	scrub_free(scrub);
+	disk_ops = store->disk->ops;
+	ops = *disk_ops;
+	ops.list = count_lists;
+	store->disk->ops = &ops;
+	keeper_stop(store->keeper);
+	store->options.scrub_rate = 8u << 20;
+	cr_assert_eq(scrub_start(&scrub, store), 0);
+	store->scrub = scrub;
+	no_descriptor = true;
+	began = commit_clock();
+	cr_assert(store_scrub(store));
+	until(listed, 2);
+	cr_assert_leq(lists, (commit_clock() - began) / 1000000000 + 2, "it is tried once a second");
+	no_descriptor = false;
+	until(passed, 2);
+	scrub_stop(scrub);
+	store->scrub = NULL;
+	store->disk->ops = disk_ops;
 }
 
 static bool index_is_right(uint64_t base)
