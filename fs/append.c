@@ -153,7 +153,8 @@ static ssize_t append(
 	before = h->last_pos;
 	h->uid = w->uid;
 	h->pid = w->pid;
-	if (topic_setting(t, SETTING_FRAMING) == FRAMING_WRITE)
+	/* A line that was begun goes on as one. */
+	if (topic_setting(t, SETTING_FRAMING) == FRAMING_WRITE && !line_of(&h->lines, owner))
 		taken = append_message(h, &by, from, size, max, w);
 	else
 		taken = append_lines(h, &by, from, size, max, w);

@@ -17,6 +17,17 @@ echo 'a line' >> "$q"
 	equal 'three messages' 3 "$(json "$MNT/.mqfs/status.json" topics.0.messages)"
 } >> "$q"
 equal 'a line that was begun as one ends as one' $'lines\nunfinished' "$(tail -n 2 "$q")"
+echo lines > "$MNT/t/.config/framing"
+python3 - "$q" "$MNT/t/.config/framing" << 'END'
+import os, sys
+w = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+os.write(w, b'half')
+with open(sys.argv[2], 'w') as c:
+    c.write('write')
+os.write(w, b' and half\n')
+os.write(w, b'a\nmessage\n')
+END
+equal 'and goes on as one' $'half and half\na\nmessage' "$(tail -n 3 "$q")"
 echo 16M > "$MNT/t/.config/max_message"
 call 1044480 fill "$q" 'O_WRONLY|O_APPEND' $((1024 * 1024 - 4096))
 call EMSGSIZE fill "$q" 'O_WRONLY|O_APPEND' $((1024 * 1024 - 4095))
@@ -55,7 +66,7 @@ assert [os.read(f, 2), os.read(f, 100), os.read(f, 100)] == [b'on', b'e', b'two\
 END
 mqfs_kill
 mqfs_start
-equal 'after a restart' 15 "$(json "$MNT/.mqfs/status.json" topics.0.messages)"
+equal 'after a restart' 17 "$(json "$MNT/.mqfs/status.json" topics.0.messages)"
 
 # --- by pages the file goes on behind each
 mkdir "$MNT/from" "$MNT/to"
