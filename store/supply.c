@@ -81,6 +81,7 @@ void supply_free(struct supply *p)
 	free(p);
 }
 
+/* After an error the file may be there, with blocks that the disk gave before it had no more. */
 static int allocate(struct supply *p, const char *path, int *fd)
 {
 	int err;
@@ -143,10 +144,12 @@ static bool give_way(struct supply *p)
 	int fd;
 
 	if (p->recycled) {
-		if (allocate(p, FILLING ".new", &fd))
-			return false;
-		if (disk_rename(p->disk, FILLING ".new", FILLING)) {
+		int err = allocate(p, FILLING ".new", &fd);
+
+		if (!err && (err = disk_rename(p->disk, FILLING ".new", FILLING)))
 			disk_close(p->disk, fd);
+		if (err) {
+			disk_unlink(p->disk, FILLING ".new");
 			return false;
 		}
 		disk_close(p->disk, p->filling);

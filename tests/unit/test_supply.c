@@ -110,6 +110,7 @@ Test(supply, a_recycled_file_is_kept_when_there_is_no_room_for_another)
 {
 	recycle(never, true);
 	cr_assert_geq(scratch.calls[CALL_PWRITEV], 1);
+	cr_assert_eq(size_of("log/filling.new"), -1, "there is no part of the other");
 }
 
 /* A power cut would bring it back under the old one. */
