@@ -449,7 +449,6 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	struct writer w = writer_of(req);
 	uint64_t pos, end, appended;
 	struct parked *p;
-	uint32_t cuts;
 	bool committed;
 	int err = 0;
 
@@ -460,7 +459,6 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 		err = -EIO;
 	pos = h->last_pos;
 	end = h->last_end;
-	cuts = h->queue->cuts;
 	appended = queue_appended(h->queue);
 	committed = h->queue->committed >= appended;
 	/* Behind these: a cut between them is one to be told. */
@@ -479,14 +477,16 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 	}
 	p->handle = h;
 	p->pos = pos;
-	p->cuts = cuts;
 	p->deadline = commit_clock() + (int64_t)handle_mount(h)->commit_timeout;
 	/* The committer answers sooner than the deliverer. */
 	if (end == appended)
 		err = park_follow(p, pos, PARK_FIRM);
 	else
 		err = park_watch_queue(p, h->queue, appended - 1, PARK_FIRM);
-	answer_unparked(req, p, err);
+	if (err > 0)
+		fsync_woken(p, 0);             /* a cut of what others appended counts as well */
+	else
+		answer_unparked(req, p, err);
 }
 
 /* Whether write(2) has not answered for what is in the log: then a refusal of the last line would say of all of it that it is not there. */
