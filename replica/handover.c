@@ -87,7 +87,6 @@ static int give_over(struct replicator *r, uint64_t node, char why[REPLICATOR_WH
 		return order_tell(why, err, "stepping down: %s", strerror(-err));
 	}
 	guest_hand_over(r, node);
-	order_forget(r);
 	r->hurry_until = link_in(TAKEN_NS);
 	replicator_say(r, LOG_WARNING, "handed over: this node is a standby");
 	return 0;
@@ -98,9 +97,11 @@ static int take_back(struct replicator *r, char why[REPLICATOR_WHY])
 	struct promotion p = {0};
 	char reason[REPLICATOR_WHY];
 
-	if (order_promote(r, &p, reason))
+	if (order_promote(r, &p, reason)) {
+		order_forget(r);
 		return order_tell(why, -ETIMEDOUT, "handed over, and nothing was heard of the other node since: look at its status; where it rules at an address that "
 			"is not this node's peer or standby_of, give it that (to rule again: %.200s)", reason);
+	}
 	return order_tell(why, -ETIMEDOUT, "the other node has not taken over, or could not be called to tell of it: this one is the primary again");
 }
 
@@ -123,13 +124,14 @@ int handover_give(struct replicator *r, uint64_t node, char why[REPLICATOR_WHY])
 		store_hand_over(r->store, false);
 		return err;
 	}
-	if (!r->others || !r->o.network)
+	err = r->others && r->o.network ? await_taker(r, node) : -ENXIO;
+	if (err == -ETIMEDOUT)
+		return take_back(r, why);
+	order_forget(r);
+	if (err == -ENXIO)
 		return order_tell(why, 0, "%s takes over; this node knows no address to follow it at", s.name);
-	err = await_taker(r, node);
 	if (err == -ECANCELED)
 		return order_tell(why, 0, "%s takes over; this node stops", s.name);
-	if (err)
-		return take_back(r, why);
 	return order_tell(why, 0, "%s is the primary", s.name);
 }
 

@@ -173,6 +173,29 @@ Test(replicator, a_primary_that_cannot_keep_the_promise_of_a_switchover_goes_on)
 	cr_assert_eq(put(&b, "two\n"), 0);
 }
 
+static bool nothing_is_pending(void)
+{
+	struct member_view v = status_of(&a).view;
+
+	return v.role == ROLE_PRIMARY && v.settled && v.pair_committed && v.committed == v.end;
+}
+
+/* The other one cannot take over. */
+Test(replicator, a_switchover_that_is_taken_back_leaves_min_standbys_as_ordered)
+{
+	make_pair(0);
+	cr_assert_eq(order(&a, ORDER_MIN_STANDBYS, "", false, 1), 0, "%s", said);
+	keep_no_promise(&b, true);
+	cr_assert_eq(order(&a, ORDER_SWITCHOVER, "", false, 0), -ETIMEDOUT, "%s", said);
+	keep_no_promise(&b, false);
+	cr_assert(until(a_rules_a_pair), "%s", said);
+	/* Between two orders it looks at its pair. */
+	for (int n = 0; n < 3; n++)
+		cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), -EPERM);
+	cr_assert(until(nothing_is_pending));
+	cr_assert_eq(status_of(&a).view.pair.min_standbys, 1);
+}
+
 Test(replicator, without_min_standbys_both_change_places_too)
 {
 	make_pair(0);
@@ -359,13 +382,6 @@ Test(replicator, min_standbys_of_a_store_without_a_pair_is_said_to_be_forgotten)
 	close_node(&a);
 	open_node(&a, false, -1);
 	cr_assert_eq(put(&a, "alone\n"), 0);
-}
-
-static bool nothing_is_pending(void)
-{
-	struct member_view v = status_of(&a).view;
-
-	return v.role == ROLE_PRIMARY && v.settled && v.pair_committed && v.committed == v.end;
 }
 
 Test(replicator, an_order_of_min_standbys_does_not_outlive_the_reign_that_it_was_given_in)
