@@ -18,7 +18,7 @@ static void told(struct follower *f, int err)
 	sem_post(&((struct waiter *)f)->told);
 }
 
-static int wait_committed(struct store *s, uint64_t pos)
+static inline int wait_committed(struct store *s, uint64_t pos)
 {
 	struct waiter w = {.follow = {.pos = pos, .done = told}};
 	int err;
