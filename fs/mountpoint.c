@@ -20,6 +20,7 @@
 #define DEVICE "/dev/fuse"
 #define FUSE_CONF "/etc/fuse.conf"
 #define AWAIT_SECONDS 30         /* for the kernel's INIT */
+#define CLAIM ".mqfs.lock"        /* in the mountpoint's directory */
 #define SAME "is the store itself: the mountpoint must be another directory"
 #define DEAD_MAX 16              /* dead mounts on top of each other, at most */
 #define CLAIMS 16                /* how often to begin anew with a directory that others make and take away */
@@ -213,7 +214,7 @@ static int check_empty(int directory, char why[STORE_WHY])
 		return -errno;
 	}
 	while (empty && (e = readdir(d)))
-		empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+		empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strcmp(e->d_name, CLAIM) == 0;
 	closedir(d);
 	return empty ? 0 : refuse(why, -ENOTEMPTY, "is not empty");
 }
@@ -226,28 +227,75 @@ static bool leads_to(const char *path, int directory)
 	return stat(path, &there) == 0 && fstat(directory, &here) == 0 && there.st_dev == here.st_dev && there.st_ino == here.st_ino;
 }
 
+/* Nothing is made in what is somebody else's. */
+static int check_usable(const char *path, int directory, char why[STORE_WHY])
+{
+	int err = check_empty(directory, why);
+
+	if (err || access(path, W_OK) == 0)
+		return err;
+	snprintf(why, STORE_WHY, "cannot be mounted on: %s", strerror(errno));
+	return -errno;
+}
+
 /*
- * Of several mqfs that are started for one mountpoint at once, one may mount: who has the lock of the directory, from before the last look at
+ * The lock is a file's that only its owner may open: anybody may read the directory, and so could lock that and keep every mqfs away. Who has the
+ * lock takes the file away before it lets go; a file without its name is nobody's lock any more. One that was left is taken over. A full
+ * disk may have no room for the file, but must not keep from a start: that one goes without.
+ */
+static int lock_file(struct mountpoint_claim *c, char why[STORE_WHY])
+{
+	int fd = openat(c->directory, CLAIM, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600), err = fd < 0 ? -errno : 0;
+	struct stat there, here;
+
+	if (err == -ENOSPC || err == -EDQUOT)
+		return 0;
+	if (err) {
+		snprintf(why, STORE_WHY, "cannot be claimed: " CLAIM " in it: %s", strerror(-err));
+		return err;
+	}
+	if (!lock(fd))
+		err = refuse(why, -EBUSY, "is in use: another mqfs is about to mount there");
+	else if (fstatat(c->directory, CLAIM, &there, AT_SYMLINK_NOFOLLOW) < 0 || fstat(fd, &here) < 0 || there.st_ino != here.st_ino)
+		err = refuse(why, -EAGAIN, "comes and goes");
+	if (err)
+		close(fd);
+	else
+		c->lock = fd;
+	return err;
+}
+
+/*
+ * Of several mqfs that are started for one mountpoint at once, one may mount: who has the lock, from before the last look at
  * what is mounted on it until its own mount is there. Whoever gets the lock later sees that mount when it looks: by PATH, as the directory
  * that it has opened is the one below. Who was there first and then gives up takes a directory away that it has made; hence leads_to().
  */
 static int claim(const char *path, struct mountpoint_claim *c, char why[STORE_WHY])
 {
+	int err;
+
 	c->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c->directory < 0) {
 		snprintf(why, STORE_WHY, "cannot be read: %s", strerror(errno));
 		return -errno;
 	}
-	if (!lock(c->directory))
-		return refuse(why, -EBUSY, "is in use: another mqfs is about to mount there, or some process has locked it");
-	return leads_to(path, c->directory) ? 0 : refuse(why, -EAGAIN, "comes and goes");
+	err = check_usable(path, c->directory, why);
+	if (!err)
+		err = lock_file(c, why);
+	if (!err && !leads_to(path, c->directory))
+		err = refuse(why, -EAGAIN, "comes and goes");
+	return err;
 }
 
 void mountpoint_release(struct mountpoint_claim *c)
 {
+	if (c->lock >= 0) {
+		unlinkat(c->directory, CLAIM, 0);
+		close(c->lock);
+	}
 	if (c->directory >= 0)
 		close(c->directory);
-	c->directory = -1;
+	c->directory = c->lock = -1;
 }
 
 static int make_and_claim(const char *path, struct mountpoint_claim *c, char why[STORE_WHY])
@@ -259,8 +307,13 @@ static int make_and_claim(const char *path, struct mountpoint_claim *c, char why
 		err = check_mounts(path, why);
 		if (!err)
 			err = make(path, &c->made, why);
-		if (!err)
-			err = claim(path, c, why);
+		if (err)
+			break;
+		err = claim(path, c, why);
+		if (err && check_mounts(path, why) != 0)        /* all that is wrong may be a mount that has come meanwhile */
+			err = -EBUSY;
+		if (err == -ENOENT)             /* the directory has gone */
+			err = -EAGAIN;
 	}
 	if (err == -EBUSY)
 		c->made = false;        /* it is the other one's */
@@ -271,21 +324,15 @@ int mountpoint_prepare(const char *path, const char *store, struct mountpoint_cl
 {
 	int err = check_apart(path, store, why);
 
-	*c = (struct mountpoint_claim){.directory = -1};
+	*c = (struct mountpoint_claim){.directory = -1, .lock = -1};
 	if (!err)
 		err = check_device(why);
 	if (!err)
 		err = make_and_claim(path, c, why);
 	if (!err)
 		err = check_mounts(path, why);
-	if (!err)
-		err = check_empty(c->directory, why);
 	if (!err && leads_to(store, c->directory))
 		err = refuse(why, -EINVAL, SAME);
-	if (!err && access(path, W_OK) < 0) {
-		snprintf(why, STORE_WHY, "cannot be mounted on: %s", strerror(errno));
-		err = -errno;
-	}
 	return err;
 }
 

@@ -15,7 +15,8 @@
 
 /* Nobody else prepares the mountpoint meanwhile. */
 struct mountpoint_claim {
-	int directory;                  /* below the mount, locked; -1: released */
+	int directory;                  /* below the mount; -1: released */
+	int lock;                       /* a file in it; -1: none */
 	bool made;                      /* it was not there before */
 };
 

@@ -42,12 +42,45 @@ for round in 1 2; do
 	rmdir "$MNT"
 done
 
-# --- by the lock of the directory, which is let go once the mount is there
+# --- by the lock of a file in it, which is there until the mount is live
 mkdir "$MNT"
-refused 'a mountpoint that is taken' 'mnt: is in use' flock "$MNT" "$MQFS" "$STORE" "$MNT"
+touch "$MNT/.mqfs.lock"
+refused 'a mountpoint that is taken' 'mnt: is in use' flock "$MNT/.mqfs.lock" "$MQFS" "$STORE" "$MNT"
 [ ! -e "$STORE" ] || fail 'made a store for a mountpoint that is taken'
-exec 7< "$MNT"
+[ -e "$MNT/.mqfs.lock" ] || fail 'took the lock of another away'
 mqfs_start
-succeeds 'the lock, after the start' flock -n 7
-exec 7<&-
 mqfs_stop
+equal 'what a start leaves in the mountpoint' '' "$(ls -A "$MNT")"
+
+# --- who may only read the directory can keep nobody away, from before or beneath the mount
+exec 7< "$MNT"
+flock -s 7
+mqfs_start
+mqfs_kill
+mqfs_start
+mqfs_stop
+exec 7<&-
+
+# --- for as long as a start takes: this one waits for its store
+exec 8< "$STORE/lock"
+flock 8
+"$MQFS" -f "$STORE" "$MNT" &
+PID=$!
+DAEMONS+=("$PID")
+wait_for 'the lock' test -e "$MNT/.mqfs.lock"
+equal 'who may open the lock' 600 "$(stat -c %a "$MNT/.mqfs.lock")"
+refused 'while another one starts' 'mnt: is in use: another mqfs' "$MQFS" "$DIR/each.1" "$MNT"
+mqfs_stop
+exec 8<&-
+equal 'what a start that was ended leaves in the mountpoint' '' "$(ls -A "$MNT")"
+
+# --- a full disk keeps nobody from a start
+if [ "$(id -u)" -eq 0 ]; then
+	mkdir "$DIR/disk"
+	mount -t tmpfs -o nr_inodes=3 mqfs-test "$DIR/disk"
+	mkdir "$DIR/disk/mnt"
+	touch "$DIR/disk/last"
+	refused 'a file more' 'No space' touch "$DIR/disk/mnt/more"
+	mqfs_start_at "$STORE" "$DIR/disk/mnt"
+	mqfs_stop
+fi
