@@ -126,8 +126,10 @@ static int take_place(struct run *r, char why[WHY])
 {
 	struct store_options *so = &r->o->store_options;
 	enum replicator_start to = REPLICATOR_JOIN;
-	int err = r->again ? 0 : replicator_look(r->peers.replicator, r->o->store, &to, why);
+	int err = r->again || so->create ? 0 : store_look(r->o->store, why);
 
+	if (!err && !r->again)
+		err = replicator_look(r->peers.replicator, r->o->store, &to, why);
 	if (r->again)
 		eventfd_read(r->peers.again, &(eventfd_t){0});
 	if (!err && to == REPLICATOR_JOIN) {

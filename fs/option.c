@@ -27,6 +27,8 @@ static const struct setting own_table[OPTIONS - SETTINGS] = {
 		.help = "how much of the store is verified a second in the background, a quarter of it while messages come in; 0: nothing", .most = 1024 * MiB},
 	[OPTION_WORKERS - SETTINGS] = {.name = "workers", .values = "COUNT", .normal = "4", .kind = SETTING_BYTES,
 		.help = "threads that serve requests", .least = 1, .most = 64},
+	[OPTION_CREATE - SETTINGS] = {.name = "create", .values = "no|yes", .normal = "yes", .kind = SETTING_WORD,
+		.help = "whether a missing or empty STORE becomes a store; no: it is refused", .most = 1},
 	[OPTION_PRIVATE - SETTINGS] = {.name = "private", .values = "no|yes", .normal = "no", .kind = SETTING_WORD,
 		.help = "nobody but who mounts it gets in, whatever the permissions say", .most = 1},
 	[OPTION_SYNC_DELAY - SETTINGS] = {.name = "sync_delay", .values = "DURATION", .normal = "0", .kind = SETTING_DURATION,
@@ -248,6 +250,7 @@ void choices_apply(struct choices *c, struct options *o)
 	apply_node(c, &o->node);
 	for (int id = 0; id < SETTINGS; id++)
 		s->settings.value[id] = c->of[id].value;
+	s->create = c->of[OPTION_CREATE].value != 0;
 	s->commit_timeout = c->of[OPTION_COMMIT_TIMEOUT].value;
 	s->segment_size = c->of[OPTION_SEGMENT_SIZE].value;
 	s->checkpoint_every = c->of[OPTION_CHECKPOINT_EVERY].value;

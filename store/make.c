@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "make.h"
+#include "store.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -84,6 +85,33 @@ int store_check_foreign(struct disk *d, char why[STORE_WHY])
 	}
 	if (err)
 		snprintf(why, STORE_WHY, "has a log but no file \"%s\": put it back from a copy", IDENTITY_FILE);
+	return err;
+}
+
+static int look(struct disk *d, char *why)
+{
+	struct stat st;
+	int err = store_check_foreign(d, why);
+
+	if (err == -EINPROGRESS)
+		return 0;
+	return err ? err : disk_stat(d, IDENTITY_FILE, &st);
+}
+
+int store_look(const char *path, char why[STORE_WHY])
+{
+	struct disk *d;
+	int err = disk_open_directory(&d, path);
+
+	why[0] = 0;
+	if (!err) {
+		err = look(d, why);
+		disk_free(d);
+	}
+	if (err == -ENOENT)
+		snprintf(why, STORE_WHY, "is no store, and create=no");
+	else if (err && !why[0])
+		snprintf(why, STORE_WHY, "cannot be read: %s", strerror(-err));
 	return err;
 }
 

@@ -53,6 +53,8 @@ struct store_options {
 
 void store_options_normal(struct store_options *o);
 
+/* Without `create`, before another node is asked for its store: -ENOENT where PATH is neither a store nor one in the making. */
+int store_look(const char *path, char why[STORE_WHY]);
 /* On failure WHY says in one line, without a newline, what is wrong and what to do. */
 int store_open(struct store **s, const char *path, const struct store_options *o, char why[STORE_WHY]);
 /* The same on any disk, which is the store's from here on, also when it cannot be opened; PATH is only what status says. */

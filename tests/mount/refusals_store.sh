@@ -53,6 +53,26 @@ rm -rf "$STORE"
 STORE=$DIR/nowhere/store refuses 'a store without a parent' 'parent'
 [ ! -e "$DIR/nowhere" ] || fail 'made the parent of a store'
 
+# create=no: nothing becomes a store
+rm -rf "$MNT"
+refuses_to_create()
+{
+	local status=0
+	bounded "$MQFS" -o create=no "$STORE" "$MNT" 2> "$DIR/err" || status=$?
+	equal "$1: exit status" 32 $status
+	equal "$1: what it says" "mqfs: $STORE: is no store, and create=no" "$(cat "$DIR/err")"
+	[ ! -e "$MNT" ] || fail "$1: a mountpoint was made"
+}
+refuses_to_create 'a missing store'
+[ ! -e "$STORE" ] || fail 'made a store in spite of create=no'
+mkdir "$STORE"
+refuses_to_create 'an empty directory'
+equal 'it stays empty' '' "$(ls -A "$STORE")"
+again
+mqfs_start -o create=no
+equal 'a store that is there' 1000 "$(wc -l < "$MNT/t/0")"
+mqfs_stop
+
 again
 poke "$STORE/id" 8 '\x04\x00\x00\x00'
 refuses 'a newer format' 'newer|format'

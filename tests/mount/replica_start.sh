@@ -22,6 +22,7 @@ no_start 'an address to listen at' 'mqfs: listen: host:port: a port is a number'
 no_start 'an address to call' 'mqfs: standby_of: :1: which host' 1 "standby_of=a:1+:1,$keys"
 no_start 'the same of peer' 'mqfs: peer: a:0: nobody can be called' 1 "peer=a:0,$keys"
 no_start 'no certificate there' "$DIR/none.*No such file" 1 "listen=:0,$keys,cert=$DIR/none"
+no_start 'a blank standby, with create=no' "$STORE: is no store, and create=no" 32 "standby_of=$(address b),create=no,$keys"
 no_start 'keys that do not belong together' '' 1 "listen=:0,$keys,key=$DIR/keys/b.key"
 chmod 644 "$DIR/keys/a.key"
 no_start 'a key that everyone may read' "$DIR/keys/a.key" 1 "listen=:0,$keys"

@@ -83,6 +83,20 @@ static void run_busy(void)
 	work_finish();
 }
 
+/* It is there, so that no failure may make it missing. */
+static void run_looked_at(void)
+{
+	char why[STORE_WHY];
+	int err;
+
+	if (!work_begin())
+		return;
+	err = store_look(scratch_path, why);
+	cr_assert(!err || (err != -ENOENT && why[0]), "%d: %s", err, why);
+	work_topics();
+	work_finish();
+}
+
 static void run_slow(void)
 {
 	work_options.sync_delay = 1;
@@ -156,6 +170,7 @@ const struct story stories[] = {
 	{"full disk", NULL, run_full, work_check},
 	{"new directory", NULL, run_new, work_check},
 	{"store in use", NULL, run_busy, work_check},
+	{"store looked at", NULL, run_looked_at, work_check},
 	{"slow disk", NULL, run_slow, work_check},
 	{"large record", NULL, work_large, work_check},
 	{"many", NULL, work_many, work_check},

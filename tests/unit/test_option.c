@@ -125,7 +125,7 @@ Test(option, each_row_of_the_table_has_a_default_that_it_takes_itself)
 Test(option, every_option_reaches_its_place)
 {
 	cr_assert_eq(parse_list("commit=fsync,framing=write,partial=keep,max_message=1M,retention.age=7d,retention.size=2G,retention.pinned=drop,"
-			"commit_timeout=20ms,segment_size=1M,checkpoint_every=3M,retention.free=9M,workers=7,private,sync_delay=2ms"), 0, "%s", why);
+			"commit_timeout=20ms,segment_size=1M,checkpoint_every=3M,retention.free=9M,workers=7,create=no,private,sync_delay=2ms"), 0, "%s", why);
 	cr_expect_eq(o.store_options.settings.value[SETTING_COMMIT], COMMIT_FSYNC);
 	cr_expect_eq(o.store_options.settings.value[SETTING_FRAMING], FRAMING_WRITE);
 	cr_expect_eq(o.store_options.settings.value[SETTING_PARTIAL], PARTIAL_KEEP);
@@ -139,6 +139,7 @@ Test(option, every_option_reaches_its_place)
 	cr_expect_eq(o.store_options.retention_free, 9 * MiB);
 	cr_expect_eq(o.store_options.sync_delay, SECOND / 500);
 	cr_expect_eq(o.workers, 7);
+	cr_expect_not(o.store_options.create);
 	cr_expect(o.private);
 	options_free(&o);
 }

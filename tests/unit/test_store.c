@@ -64,6 +64,40 @@ Test(store, a_log_without_its_identity_is_refused)
 	cr_assert_eq(refused(), -ENOTEMPTY);
 }
 
+/* What it says, in `look_why`. */
+static char look_why[STORE_WHY];
+
+static int look_at(const char *path)
+{
+	look_why[0] = 0;
+	return store_look(path, look_why);
+}
+
+Test(store, what_is_no_store_is_told_from_one_and_left_alone)
+{
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%s/none", scratch_path);
+	cr_assert_eq(look_at(path), -ENOENT);
+	cr_expect_str_eq(look_why, "is no store, and create=no");
+	cr_expect_eq(stat(path, &st), -1);
+	cr_assert_eq(look_at(scratch_path), -ENOENT);
+	cr_expect_str_eq(look_why, "is no store, and create=no");
+	cr_expect_eq(rmdir(scratch_path), 0, "something was made in it");
+	cr_assert_eq(mkdir(scratch_path, 0700), 0);
+	three_lines();
+	close_store();
+	cr_expect_eq(look_at(scratch_path), 0);
+	snprintf(path, sizeof path, "%s/id", scratch_path);
+	cr_assert_eq(unlink(path), 0);
+	cr_expect_eq(look_at(scratch_path), -ENOTEMPTY);
+	cr_expect(strstr(look_why, "has a log but no file"), "%s", look_why);
+	snprintf(path, sizeof path, "%s/joining", scratch_path);
+	cr_assert_eq(close(open(path, O_CREAT | O_WRONLY, 0600)), 0);
+	cr_expect_eq(look_at(scratch_path), 0, "one in the making is made to its end");
+}
+
 Test(store, a_newer_format_is_refused_untouched)
 {
 	uint8_t version[4];
