@@ -419,7 +419,8 @@ int scrub_start(struct scrub **to, struct store *s)
 void scrub_now(struct scrub *c)
 {
 	pthread_mutex_lock(&c->lock);
-	c->poked = c->asked = !c->under_way;
+	c->asked = !c->under_way;
+	c->poked = !c->under_way;
 	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
 }
