@@ -90,7 +90,7 @@ enum frame_flag {
 	FRAME_CURRENT = 8,         /* ACK, PROMISED: the sender is current */
 	FRAME_GRANTED = 16,        /* PROMISED */
 	FRAME_ABSENT = 32,         /* FETCHED: the other node has no valid bytes there */
-	FRAME_SETTLED = 64,        /* HELLO_ACK, a refusal too: the sender rules, and has committed the first record of its reign */
+	FRAME_SETTLED = 64,        /* HELLO_ACK, a refusal too: the sender rules on, and has committed the first record of its reign */
 	FRAME_FULL = 128,          /* ACK: it takes nothing more, as its disk is full */
 };
 

@@ -155,7 +155,7 @@ struct meeting {
 	struct reign promise;            /* its own */
 	bool rules;                      /* it is a primary, of reign `rule`, that would take this node as its standby */
 	struct reign rule;
-	bool settled;                    /* it rules, whether it would or not, and has committed the first record of that reign */
+	bool settled;                    /* it rules on, whether it would or not, and has committed the first record of that reign */
 	bool self;                       /* this very process: an address of its own */
 	uint64_t lacking;                /* bytes that are committed there and are not in this node's log */
 	bool copy;                       /* it follows a primary of another name with the id of this node's store */

@@ -75,10 +75,17 @@ void rule_depose(struct replicator *r, struct reign reign)
 
 /* ---- a higher reign ---- */
 
-/* Both commit alone: an operator has given his word to both. Neither follows the other, whatever their reigns are. */
+/* It knows of this one's reign, which is above its own, and rules on: this one is not of its pair. */
+static bool rules_on(const struct member_view *v, const struct meeting *m)
+{
+	return m->settled && !m->rules && reign_compare(m->rule, epoch_reign(&v->epoch)) < 0;
+}
+
+/* Both commit alone, with the operator's consent to both: one of them at least is not of the other one's pair. Neither follows the other,
+ * whatever their reigns are. */
 static bool is_rival(const struct member_view *v, const struct meeting *m)
 {
-	return v->settled && m->settled && v->paired && !pair_has(&v->pair, m->node);
+	return v->settled && m->settled && v->paired && (!pair_has(&v->pair, m->node) || rules_on(v, m));
 }
 
 /* An address that leads to a node of another cluster: what that promised or rules means nothing here. */

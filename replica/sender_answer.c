@@ -80,21 +80,21 @@ static void say_epochs(const struct greeting *g, const struct hello_self *self, 
 }
 
 /* What comes of the HELLO, in A. A refusal ends the link when it is said. */
-static int judge(struct sender *s, const struct hello_self *self, struct frame_hello_ack *a, uint64_t *pos)
+static int judge(struct sender *s, const struct hello_self *self, struct frame_hello_ack *a, uint64_t *pos, enum hello_answer *answer)
 {
 	struct greeting *g = s->greeting;
-	enum hello_answer answer = hello_answer(self, &g->hello, g->blank, g->end, pos, a->reason);
 	int err;
 
+	*answer = hello_answer(self, &g->hello, g->blank, g->end, pos, a->reason);
 	if (g->original[0]) {
 		snprintf(a->reason, sizeof a->reason, "the store is a copy of that of %s, which this node follows", g->original);
-		answer = HELLO_REFUSED;
+		*answer = HELLO_REFUSED;
 	}
 	if (strcmp(g->hello.name, s->peer) != 0) {
 		snprintf(a->reason, sizeof a->reason, "the name %s is not that of the certificate, %s", g->hello.name, s->peer);
-		answer = HELLO_REFUSED;
+		*answer = HELLO_REFUSED;
 	}
-	switch (answer) {
+	switch (*answer) {
 	case HELLO_ACCEPTED:
 		a->answer = FRAME_ACCEPTED;
 		err = find_chain(s, &self->view, *pos, &a->chain);
@@ -106,14 +106,23 @@ static int judge(struct sender *s, const struct hello_self *self, struct frame_h
 		return begin_blank(s, &self->view, a, pos);
 	default:
 		a->answer = FRAME_REFUSED;
-		ending_set(&s->ending, answer == HELLO_DEPOSED ? -ESTALE : -EPERM, ENDING_QUIET, "%s", a->reason);
+		ending_set(&s->ending, *answer == HELLO_DEPOSED ? -ESTALE : -EPERM, ENDING_QUIET, "%s", a->reason);
 		return 0;
 	}
+}
+
+/* Who steps down for the asker's promise rules no more. */
+static uint8_t answer_flags(const struct sender *s, const struct member_view *v, enum hello_answer answer)
+{
+	bool settled = v->role == ROLE_PRIMARY && v->settled && answer != HELLO_DEPOSED;
+
+	return (settled ? FRAME_SETTLED : 0) | (s->greeting->original[0] ? FRAME_COPY : 0);
 }
 
 static int put_answer(struct sender *s, const struct hello_self *self, struct frame *f, struct iovec *iov, int *n)
 {
 	struct frame_hello_ack *a = &s->greeting->ack;
+	enum hello_answer answer;
 	uint64_t pos;
 	int err;
 
@@ -125,12 +134,12 @@ static int put_answer(struct sender *s, const struct hello_self *self, struct fr
 	a->end = self->view.end;
 	snprintf(a->name, sizeof a->name, "%s", s->name);
 	say_epochs(s->greeting, self, a);
-	err = judge(s, self, a, &pos);
+	err = judge(s, self, a, &pos, &answer);
 	if (err)
 		return err;
 	s->epoch = f->epoch = self->view.epoch;
 	f->committed = self->view.committed;
-	f->flags = (self->view.role == ROLE_PRIMARY && self->view.settled ? FRAME_SETTLED : 0) | (s->greeting->original[0] ? FRAME_COPY : 0);
+	f->flags = answer_flags(s, &self->view, answer);
 	if (a->answer != FRAME_REFUSED && sender_counts(s, &self->view))
 		store_hold(s->store, pos);
 	pthread_mutex_lock(&s->lock);

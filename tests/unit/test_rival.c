@@ -46,6 +46,58 @@ Test(rival, of_two_that_went_on_alone_the_one_that_starts_last_takes_nothing_unt
 	cr_assert(until(no_rival_is_seen));
 }
 
+/* A has left b out, and b's own pair has both: it was promoted without a word of who is stopped. */
+static void make_rivals_of_a_pair(void)
+{
+	make_pair(0);
+	close_node(&b);
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), 0, "%s", said);
+	cr_assert_eq(put(&a, "here\n"), 0);
+	close_node(&a);
+	open_node(&b, false, 0);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "", true, 0), 0, "%s", said);
+	cr_assert_eq(put(&b, "there\n"), 0);
+}
+
+Test(rival, one_that_was_promoted_and_has_left_nobody_out_sees_who_left_it_out)
+{
+	make_rivals_of_a_pair();
+	open_node(&a, false, 0);
+	cr_assert_eq(put(&a, "nobody's\n"), -EHOSTDOWN);
+	cr_assert(until(both_see_a_rival));
+	cr_assert_eq(put(&b, "there\n"), 0);
+	close_node(&b);
+	open_node(&b, false, 0);
+	cr_assert_eq(put(&b, "nobody's\n"), -EHOSTDOWN, "it has asked, and was answered");
+	close_node(&a);
+	cr_assert_eq(order(&b, ORDER_ALONE, "a", true, 0), 0, "%s", said);
+	cr_assert_eq(put(&b, "there\n"), 0);
+}
+
+static bool a_has_given_up(void)
+{
+	cr_assert_not(status_of(&b).rival);
+	return a.again;
+}
+
+/* Its answer to the higher reign is not that of one that rules on. */
+Test(rival, who_steps_down_for_a_higher_reign_is_none)
+{
+	make_pair(0);
+	close_node(&b);
+	close_node(&a);
+	open_node(&b, false, 0);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "", true, 0), 0, "%s", said);
+	close_node(&b);
+	open_node(&a, false, 0);
+	cr_assert_eq(put(&a, "given up\n"), 0);
+	open_node(&b, false, 0);
+	cr_assert_eq(put(&b, "there\n"), 0);
+	cr_assert(until(a_has_given_up));
+	renew_node(&a);
+	cr_assert(until(a_is_current));
+}
+
 static bool b2_is_linked(void)
 {
 	return status_of(&b2).linked;
