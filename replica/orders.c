@@ -236,6 +236,8 @@ static int go_alone(struct replicator *r, const char *stopped, bool accept_loss,
 	if (!v.current)
 		store_vouch(r->store);
 	err = rule_set_pair(r, &p, SETTLE_NS);
+	if (err == -ETIMEDOUT)
+		return order_tell(why, err, "going on without %s is in the log, and counts once that is committed", stopped);
 	return err ? order_tell(why, err, "going on without %s: %s", stopped, strerror(-err)) : 0;
 }
 
@@ -277,6 +279,15 @@ static void say_loss(const struct promotion *p, char to[128])
 		snprintf(to, 128, "; nothing is known to be lost of the old one");
 }
 
+/* Of a node that was promoted just now. */
+static int go_alone_promoted(struct replicator *r, const char *stopped, const char *loss, char why[REPLICATOR_WHY])
+{
+	char of_alone[REPLICATOR_WHY];
+	int err = go_alone(r, stopped, true, of_alone);
+
+	return err ? order_tell(why, err, "this node is the primary%s, but %.400s", loss, of_alone) : 0;
+}
+
 static int carry_out_promote(struct replicator *r, const struct order *o, char why[REPLICATOR_WHY])
 {
 	struct promotion p = {.accept_loss = o->accept_loss};
@@ -293,12 +304,12 @@ static int carry_out_promote(struct replicator *r, const struct order *o, char w
 		err = order_promote(r, &p, why);
 	if (err)
 		return err;
+	say_loss(&p, loss);
 	if (*o->stopped)
-		err = go_alone(r, o->stopped, true, why);
+		err = go_alone_promoted(r, o->stopped, loss, why);
 	if (err)
 		return err;
 	other = other_name(&v);
-	say_loss(&p, loss);
 	if (!*o->stopped && v.pair.min_standbys && other)
 		return order_tell(why, 0, "this node is the primary%s; appends are taken when %s has come back as its standby, or: mqctl alone --stopped %s",
 			loss, other, other);

@@ -108,7 +108,7 @@ int64_t rule(struct replicator *r, const struct member_view *v);
 void rule_go_on(struct replicator *r);
 /* The primary has heard of reign R, above its own. */
 void rule_depose(struct replicator *r, struct reign reign);
-/* P from now on; returns when that is committed, or after NS: -ETIMEDOUT. */
+/* P from now on; returns when that is committed, or NS after it is in the log: -ETIMEDOUT. */
 int rule_set_pair(struct replicator *r, const struct pair *p, int64_t ns);
 /* The pair's other node has a link to this primary. */
 bool rule_other_linked(struct replicator *r, const struct member_view *v);

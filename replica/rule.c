@@ -266,10 +266,10 @@ static bool mind_pair(struct replicator *r, const struct member_view *v)
 
 int rule_set_pair(struct replicator *r, const struct pair *p, int64_t ns)
 {
-	int64_t until = link_in(ns);
 	struct member_view v;
 	uint64_t end;
 	int err = store_set_pair(r->store, p, &end);
+	int64_t until = link_in(ns);           /* the store has waited for the disk, without a bound */
 
 	r->attentive = true;
 	for (;;) {

@@ -421,6 +421,80 @@ Test(replicator, min_standbys_that_is_said_not_to_be_changed_is_not_changed_late
 	cr_assert_eq(status_of(&a).view.pair.min_standbys, 0);
 }
 
+static const struct disk_ops *sound;
+static struct disk_ops frail;
+static _Atomic bool late, fails;
+
+/* Longer than an order waits for what is in the log to be committed. */
+static int sync_late(struct disk *d, int fd)
+{
+	const struct timespec long_time = {.tv_sec = 5, .tv_nsec = 500000000};
+
+	if (atomic_exchange(&late, false))
+		nanosleep(&long_time, NULL);
+	return sound->sync(d, fd);
+}
+
+static ssize_t write_no_pair(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
+{
+	const uint8_t *header = iov->iov_base;
+
+	if (fails && iov->iov_len >= RECORD_HEADER && memcmp(header, "MQR1", 4) == 0 && header[4] == RECORD_PAIR)
+		return -EIO;
+	return sound->pwritev(d, fd, iov, n, at);
+}
+
+static void make_frail(struct node *n)
+{
+	sound = n->store->disk->ops;
+	frail = *sound;
+	frail.sync = sync_late;
+	frail.pwritev = write_no_pair;
+	n->store->disk->ops = &frail;
+}
+
+/* What is synced is applied a moment later. */
+static void *apply_later(void *held)
+{
+	const struct timespec longer = {.tv_sec = 6, .tv_nsec = 500000000};
+
+	topics_apply_lock(a.store->topics);
+	*(atomic_bool *)held = true;
+	nanosleep(&longer, NULL);
+	topics_apply_unlock(a.store->topics);
+	return NULL;
+}
+
+Test(replicator, what_is_in_the_log_late_is_done_all_the_same)
+{
+	atomic_bool held = false;
+	pthread_t applies;
+
+	make_pair(1);
+	close_node(&b);
+	cr_assert(until(a_refuses));
+	make_frail(&a);
+	late = true;
+	cr_assert_eq(pthread_create(&applies, NULL, apply_later, &held), 0);
+	while (!held)
+		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), 0, "%s", said);
+	pthread_join(applies, NULL);
+	cr_assert_not(late);
+	cr_assert_eq(put(&a, "alone\n"), 0);
+}
+
+Test(replicator, a_promotion_that_cannot_leave_the_other_one_out_is_one_and_says_so)
+{
+	make_pair(1);
+	close_node(&a);
+	make_frail(&b);
+	fails = true;
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "a", false, 0), -EIO, "%s", said);
+	cr_assert(strncmp(said, "this node is the primary, but going on without a: ", 50) == 0, "%s", said);
+	cr_assert_eq(status_of(&b).view.role, ROLE_PRIMARY);
+}
+
 static bool follows_nobody(struct node *n)
 {
 	static const char why[] = "the log of this node has failed";
@@ -491,7 +565,6 @@ Test(replicator, a_store_that_is_open_for_reading_only_takes_no_part)
 	cr_assert_str_eq(status_of(&a).last_order, "promote: not done: the store is open for reading only");
 }
 
-static const struct disk_ops *sound;
 static pthread_t starter;
 static unsigned indexes_opened;        /* by the starter */
 
