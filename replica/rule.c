@@ -295,6 +295,19 @@ static bool other_is_full(struct replicator *r, const struct member_view *v)
 	return other && guest_status(r, other, &s) && s.full;
 }
 
+/* The pair's other node has a store of another id, as its own is gone: it follows, and is not of the pair. */
+static bool other_is_new(struct replicator *r, const struct member_view *v, const char *name)
+{
+	struct sender_status all[REPLICATOR_LINKS];
+	size_t count = guests_status(r, all, REPLICATOR_LINKS);
+	uint64_t other = v->paired ? pair_other(&v->pair, v->node) : 0;
+
+	for (size_t n = 0; other && n < count; n++)
+		if (all[n].acknowledged && !all[n].mirror && all[n].node != other && strcmp(all[n].name, name) == 0)
+			return true;
+	return false;
+}
+
 static void say_why(struct replicator *r, const struct member_view *v, bool linked)
 {
 	const char *name = "the other node";
@@ -306,6 +319,9 @@ static void say_why(struct replicator *r, const struct member_view *v, bool link
 		replicator_why(r, "%s; this one takes no appends", r->rival);
 	else if (r->holding_back)
 		replicator_why(r, "%s is asked first whether it rules", name);
+	else if (!linked && other_is_new(r, v, name))
+		replicator_why(r, "%s is linked with a store that is not the pair's%s: mqctl alone --stopped %s gives it the place", name,
+			v->refused ? ", and appends are refused" : "", name);
 	else if (v->refused && !linked && v->paired && v->pair.nodes > 1)
 		replicator_why(r, v->settled ? "%s is not linked, and min_standbys is 1: appends are refused" :
 			"%s is not linked, and this primary has not heard from it since its start: appends are refused", name);

@@ -421,6 +421,35 @@ Test(replicator, min_standbys_that_is_said_not_to_be_changed_is_not_changed_late
 	cr_assert_eq(status_of(&a).view.pair.min_standbys, 0);
 }
 
+static bool b_follows_without_a_place(void)
+{
+	struct replicator_status s = status_of(&a);
+
+	return s.senders == 1 && strstr(s.why, "mqctl alone --stopped b gives it the place");
+}
+
+/* With min_standbys=0 nothing else tells that it cannot be promoted. */
+Test(replicator, a_node_whose_store_was_lost_is_said_to_have_no_place_until_it_gets_one)
+{
+	char away[140];
+	struct pair p;
+
+	make_pair(0);
+	close_node(&b);
+	snprintf(away, sizeof away, "%s.away", b.path);
+	cr_assert_eq(rename(b.path, away), 0);
+	open_node(&b, true, -1);
+	cr_assert(until(b_follows_without_a_place), "%s", status_of(&a).why);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "", true, 0), -EPERM, "%s", said);
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), 0, "%s", said);
+	cr_assert(until(a_rules_a_pair));
+	cr_assert(until(b_is_current));
+	p = status_of(&a).view.pair;
+	cr_assert(pair_has(&p, status_of(&b).view.node));
+	cr_assert_eq(order(&a, ORDER_SWITCHOVER, "", false, 0), 0, "%s", said);
+	cr_assert(until(b_rules_a_pair));
+}
+
 static const struct disk_ops *sound;
 static struct disk_ops frail;
 static _Atomic bool late, fails;
