@@ -145,16 +145,12 @@ static unsigned wanted(struct store *s, uint64_t since)
 }
 
 /* The disk has room to spare; a recycled file needs none. */
-/* Not from what is to stay free: retention would give it back, each time anew. */
 static bool can_prepare(struct store *s)
 {
-	uint64_t prepared = PREPARED_FAST * s->options.segment_size;
 	struct disk_space space;
 
-	if (supply_filling(s->supply))
-		return true;
-	return disk_space(s->disk, &space) == 0 && space.free >= prepared + 3 * s->options.segment_size &&
-		space.free - prepared >= s->options.retention_free;
+	return supply_filling(s->supply) ||
+		(disk_space(s->disk, &space) == 0 && space.free >= (PREPARED_FAST + 3) * s->options.segment_size);
 }
 
 static bool wants_prepared(struct keeper *k)

@@ -262,18 +262,3 @@ Test(keeper, commits_on_a_disk_that_has_no_room_to_prepare_a_segment_are_looked_
 	stop_keeper();
 	topic_put(t);
 }
-
-Test(keeper, no_segment_is_prepared_from_what_is_to_stay_free)
-{
-	struct topic *t = late_topic = make("orders", 1);
-
-	room = 20 * SEGMENT;
-	s->options.retention_free = room + 1;
-	start_keeper();
-	wait_quiet(NULL);
-	append(t, SEGMENT / BODY / 2);
-	cr_assert_leq(questions_a_second(one_message), QUESTIONS);
-	cr_assert_eq(supply_ready(s->supply), 0);
-	stop_keeper();
-	topic_put(t);
-}
