@@ -47,7 +47,6 @@ struct keeper {
 	_Atomic uint64_t seen;         /* the log's end at this look */
 	_Atomic bool index_bad;        /* a segment's index was found damaged */
 	_Atomic bool records_bad;      /* so were records */
-	_Atomic bool preparable;       /* a segment could be prepared at the end of the last look */
 	_Atomic bool full;             /* an append was refused for want of space since the last look began */
 	/* the thread's */
 	uint64_t seen_before;          /* the log's end at the look before */
@@ -145,19 +144,15 @@ static unsigned wanted(struct store *s, uint64_t since)
 }
 
 /* The disk has room to spare; a recycled file needs none. */
-static bool can_prepare(struct store *s)
-{
-	struct disk_space space;
-
-	return supply_filling(s->supply) ||
-		(disk_space(s->disk, &space) == 0 && space.free >= (PREPARED_FAST + 3) * s->options.segment_size);
-}
-
 static bool wants_prepared(struct keeper *k)
 {
 	struct store *s = k->store;
+	struct disk_space space;
 
-	return supply_filling(s->supply) || (supply_ready(s->supply) < wanted(s, k->seen_before) && can_prepare(s));
+	if (supply_filling(s->supply))
+		return true;
+	return supply_ready(s->supply) < wanted(s, k->seen_before) && disk_space(s->disk, &space) == 0 &&
+		space.free >= (PREPARED_FAST + 3) * s->options.segment_size;
 }
 
 static void prepare(struct keeper *k)
@@ -241,7 +236,6 @@ static bool look(struct keeper *k, bool poked)
 		checkpoint(k);
 	rebuild(k);
 	repair(k);
-	k->preparable = !k->said[PREPARE] && can_prepare(s);
 	active = retain_pins(s) || active || log_end(s->log) != end;
 	active = active || !k->rebuilt || k->finding || wants_prepared(k) || gone > 0 || need_checkpoint;
 	k->quiet = segments_trim(s->segments, UNUSED) > 0 && !active;
@@ -340,12 +334,12 @@ void keeper_poke(struct keeper *k)
 }
 
 /* A tick's wait is cut short for a checkpoint that is due, as recovery's time depends on it, and for a segment that fills up within the
- * tick: an appender that has to make the next one itself waits for a busy disk. Not where the look could prepare none. */
+ * tick: an appender that has to make the next one itself waits for a busy disk. */
 void keeper_advanced(struct keeper *k, uint64_t committed)
 {
 	struct store *s = k->store;
 
-	if (k->asleep || committed >= k->due || (k->preparable && supply_ready(s->supply) < wanted(s, k->seen)))
+	if (k->asleep || committed >= k->due || supply_ready(s->supply) < wanted(s, k->seen))
 		keeper_poke(k);
 }
 

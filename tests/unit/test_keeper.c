@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When the keeper looks, and when it sleeps. */
 #include "retain_rig.h"
-#include "supply.h"
 
 TestSuite(keeper, .init = rig_begin, .fini = rig_end, .timeout = 60);
 
@@ -240,25 +239,5 @@ Test(keeper, what_comes_of_age_goes_though_somebody_reads)
 	cr_assert(goes_under_a_reader(topic_queue(t, 0), topic_queue(kept, 0)));
 	stop_keeper();
 	topic_put(kept);
-	topic_put(t);
-}
-
-static void one_message(void)
-{
-	append(late_topic, 1);
-}
-
-Test(keeper, commits_on_a_disk_that_has_no_room_to_prepare_a_segment_are_looked_at_once_a_second)
-{
-	struct topic *t = late_topic = make("orders", 1);
-
-	room = 4 * SEGMENT;
-	s->options.retention_free = 0;
-	start_keeper();
-	wait_quiet(NULL);
-	append(t, SEGMENT / BODY / 2);         /* from here on another segment is wanted */
-	cr_assert_leq(questions_a_second(one_message), QUESTIONS);
-	cr_assert_eq(supply_ready(s->supply), 0);
-	stop_keeper();
 	topic_put(t);
 }
