@@ -13,16 +13,23 @@
 #define BUDGET 600u
 #define ROOM 4096u
 
+#define SENT 64u
+
 struct writer {
 	char line[ROOM];                 /* unfinished */
 	size_t length;
 	bool broken;
 	struct write_head refused;       /* length 0: no write is */
 	uint64_t behind;                 /* see struct line; 0: none */
-	char begun[ROOM];                /* what the first line of the last write with complete lines had before */
-	size_t begun_length;
-	struct write_head logged;        /* what that write began with */
-	bool doubted;
+};
+
+/* A write with complete lines, whose first one had something before it. */
+struct begun {
+	unsigned owner;
+	uint64_t behind;                 /* see struct sent */
+	char bytes[ROOM];
+	size_t length;
+	struct write_head head;
 };
 
 /* What a write comes to by the model. */
@@ -39,9 +46,27 @@ struct outcome {
 
 struct model {
 	struct writer writer[OWNERS];
+	struct begun sent[SENT];         /* the oldest first */
+	unsigned sents;
 	size_t max;
 	uint64_t behind;                 /* the last one given */
 };
+
+static void head_of(struct write_head *h, const char *from, size_t size)
+{
+	h->length = size < HEAD_MAX ? size : HEAD_MAX;
+	memcpy(h->bytes, from, h->length);
+}
+
+static bool begins_as(const struct write_head *h, const char *from, size_t size)
+{
+	return h->length && size >= h->length && memcmp(from, h->bytes, h->length) == 0;
+}
+
+static void forget(struct model *m, unsigned i)
+{
+	memmove(&m->sent[i], &m->sent[i + 1], (--m->sents - i) * sizeof *m->sent);
+}
 
 /* A write behind a line that passed the limit. */
 static void refuse_next(struct outcome *o, const char *from, size_t size, bool again)
@@ -66,13 +91,7 @@ static void refuse(struct outcome *o, const char *from, size_t size, bool rememb
 		return;
 	o->then.length = 0;
 	o->then.broken = !ends;
-	head_take(&o->then.refused, from, size);
-}
-
-static void no_doubt(struct writer *w)
-{
-	w->begun_length = 0;
-	w->doubted = false;
+	head_of(&o->then.refused, from, size);
 }
 
 /* W has on hand what goes before the write. KNOWN: something is remembered of it. */
@@ -84,8 +103,8 @@ static void expect(const struct model *m, const struct writer *w, const char *fr
 	o->err = 0;
 	o->log_length = o->messages = o->lost = o->rest = 0;
 	*t = *w;
-	if (w->broken || head_is(&w->refused, from, size)) {
-		refuse_next(o, from, size, head_is(&w->refused, from, size));
+	if (w->broken || begins_as(&w->refused, from, size)) {
+		refuse_next(o, from, size, begins_as(&w->refused, from, size));
 		return;
 	}
 	t->refused.length = t->behind = 0;
@@ -136,8 +155,8 @@ static uint64_t kept(const struct model *m)
 {
 	uint64_t sum = unfinished(m);
 
-	for (unsigned i = 0; i < OWNERS; i++)
-		sum += m->writer[i].begun_length;
+	for (unsigned i = 0; i < m->sents; i++)
+		sum += m->sent[i].length;
 	return sum;
 }
 
@@ -153,54 +172,79 @@ static void same_log(const struct cut *c, const struct outcome *o)
 	must(at == o->log_length && c->messages == o->messages && c->taken == o->taken);
 }
 
-/* *NOW: W as the write finds it. The doubted write that comes again finds the line that it found before; any other ends the doubt. */
-static void meet(struct writer *w, const char *from, size_t size, struct writer *now)
+/* An owner is one thread: what it writes gives up its failed writes, but for those that it may be again. */
+static void give_up(struct model *m, unsigned owner, const char *from, size_t size)
 {
-	if (w->doubted && !head_is(&w->logged, from, size))
-		no_doubt(w);
-	*now = *w;
-	if (!w->doubted)
-		return;
-	memcpy(now->line, w->begun, w->begun_length);
-	now->length = w->begun_length;
+	for (unsigned i = m->sents; i-- > 0;)
+		if (m->sent[i].owner == owner && !m->sent[i].behind && !begins_as(&m->sent[i].head, from, size))
+			forget(m, i);
 }
 
-/* What W is behind a write that is in the log, which found it as NOW. */
-static void went(struct model *m, struct writer *w, const struct writer *now, const char *from, size_t size, struct outcome *o)
+/* The failed write of OWNER that this one is again, or NULL. */
+static struct begun *before(struct model *m, unsigned owner, const char *from, size_t size)
+{
+	const struct writer *w = &m->writer[owner];
+
+	if (w->length || w->broken || begins_as(&w->refused, from, size))
+		return NULL;
+	for (unsigned i = m->sents; i-- > 0;)
+		if (m->sent[i].owner == owner && !m->sent[i].behind && begins_as(&m->sent[i].head, from, size))
+			return &m->sent[i];
+	return NULL;
+}
+
+/* Behind a write that is in the log, which found its owner's line as NOW. */
+static void went(struct model *m, unsigned owner, struct begun *again, const struct writer *now, const char *from, size_t size,
+	struct outcome *o)
 {
 	struct writer *t = &o->then;
 
-	if (o->messages && !w->doubted)
-		head_take(&t->logged, from, size);
-	no_doubt(t);
-	if (o->messages) {
-		memcpy(t->begun, now->line, now->length);
-		t->begun_length = now->length;
-		t->behind = o->rest || t->begun_length ? m->behind : 0;
+	t->behind = o->messages && t->length ? m->behind : 0;
+	m->writer[owner] = *t;
+	if (again && o->messages) {
+		again->behind = m->behind;
+	} else if (again) {
+		forget(m, (unsigned)(again - m->sent));
+	} else if (o->messages && now->length) {
+		struct begun *b = &m->sent[m->sents++];
+
+		b->owner = owner;
+		b->behind = m->behind;
+		b->length = now->length;
+		memcpy(b->bytes, now->line, now->length);
+		head_of(&b->head, from, size);
 	}
-	*w = *t;
 }
 
 static void write_some(struct lines *l, struct model *m, struct input *in, struct outcome *o)
 {
 	static struct writer now;
 	unsigned owner = take_byte(in) % OWNERS;
-	bool in_log = take_byte(in) % 8 != 0;
+	const struct line_writer by = {.owner = owner, .thread = owner + 1};
+	bool in_log = take_byte(in) % 8 != 0, known;
 	size_t size, wanted = take_byte(in);
 	struct writer *w = &m->writer[owner];
 	const uint8_t *bytes = take_bytes(in, wanted, &size);
-	bool known = w->length || w->refused.length || w->begun_length;
+	struct begun *again;
 	struct cut c;
 	char *from;
 	int err;
 
-	if (size == 0)
+	if (size == 0 || m->sents == SENT)
 		return;
 	from = malloc(size);             /* of its own, so that reading behind it is seen */
 	memcpy(from, bytes, size);
-	meet(w, from, size, &now);
+	give_up(m, owner, from, size);
+	must(lines_unheard(l, &by, from, size) == 0);
+	again = before(m, owner, from, size);
+	now = *w;
+	if (again) {
+		memcpy(now.line, again->bytes, again->length);
+		now.length = again->length;
+	}
+	known = w->length || w->refused.length || again;
 	expect(m, &now, from, size, known, o);
-	err = lines_cut(l, owner, from, size, m->max, &c);
+	err = lines_cut(l, &by, from, size, m->max, &c);
 	must(err == (o->err == 0 && kept(m) + o->rest > BUDGET && o->rest ? -ENOBUFS : o->err));
 	must(c.lost == o->lost);
 	if (err == 0) {
@@ -209,12 +253,13 @@ static void write_some(struct lines *l, struct model *m, struct input *in, struc
 		in_log ? lines_keep(l, &c) : lines_drop(l, &c);
 	}
 	if (err == 0 && in_log)
-		went(m, w, &now, from, size, o);
+		went(m, owner, again, &now, from, size, o);
 	free(from);
 	if (err == -EMSGSIZE) {
 		*w = o->then;
-		no_doubt(w);
 		w->behind = 0;
+		if (again)
+			forget(m, (unsigned)(again - m->sent));
 	}
 	same_unfinished(l, owner, w);
 }
@@ -224,46 +269,57 @@ static void leave(struct lines *l, struct model *m, struct input *in)
 {
 	unsigned owner = take_byte(in) % OWNERS;
 	struct line *line = line_of(l, owner);
-	struct writer *w = &m->writer[owner];
 
-	same_unfinished(l, owner, w);
+	same_unfinished(l, owner, &m->writer[owner]);
 	if (line)
 		line_end(l, line);
 	lines_leave(l, owner);
-	if (w->begun_length && !w->doubted) {
-		w->length = w->refused.length = 0;
-		w->broken = false;
-	} else {
-		*w = (struct writer){0};
-	}
+	m->writer[owner] = (struct writer){0};
+	for (unsigned i = m->sents; i-- > 0;)
+		if (m->sent[i].owner == owner && !m->sent[i].behind)
+			forget(m, i);
 }
 
-/* The last write with complete lines is answered well. */
+/* A write with complete lines that is not answered yet: the log position behind it; 0: there is none. */
+static uint64_t unanswered(const struct model *m, struct input *in)
+{
+	unsigned pick = take_byte(in) % (OWNERS + SENT);
+
+	if (pick < OWNERS)
+		return m->writer[pick].behind;
+	return m->sents ? m->sent[(pick - OWNERS) % m->sents].behind : 0;
+}
+
+/* It is answered well. */
 static void settle(struct lines *l, struct model *m, struct input *in)
 {
-	unsigned owner = take_byte(in) % OWNERS;
-	struct writer *w = &m->writer[owner];
+	uint64_t behind = unanswered(m, in);
 
-	if (!w->behind)
+	if (!behind)
 		return;
-	lines_settle(l, w->behind);
-	no_doubt(w);
-	w->behind = 0;
-	same_unfinished(l, owner, w);
+	lines_settle(l, behind);
+	for (unsigned i = 0; i < OWNERS; i++)
+		if (m->writer[i].behind == behind)
+			m->writer[i].behind = 0;
+	for (unsigned i = m->sents; i-- > 0;)
+		if (m->sent[i].behind == behind)
+			forget(m, i);
 }
 
-/* The last write with complete lines got an error after all. */
+/* It got an error after all. */
 static void undo(struct lines *l, struct model *m, struct input *in)
 {
-	unsigned owner = take_byte(in) % OWNERS;
-	struct writer *w = &m->writer[owner];
+	uint64_t behind = unanswered(m, in);
 
-	if (!w->behind)
+	if (!behind)
 		return;
-	lines_undo(l, w->behind);
-	w->behind = w->length = 0;
-	w->doubted = w->begun_length > 0;
-	same_unfinished(l, owner, w);
+	lines_undo(l, behind, -ETIMEDOUT);
+	for (unsigned i = 0; i < OWNERS; i++)
+		if (m->writer[i].behind == behind)
+			m->writer[i].behind = m->writer[i].length = 0;
+	for (unsigned i = 0; i < m->sents; i++)
+		if (m->sent[i].behind == behind)
+			m->sent[i].behind = 0;
 }
 
 static void change_limit(struct lines *l, struct model *m, struct input *in)
@@ -281,7 +337,9 @@ int fuzz(const uint8_t *bytes, size_t len)
 	_Atomic uint64_t used = 0;
 	struct lines l;
 
-	memset(&m, 0, sizeof m);
+	memset(m.writer, 0, sizeof m.writer);
+	m.sents = 0;
+	m.behind = 0;
 	change_limit(&l, &m, &in);
 	lines_init(&l, &used, BUDGET);
 	while (in.len > 0) {
@@ -291,6 +349,8 @@ int fuzz(const uint8_t *bytes, size_t len)
 			other[what](&l, &m, &in);
 		else
 			write_some(&l, &m, &in, &o);
+		for (unsigned i = 0; i < OWNERS; i++)
+			same_unfinished(&l, i, &m.writer[i]);
 		must(used == kept(&m));
 		must(!lines_first(&l) == !unfinished(&m));
 	}
