@@ -80,6 +80,7 @@ struct pass {
 	bool ahead;                    /* long records are copied too */
 	bool whole;                    /* fewer bytes than are there are an error */
 	bool header;                   /* only the header of one */
+	bool again;                    /* it has looked once more behind what was remembered */
 	bool in_place;                 /* something refers to the mapping */
 	uint64_t damaged;              /* log position of the record being read: where the damage is when that fails */
 };
@@ -389,8 +390,9 @@ static bool gives_what_it_has(const struct pass *p)
 static int pass_segment(struct pass *p)
 {
 	struct reader *r = p->r;
+	uint64_t from = p->wanted;
 	struct segment *s;
-	int result, err = lookup_offset(&r->look, p->wanted, &s);
+	int result, err = lookup_offset(&r->look, from, &s);
 
 	if (err) {
 		r->behind = r->look.until;
@@ -410,10 +412,14 @@ static int pass_segment(struct pass *p)
 	result = err ? -EIO : disk_guard(pass_read, p);
 	if (result == -EIO && !err && segment_read_failed(s))
 		result = disk_guard(pass_read, p);
+	if (result == 0 && p->wanted == from)
+		result = -EBADMSG;             /* it should be there: looking on would come to no end */
 	if (result < 0)
 		r->look.found = false;         /* an index that is made again may know more */
-	if (result < 0 && r->look.remembered)
+	if (result < 0 && r->look.remembered && !p->again) {
+		p->again = true;
 		result = 0;
+	}
 	if (result < 0 && !gives_what_it_has(p))
 		store_damaged(r->store, DAMAGE_RECORD, p->damaged, "a record");
 	if (p->in_place)

@@ -241,3 +241,20 @@ Test(keeper, what_comes_of_age_goes_though_somebody_reads)
 	topic_put(kept);
 	topic_put(t);
 }
+
+/* A start behind it does not look at them. */
+Test(keeper, before_a_checkpoint_counts_all_segments_before_its_own_are_sealed)
+{
+	struct topic *t = make("orders", 1);
+	struct segment *g;
+	unsigned sealed = 0;
+
+	append(t, 200);
+	cr_assert_eq(keeper_checkpoint(s->keeper), 0);
+	for (g = segments_first(s->segments); g && g->head.base != log_active(s->log); g = segment_next(g))
+		sealed += g->sealed;
+	segment_put(g);
+	cr_assert_geq(sealed, 2);
+	cr_assert_eq(sealed, segments_count(s->segments) - 1);
+	topic_put(t);
+}
