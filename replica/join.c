@@ -313,7 +313,7 @@ int join(struct link *l, const char *name, const char *path, bool again, uint64_
 	j->why = why;
 	progress_init(&j->moved);
 	err = run(j, told, ctx);
-	if (j->talker && (err == -ENOSPC || err == -EDQUOT))
+	if (j->talker && disk_error_full(err))
 		say_full(j, err);
 	err = stop_talker(j, err);
 	if (err)

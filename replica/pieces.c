@@ -17,7 +17,7 @@ void pieces_free(struct pieces *p)
 
 bool pieces_heals(int err)
 {
-	return err == -ENOSPC || err == -EDQUOT || err == -ENOMEM || err == -ENOBUFS;
+	return disk_error_full(err) || err == -ENOMEM || err == -ENOBUFS;
 }
 
 int pieces_segment(struct pieces *p, uint64_t pos)

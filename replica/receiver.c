@@ -168,7 +168,7 @@ static int hear_records(struct receiver *r, const struct frame *f, const void *b
 	err = receiver_check_obedience(r, &v);
 	if (!err) {
 		err = pieces_add(&r->pieces, f, body);
-		note_records(r, f->pos + f->length, err == -ENOSPC || err == -EDQUOT);
+		note_records(r, f->pos + f->length, disk_error_full(err));
 	}
 	return pieces_heals(err) ? 1 : err;
 }

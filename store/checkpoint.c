@@ -261,7 +261,7 @@ int checkpoint_write(struct store *s, struct checkpoint_info *info)
 		goto done;
 	name_of(name, info->pos);
 	err = disk_replace(s->disk, name, bytes, info->size, 0600);
-	while ((err == -ENOSPC || err == -EDQUOT) && reserve_release(s) == 0)
+	while (disk_error_full(err) && reserve_release(s) == 0)
 		err = disk_replace(s->disk, name, bytes, info->size, 0600);
 done:
 	free(bytes);

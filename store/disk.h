@@ -123,6 +123,12 @@ static inline bool disk_error_passes(int err)
 	return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
 }
 
+/* The file system has no room, or its quota has none: it heals. */
+static inline bool disk_error_full(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT;
+}
+
 /* Runs WORK, which reads mappings; -EIO when the disk failed under it (SIGBUS). WORK holds no lock and owns no
  * memory that only it knows: it may be left at any read of a mapping. Installs the signal's handler at first use. */
 int disk_guard(int (*work)(void *ctx), void *ctx);

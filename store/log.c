@@ -109,7 +109,7 @@ static int64_t now(struct log *l)
 /* What stands in the way of a new segment file, as the appender should see it: out of space heals, a disk that fails does not. */
 static int roll_error(struct log *l, int err)
 {
-	if (err == -ENOSPC || err == -EDQUOT || err == -ENOMEM)
+	if (disk_error_full(err) || err == -ENOMEM)
 		return err;
 	if (err == -EMFILE || err == -ENFILE)
 		return -ENOBUFS;
@@ -347,7 +347,7 @@ static int admit(struct log *l, const struct append *a, uint64_t size)
 		return -ENOBUFS;
 	if (!l->active || l->end + size + reserved > l->limit) {
 		err = log_roll(l, size);
-		if ((err == -ENOSPC || err == -EDQUOT) && a->queue)
+		if (disk_error_full(err) && a->queue)
 			log_note_full(l, size, err);
 		if (err)
 			return err;

@@ -107,7 +107,7 @@ static struct open_segment *let_go(struct log *l, struct segment *s)
 
 static bool found_room(const struct log_losses *losses, int err)
 {
-	return (err == -ENOSPC || err == -EDQUOT) && losses->make_room && losses->make_room(losses->ctx) == 0;
+	return disk_error_full(err) && losses->make_room && losses->make_room(losses->ctx) == 0;
 }
 
 /* The last segment, of BASE, whole. */

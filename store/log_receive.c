@@ -65,7 +65,7 @@ static int make_room(struct log *l, uint64_t base, size_t len)
 			segment_map_again(l->active);
 		}
 	}
-	if (err == -ENOSPC || err == -EDQUOT)
+	if (disk_error_full(err))
 		log_note_full(l, len, err);
 	else if (!err)
 		l->refused = 0;

@@ -275,7 +275,7 @@ int store_receive(struct store *s, const void *bytes, size_t len, uint64_t base,
 	err = log_receive(s->log, bytes, len, base, upto, far, took);
 	if (*took)
 		commit_appended(s->commit, !far);
-	if (err == -ENOSPC || err == -EDQUOT)
+	if (disk_error_full(err))
 		keeper_full(s->keeper);
 	else if (err && log_failed(s->log))
 		commit_hurry(s->commit);       /* so that everyone who waits hears of it now; below, too */

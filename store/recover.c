@@ -269,20 +269,15 @@ static void explain(struct store *s, int err, char *why)
 		snprintf(why, STORE_WHY, "recovery failed: %s", strerror(-err));
 }
 
-static bool no_room(int err)
-{
-	return err == -ENOSPC || err == -EDQUOT;
-}
-
 /* On a full disk in the place of the files that the last process prepared, then out of the reserve, which the keeper makes again once there
  * is room. */
 static int with_room(struct survey *v, int (*step)(struct survey *v))
 {
 	int err = step(v);
 
-	if (no_room(err) && supply_drop_old(v->store->disk) == 0)
+	if (disk_error_full(err) && supply_drop_old(v->store->disk) == 0)
 		err = step(v);
-	while (no_room(err) && reserve_release(v->store) == 0)
+	while (disk_error_full(err) && reserve_release(v->store) == 0)
 		err = step(v);
 	return err;
 }
@@ -307,7 +302,7 @@ static int end_tail(struct survey *v, struct recovered *r)
 	if (!err || disk_error_passes(err))
 		return err;
 	store_say(v->store, LOG_ERR, "the log's tail could not be made durable (%s): the store is read-only, up to what is committed%s",
-		strerror(-err), no_room(err) ? ", until it is opened again with more room" : "");
+		strerror(-err), disk_error_full(err) ? ", until it is opened again with more room" : "");
 	r->read_only = true;
 	return 0;
 }

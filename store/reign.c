@@ -93,7 +93,7 @@ static int save_promise(struct store *s, const struct promise *p)
 {
 	int err = promise_save(s->disk, &s->id, p);
 
-	while ((err == -ENOSPC || err == -EDQUOT) && reserve_release(s) == 0)
+	while (disk_error_full(err) && reserve_release(s) == 0)
 		err = promise_save(s->disk, &s->id, p);
 	return err;
 }
@@ -167,7 +167,7 @@ static int append_epoch(struct store *s, struct append *a)
 	struct log_start tail = log_tail(s->log);
 	int err = append_held(s, a);
 
-	if (err != -ENOSPC && err != -EDQUOT)
+	if (!disk_error_full(err))
 		return err;
 	if (!annals_paired(s->annals) && tail.epoch.node == s->id.node && tail.epoch.reign == s->epoch.reign) {
 		s->epoch = tail.epoch;

@@ -263,7 +263,7 @@ static void done(struct store *s, const struct damage *d, const uint8_t *bytes)
 
 static bool heals(int err)
 {
-	return disk_error_passes(err) || err == -ENOSPC || err == -EDQUOT;
+	return disk_error_passes(err) || disk_error_full(err);
 }
 
 /* It may have been given a second time while it was being written. */

@@ -50,7 +50,7 @@ static int send(struct moves *m)
 	if (!c)
 		return -ENOMEM;
 	err = command_wait(c, store_set_heads(m->store, c, m->at, count));
-	if (err != -ENOSPC && err != -EDQUOT)
+	if (!disk_error_full(err))
 		return err;
 	move_here(m->store, m->at, count);
 	return 0;

@@ -14,7 +14,7 @@ static int write_index(struct store *s, const struct segment *seg, uint64_t end,
 {
 	int err = index_write(s->disk, s->id.secret, seg->head.base, end, last_time, runs);
 
-	while ((err == -ENOSPC || err == -EDQUOT) && reserve_release(s) == 0)
+	while (disk_error_full(err) && reserve_release(s) == 0)
 		err = index_write(s->disk, s->id.secret, seg->head.base, end, last_time, runs);
 	return err;
 }
@@ -134,7 +134,7 @@ int seal_renew(struct store *s, struct segment *seg, int64_t last_time, struct r
 
 static bool may_pass(int err)
 {
-	return disk_error_passes(err) || err == -ENOSPC || err == -EDQUOT;
+	return disk_error_passes(err) || disk_error_full(err);
 }
 
 int seal_rebuild(struct store *s, uint64_t *from)

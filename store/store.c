@@ -159,7 +159,7 @@ static int take_lock(struct store *s, char *why)
 	err = disk_truncate(s->disk, s->lock_fd, 0);
 	if (!err)
 		err = disk_write(s->disk, s->lock_fd, text, len, 0);
-	return err == -ENOSPC || err == -EDQUOT ? 0 : err;      /* a full disk is no reason not to start: the lock itself is taken */
+	return disk_error_full(err) ? 0 : err;      /* a full disk is no reason not to start: the lock itself is taken */
 }
 
 static int load_identity(struct store *s, char *why)
@@ -192,7 +192,7 @@ static int upgrade(struct store *s)
 		return 0;
 	s->id.format = FORMAT_VERSION;
 	err = identity_save(s->disk, &s->id);
-	while ((err == -ENOSPC || err == -EDQUOT) && reserve_release(s) == 0)
+	while (disk_error_full(err) && reserve_release(s) == 0)
 		err = identity_save(s->disk, &s->id);
 	return err;
 }
@@ -509,7 +509,7 @@ int store_append(struct queue *q, const struct batch *b, struct place *to)
 	err = log_append(s->log, &a, commit_point(s->commit));
 	if (err == -EIO)
 		commit_hurry(s->commit);       /* so that everyone who waits hears of it now */
-	if (err == -ENOSPC || err == -EDQUOT)
+	if (disk_error_full(err))
 		keeper_full(s->keeper);
 	if (err)
 		return err;
