@@ -428,15 +428,15 @@ static void flush_woken(struct parked *p, int err)
 	park_free(p);
 }
 
-/* ERR of parking P: answers unless it is parked. */
+/* ERR of parking P: answers unless it is parked. What need not wait is answered as what has waited. */
 static void answer_unparked(fuse_req_t req, struct parked *p, int err)
 {
-	if (!err)
-		return;
-	if (err > 0 && cut_before(p, p->pos))
-		err = -EIO;
-	park_free(p);
-	fuse_reply_err(req, err < 0 ? -err : 0);
+	if (err > 0) {
+		p->woken(p, 0);
+	} else if (err < 0) {
+		park_free(p);
+		fuse_reply_err(req, -err);
+	}
 }
 
 /*
@@ -483,10 +483,7 @@ static void queue_fsync(fuse_req_t req, struct node *n, struct fuse_file_info *f
 		err = park_follow(p, pos, PARK_FIRM);
 	else
 		err = park_watch_queue(p, h->queue, appended - 1, PARK_FIRM);
-	if (err > 0)
-		fsync_woken(p, 0);             /* a cut of what others appended counts as well */
-	else
-		answer_unparked(req, p, err);
+	answer_unparked(req, p, err);
 }
 
 /* Whether write(2) has not answered for what is in the log: then a refusal of the last line would say of all of it that it is not there. */
