@@ -151,6 +151,18 @@ static inline void rig_damage(struct rig *g, uint64_t pos)
 	segment_put(s);
 }
 
+/* The header of the record at POS rots, or is right again, and the unsealed segment's runs are found anew, as by a start or a repair. */
+static inline void rig_flip_and_find(struct rig *g, uint64_t pos)
+{
+	struct runs *found;
+	int64_t time;
+
+	rig_damage(g, pos + 9);
+	cr_assert_eq(runs_scan(g->store.disk, g->store.id.secret, g->segment->head.base, g->pos, &found, &time), 0);
+	runs_exchange(g->segment->runs, found);
+	runs_free(found);
+}
+
 static inline void rig_close(struct rig *g)
 {
 	char command[128];

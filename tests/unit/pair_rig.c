@@ -131,6 +131,14 @@ struct member_view rig_view(const struct rig_node *n)
 	return v;
 }
 
+void rig_promote(struct rig_node *n, uint8_t flags)
+{
+	const struct reign r = {2, rig_view(n).node};
+
+	cr_assert_eq(store_promise(n->store, r), 0);
+	cr_assert_eq(store_begin_reign(n->store, r, flags, true), 0);
+}
+
 void rig_join(void)
 {
 	struct member_view v = rig_view(&rig.a);

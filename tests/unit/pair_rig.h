@@ -54,6 +54,8 @@ void rig_end(void);
 void rig_open(struct rig_node *n, bool standby);
 void rig_close(struct rig_node *n);
 struct member_view rig_view(const struct rig_node *n);
+/* The other node, promoted: it begins reign 2, whose first record has FLAGS. */
+void rig_promote(struct rig_node *n, uint8_t flags);
 /* B becomes an empty standby of A. */
 void rig_join(void);
 /* They are the pair from now on, by a link between them. */

@@ -179,18 +179,6 @@ Test(reader, what_is_not_committed_is_not_shown)
 	cr_assert_eq(read_at(100, 4096), 0);
 }
 
-/* The record's header rots, or is repaired, and the unsealed segment's runs are found anew, as by a start or the repair. */
-static void flip_and_find_again(uint64_t pos)
-{
-	struct runs *found;
-	int64_t time;
-
-	rig_damage(&g, pos + 9);
-	cr_assert_eq(runs_scan(g.store.disk, g.store.id.secret, g.segment->head.base, g.pos, &found, &time), 0);
-	runs_exchange(g.segment->runs, found);
-	runs_free(found);
-}
-
 Test(reader, what_was_repaired_behind_its_back_is_read)
 {
 	uint64_t pos;
@@ -200,9 +188,9 @@ Test(reader, what_was_repaired_behind_its_back_is_read)
 	pos = append(0, 100);
 	append(1, 100);
 	append(0, 100);
-	flip_and_find_again(pos);
+	rig_flip_and_find(&g, pos);
 	cr_assert_eq(read_at(0, 100), 100);
-	flip_and_find_again(pos);
+	rig_flip_and_find(&g, pos);
 	cr_assert_eq(read_at(100, 4096), 200);
 	cr_assert_eq(g.store.damaged, 0);
 }
@@ -214,7 +202,7 @@ Test(reader, a_queues_last_record_that_is_missing_is_told_at_its_place)
 	append(0, 100);
 	append(1, 100);
 	pos = append(0, 100);
-	flip_and_find_again(pos);
+	rig_flip_and_find(&g, pos);
 	cr_assert_eq(read_at(100, 4096), -EIO);
 	cr_assert(damage_new(&g.store, 0, UINT64_MAX, &told));
 	cr_assert_eq(told, pos);

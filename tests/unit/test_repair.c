@@ -391,12 +391,8 @@ Test(repair, so_it_does_once_the_other_node_is_said_to_be_stopped)
 
 Test(repair, and_so_does_a_standby_that_is_promoted_and_goes_on_alone)
 {
-	struct reign r = {2, 0};
-
 	rotten_command(&rig.b, true);
-	r.node = rig_view(&rig.b).node;
-	cr_assert_eq(store_promise(rig.b.store, r), 0);
-	cr_assert_eq(store_begin_reign(rig.b.store, r, RECORD_ACCEPTED_LOSS, true), 0);
+	rig_promote(&rig.b, RECORD_ACCEPTED_LOSS);
 	go_alone(&rig.b, &rig.a);
 }
 

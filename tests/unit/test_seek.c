@@ -74,18 +74,6 @@ Test(seek, damage_in_front_of_a_position_or_time_belongs_to_what_is_behind_it)
 	cr_assert_eq(at, pos[299]);
 }
 
-/* The header of the record at POS rots, and a start finds what is left of the unsealed segment. */
-static void rot_and_find_again(uint64_t pos)
-{
-	struct runs *left;
-	int64_t time;
-
-	rig_damage(&g, pos + 9);
-	cr_assert_eq(runs_scan(g.store.disk, g.store.id.secret, g.segment->head.base, g.pos, &left, &time), 0);
-	runs_exchange(g.segment->runs, left);
-	runs_free(left);
-}
-
 static void find_lost(uint64_t pos)
 {
 	uint64_t offset;
@@ -104,7 +92,7 @@ Test(seek, what_no_segment_has_any_more_is_found_by_what_is_known_around_it)
 	between = append(0, 1000);
 	lost = append(1, 1000);
 	append(0, 1000);
-	rot_and_find_again(lost);
+	rig_flip_and_find(&g, lost);
 	find_lost(between);
 	find_lost(lost);
 	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[1], lost + 8, &offset), 0);
@@ -126,7 +114,7 @@ Test(seek, where_nothing_is_known_it_is_the_head)
 	uint64_t lost, offset;
 
 	lost = append(1, 1000);
-	rot_and_find_again(lost);
+	rig_flip_and_find(&g, lost);
 	cr_assert_eq(queue_offset_at_pos(&g.store, &g.queue[1], 0, &offset), 0);
 	cr_assert_eq(offset, 0);
 }

@@ -228,7 +228,6 @@ Test(sender, only_a_node_of_the_pair_of_a_settled_primary_is_told_that_it_is_a_m
 /* What A had not sent when B was promoted goes from A's log when it comes back as B's standby. */
 Test(sender, the_old_primary_is_cut_where_the_logs_part)
 {
-	struct reign r = {2, 0};
 	uint64_t pos;
 
 	make_pair(1);
@@ -240,9 +239,7 @@ Test(sender, the_old_primary_is_cut_where_the_logs_part)
 	rig_settle();
 	cr_assert_eq(rig_append(&rig.a, "only here\n", 10, &pos), 0);
 	rig_cut();
-	r.node = rig_view(&rig.b).node;
-	cr_assert_eq(store_promise(rig.b.store, r), 0);
-	cr_assert_eq(store_begin_reign(rig.b.store, r, 0, true), 0);
+	rig_promote(&rig.b, 0);
 
 	/* The old primary does not take its standby back, which is one no more, and hears why. */
 	cr_assert_eq(store_step_down(rig.a.store), 0);
@@ -267,8 +264,6 @@ static void start_often(struct rig_node *n)
 /* Nobody hears of all these starts. */
 Test(sender, both_go_on_although_one_was_started_more_often_than_can_be_said, .timeout = 120)
 {
-	struct reign r = {2, 0};
-
 	make_pair(1);
 	put("one\n");
 	rig_settle();
@@ -279,9 +274,7 @@ Test(sender, both_go_on_although_one_was_started_more_often_than_can_be_said, .t
 	rig_same_logs();
 	rig_cut();
 	start_often(&rig.a);
-	r.node = rig_view(&rig.b).node;
-	cr_assert_eq(store_promise(rig.b.store, r), 0);
-	cr_assert_eq(store_begin_reign(rig.b.store, r, 0, true), 0);
+	rig_promote(&rig.b, 0);
 	cr_assert_eq(store_step_down(rig.a.store), 0);
 	rig_connect(&rig.b, &rig.a);
 	rig_settle();
