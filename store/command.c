@@ -119,7 +119,7 @@ static int already_so(struct store *s, struct command *c)
 	return err;
 }
 
-/* LEFT of WAS bytes or ns that may be retained. Who takes the disk's last room must free something, and in few steps: see log.c. */
+/* LEFT of WAS bytes or ns that may be retained. Who takes the disk's last room must free something, and in few steps: see log_roll.c. */
 static bool relieves(uint64_t was, uint64_t left)
 {
 	return left < was && was - left >= was / 4;

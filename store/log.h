@@ -27,7 +27,7 @@ struct progress;
 
 #define APPEND_PARTS 14                /* of a body, at most */
 
-/* How much of the room for state a record may take, on a full disk: log.c tells who claims what. Each claim leaves something to the next. */
+/* How much of the room for state a record may take, on a full disk: log_roll.c tells who claims what. Each claim leaves something to the next. */
 enum claim {
 	CLAIM_ORDINARY,                /* what does not relieve the disk */
 	CLAIM_RELIEF,                  /* what does, and so cannot be repeated for ever */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* log_part.h - what log.c, log_gather.c, log_receive.c, log_cut.c and log_sync.c share. */
+/* log_part.h - what log.c, log_gather.c, log_receive.c, log_roll.c, log_cut.c and log_sync.c share. */
 #ifndef MQFS_STORE_LOG_PART_H
 #define MQFS_STORE_LOG_PART_H
 
@@ -89,7 +89,10 @@ bool log_gather(struct log *l, const struct append *a, uint64_t number, const ui
 /* What is gathered, or is just being written: into the file. */
 int log_write_out(struct log *l);
 
-/* Under the lock: a new active segment at the log's end, with room for a record of SIZE bytes. On failure nothing has changed. */
+/* log_roll.c. Bytes of the active segment that are kept for state: less where it was begun when segments were smaller. */
+uint64_t log_state_room(const struct log *l);
+/* Under the lock: a new active segment at the log's end, with room for a record of SIZE bytes. On failure nothing has changed but, where a file
+ * is left that cannot be removed, that there is no room in the segment before it. */
 int log_roll(struct log *l, uint64_t size);
 /* Under the lock: SIZE bytes had no room, and more of it was refused with ERR. */
 void log_note_full(struct log *l, uint64_t size, int err);
