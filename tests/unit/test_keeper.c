@@ -102,7 +102,6 @@ Test(keeper, what_is_committed_while_the_keeper_falls_asleep_is_seen)
 
 Test(keeper, what_keeps_the_segments_is_known_without_being_asked)
 {
-	const struct timespec look = {.tv_nsec = 10000000};
 	struct topic *t = make("orders", 1);
 
 	append(t, 100);
@@ -110,7 +109,7 @@ Test(keeper, what_keeps_the_segments_is_known_without_being_asked)
 	keeper_free(s->keeper);
 	cr_assert_eq(keeper_start(&s->keeper, s, 0), 0);
 	for (int n = 0; n < 1000 && !retain_pinned(s); n++)
-		nanosleep(&look, NULL);
+		pause_between();
 	keeper_stop(s->keeper);
 	cr_assert_gt(retain_pinned(s), 0);
 	topic_put(t);
