@@ -136,7 +136,7 @@ static const char *describe(const struct story *story, const struct fault *f, co
 static bool may_be_final(const struct fault *f)
 {
 	static const char *const syncs[] = {"disk_sync_directory", "disk_replace", "fsync", "fdatasync", "pwritev", NULL};
-	static const char *const log_files[] = {"log.c", "log_sync.c", "raw.c", "segment.c", "supply.c", "disk_directory.c", NULL};
+	static const char *const log_files[] = {"log.c", "log_roll.c", "log_sync.c", "raw.c", "segment.c", "supply.c", "disk_directory.c", NULL};
 	const char *file = file_of(f->site);
 
 	if (is_one_of(f->site->call, syncs))
