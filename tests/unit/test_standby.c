@@ -318,7 +318,7 @@ static struct store *open_nearly_full(struct store *a, struct topic *t)
 		put_long(t, 1);
 	send(a, b);
 	announce(a, b);
-	cr_assert_eq(b->applied, view(a).end);
+	cr_assert_eq(wait_committed(b, view(a).end), 0);
 	return b;
 }
 
