@@ -36,6 +36,7 @@ start_a
 start_b
 until_is grep -q ' member .* current$' "$a/.mqfs/standbys"      # b has caught up: from here on nothing is acknowledged that it has not
 until_is takes_appends "$a" '{"order":1}'
+until_is grep -q '"order":1' "$b/orders/0"                       # b has it; it shows it once it hears that it is committed
 echo "on both disks: $(cat "$b/orders/0")"
 mqctl status -m "$a"
 
