@@ -22,11 +22,16 @@
  *
  * And a record that names a queue of a topic was written when the topic had it: where a damaged TOPIC_QUEUES has hidden that, it is told by the
  * first of them. Or the queue's messages would be lost with it, and who adds the queue again would write to offsets that they have.
+ *
+ * Just so a record of messages was written when its topic was there. Where a damaged TOPIC_CREATE has hidden that, or a damaged removal the name's
+ * last topic, so that the TOPIC_CREATE is refused, the first of them makes the topic, by a name that says so.
  */
 #include "state.h"
 #include "bytes.h"
 #include "parts.h"
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -49,13 +54,30 @@ static uint64_t new_id(struct store *s, const struct change *c)
 	return c->flags & RECORD_ID_BY_POSITION && id > next ? id : next;
 }
 
+static int make(struct store *s, uint64_t id, const char *name, const struct owner *owner, const struct owner *queue, int64_t time)
+{
+	struct topic *t;
+	int err;
+
+	if (topic_with_name(s->topics, name, strlen(name)))
+		return -EEXIST;
+	if (id > TOPIC_ID_MAX)
+		return -EOVERFLOW;
+	err = topic_add(s->topics, id, name, strlen(name), owner, time, &t);
+	if (err)
+		return err;
+	err = topic_grow(t, 1, queue, time);
+	if (err)
+		topic_remove(s->topics, t);
+	return err;
+}
+
 static int create(struct store *s, const struct change *c)
 {
 	char name[TOPIC_NAME_MAX + 1] = {0};
 	uint32_t len = c->length - 12;
 	uint64_t id = new_id(s, c);
 	struct owner owner, queue;
-	struct topic *t;
 	int err;
 
 	if (c->length < 12 || len > TOPIC_NAME_MAX)
@@ -63,22 +85,12 @@ static int create(struct store *s, const struct change *c)
 	memcpy(name, c->body + 12, len);
 	if (strlen(name) != len || topic_name_check(name) != 0)
 		return -EBADMSG;
-	if (topic_with_name(s->topics, name, len))
-		return -EEXIST;
-	if (id > TOPIC_ID_MAX)
-		return -EOVERFLOW;
 	owner = (struct owner){get32(c->body), get32(c->body + 4), get32(c->body + 8) & MODE_BITS};
 	queue = (struct owner){owner.uid, owner.gid, owner.mode & 0666};
-	err = topic_add(s->topics, id, name, len, &owner, c->time, &t);
-	if (err)
-		return err;
-	err = topic_grow(t, 1, &queue, c->time);
-	if (err) {
-		topic_remove(s->topics, t);
-		return err;
-	}
-	*topics_counter(s->topics) = id;
-	return 0;
+	err = make(s, id, name, &owner, &queue, c->time);
+	if (!err)
+		*topics_counter(s->topics) = id;
+	return err;
 }
 
 static int remove_topic(struct store *s, const struct change *c)
@@ -318,6 +330,42 @@ void state_reaches(struct store *s, uint64_t id, uint64_t end, uint64_t pos)
 	atomic_store(&q->committed, end);
 }
 
+/* The topic that has R's messages, under a name made of its id. What it was called and whose it was is not known: only the store's owner may
+ * read it. An id of a place behind R was given to nobody. */
+static int make_hidden(struct store *s, const struct record *r)
+{
+	const struct owner *root = topics_root(s->topics);
+	struct owner owner = {root->uid, root->gid, 0700}, queue = {root->uid, root->gid, 0600};
+	uint64_t id = r->queue >> QUEUE_BITS, *counter = topics_counter(s->topics);
+	char name[TOPIC_NAME_MAX + 1];
+	int err;
+
+	if (!id || id > r->pos / ID_SPAN)
+		return -ENOENT;
+	snprintf(name, sizeof name, "recovered.%" PRIx64, id);
+	err = make(s, id, name, &owner, &queue, r->time);
+	if (err)
+		return err;
+	if (*counter < id)
+		*counter = id;
+	store_say(s, LOG_WARNING, "there are messages of a topic whose creation is damaged, or the removal of one of its name: it is now %s", name);
+	return 0;
+}
+
+/* The queue of R's messages, that is not there. */
+static int hidden_queue(struct store *s, const struct record *r, struct queue **to)
+{
+	int err = 0;
+
+	topics_write_lock(s->topics);
+	if (!topic_with_id(s->topics, r->queue >> QUEUE_BITS))
+		err = make_hidden(s, r);
+	if (!err)
+		err = named_queue(s, r->queue, r->time, to);
+	topics_unlock(s->topics);
+	return err;
+}
+
 static int replay_messages(struct store *s, const struct record *r)
 {
 	struct queue *q = queue_by_id(s, r->queue);
@@ -326,11 +374,8 @@ static int replay_messages(struct store *s, const struct record *r)
 
 	if (__builtin_add_overflow(r->offset, r->length, &end) || end > INT64_MAX)
 		return -EBADMSG;
-	if (!q) {
-		topics_write_lock(s->topics);
-		err = named_queue(s, r->queue, r->time, &q);
-		topics_unlock(s->topics);
-	}
+	if (!q)
+		err = hidden_queue(s, r, &q);
 	if (err)
 		return err;
 	if (r->offset < atomic_load(&q->committed))

@@ -12,7 +12,7 @@ struct topics {
 	pthread_rwlock_t lock;
 	/* guarded by `lock` */
 	struct topic *by_name;
-	struct topic **by_id;            /* ascending, as ids only grow */
+	struct topic **by_id;            /* ascending */
 	size_t count, room;
 	uint64_t counter;
 	struct owner root;
@@ -144,6 +144,7 @@ static int make_room(struct topics *t)
 
 int topic_add(struct topics *t, uint64_t id, const char *name, size_t len, const struct owner *o, int64_t born, struct topic **to)
 {
+	size_t place = place_of(t, id);
 	struct topic *topic;
 
 	if (make_room(t) != 0)
@@ -164,7 +165,8 @@ int topic_add(struct topics *t, uint64_t id, const char *name, size_t len, const
 		free(topic);
 		return -ENOMEM;
 	}
-	t->by_id[t->count++] = topic;
+	memmove(t->by_id + place + 1, t->by_id + place, (t->count++ - place) * sizeof *t->by_id);
+	t->by_id[place] = topic;
 	*to = topic;
 	return 0;
 }

@@ -297,7 +297,38 @@ Test(replay, messages_move_their_queues_end)
 	cr_assert_eq(q->partial, 1);
 	cr_assert_eq(q->mtime, 4711);
 	cr_assert_eq(q->last_pos + record_size(5), bare.applied);
-	cr_assert_eq(messages(Q(9, 0), 0, 1, 1, 0), -ENOENT);
+}
+
+/* Its id is of the place of its TOPIC_CREATE, which lies before any message. */
+Test(replay, messages_make_the_topic_that_damage_has_hidden)
+{
+	struct owner owner;
+
+	*topics_root(bare.topics) = (struct owner){1000, 100, 01777};
+	cr_assert_eq(create_at(64 * 100, "orders"), 0);
+	bare.applied = 64 * 120;
+	cr_assert_eq(messages(Q(121, 0), 0, 10, 1, 0), -ENOENT);
+	cr_assert_eq(messages(Q(0, 0), 0, 10, 1, 0), -ENOENT);
+	cr_assert_eq(messages(Q(90, 3), 20, 10, 1, 0), 0);
+	cr_assert_str_eq(topic(90)->name, "recovered.5a");
+	cr_assert_eq(topic(90)->count, 4);
+	cr_assert_eq(queue(Q(90, 3))->committed, 30);
+	owner_get(&bare, topic(90), NULL, &owner);
+	cr_assert(owner.uid == 1000 && owner.gid == 100 && owner.mode == 0700);
+	cr_assert_eq(*topics_counter(bare.topics), 100);
+	cr_assert_eq(messages(Q(110, 0), 0, 10, 1, 0), 0);
+	cr_assert_eq(*topics_counter(bare.topics), 110);
+	cr_assert_eq(topic_at(bare.topics, 0)->id, 90);
+	cr_assert_eq(topic_at(bare.topics, 1)->id, 100);
+	cr_assert_eq(topic_at(bare.topics, 2)->id, 110);
+	cr_assert_str_eq(topic(100)->name, "orders");
+}
+
+Test(replay, nobodys_name_is_taken_for_what_damage_has_hidden)
+{
+	cr_assert_eq(create_at(64 * 100, "recovered.5a"), 0);
+	cr_assert_eq(messages(Q(90, 0), 0, 10, 1, 0), -EEXIST);
+	cr_assert_eq(topic_count(&bare), 1);
 }
 
 Test(replay, what_is_behind_a_damaged_record_keeps_its_offset)
