@@ -204,6 +204,8 @@ int store_set_queues(struct store *s, struct command *c, struct topic *t, uint32
 		return -EINVAL;
 	if (is_settled && count == atomic_load(&t->count))
 		return already_so(s, c);
+	if (s->log && log_full(s->log))        /* a few bytes of log would make checkpoints longer than what is reserved for them */
+		return -ENOSPC;
 	body = body_of(c, RECORD_TOPIC_QUEUES, 12);
 	if (!body)
 		return -ENOMEM;
