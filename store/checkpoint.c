@@ -255,9 +255,10 @@ int checkpoint_write(struct store *s, struct checkpoint_info *info)
 
 	if (err)
 		return err;
-	/* After the state was copied, before it counts: a start with this checkpoint takes all segments before its own for sealed. */
+	/* After the state was copied, before it counts: a start with this checkpoint takes all segments before its own for sealed. One that a full disk
+	 * has no room for is made again then, and what is before its segment may go meanwhile. */
 	err = seal_committed(s);
-	if (err)
+	if (err && !disk_error_full(err))
 		goto done;
 	name_of(name, info->pos);
 	err = disk_replace(s->disk, name, bytes, info->size, 0600);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A disk that is full, or nearly: what retention takes then, and that whatever frees room always has some. */
+#include "checkpoint.h"
 #include "retain_rig.h"
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -322,6 +323,33 @@ Test(relief, a_disk_without_room_for_a_segment_is_nearly_full)
 	cr_assert_eq(keep(now()), 1);
 	s->options.retention_free = 0;
 	cr_assert_eq(keep(now()), 0, "nobody has asked for it");
+	topic_put(t);
+}
+
+/* Of a full disk. The index is made again when there is room. */
+Test(relief, a_checkpoint_needs_no_room_for_an_index)
+{
+	struct topic *t = make("orders", 1);
+	struct segment *first;
+
+	open_again();
+	topic_put(t);
+	t = topic_find(s, "orders");
+	append(t, 100);
+	disk_unlink(scratch.under, RESERVE_FILE);
+	scratch.error = -ENOSPC;
+	scratch.fail[CALL_RENAME] = 1;
+	cr_assert_eq(keeper_checkpoint(s->keeper), 0);
+	first = segments_first(s->segments);
+	cr_assert_not(first->sealed);
+	segment_put(first);
+	open_again();
+	cr_assert_eq(s->damaged, 0);
+	topic_put(t);
+	t = topic_find(s, "orders");
+	head_is_readable(s, topic_queue(t, 0));
+	set(t, SETTING_RETENTION_SIZE, "4000");
+	cr_assert_gt(keep(now()), 0);
 	topic_put(t);
 }
 
