@@ -45,8 +45,8 @@ uint64_t checkpoint_size(struct store *s);
 
 #define RESERVE_FILE "reserve"
 
-/* Room for two of them is kept on the disk as that file, so that retention works when the disk is full. */
-int reserve_keep(struct store *s, uint64_t bytes);
+/* Room for two of them is kept on the disk as that file, so that retention works when the disk is full. Any thread. */
+int reserve_keep(struct disk *d, uint64_t bytes);
 /* A part of it, for what has met a full disk and is tried again then. -ENOENT: nothing is left. */
 int reserve_release(struct store *s);
 

@@ -3,6 +3,7 @@
 #include "checkpoint.h"
 #include "repair.h"
 #include "retain.h"
+#include "runs.h"
 #include "seal.h"
 #include "spans.h"
 #include "supply.h"
@@ -18,7 +19,8 @@
 #define CHECKPOINT_FACTOR 16           /* a checkpoint waits for this many times its own size of log */
 #define PREPARED 1u                    /* segments kept ready */
 #define PREPARED_FAST 3u               /* and while one fills up within a tick */
-#define RESERVE_SPARE (1u << 20)       /* bytes reserved beyond two checkpoints: for the indexes of segments */
+#define RESERVE_LEAST (128u << 10)     /* bytes reserved beyond two checkpoints and the indexes of segments: what file systems take for the names */
+#define RESERVE_SPARE (1u << 20)       /* and beyond that, so that these may grow on a full disk */
 #define BUSY (16u << 20)               /* bytes appended since the last look with which zeroing would compete */
 
 enum task { SEAL, CHECKPOINT, RESERVE, RETAIN, REBUILD, PREPARE, FIND, REPAIR, TASKS };
@@ -51,7 +53,6 @@ struct keeper {
 	/* the thread's */
 	uint64_t seen_before;          /* the log's end at the look before */
 	uint64_t applied;              /* what was at the last look at everything */
-	bool reserved;                 /* all of the reserve was there once */
 	bool quiet;                    /* the next look is for unused mappings only */
 	uint64_t rebuild_from;
 	bool rebuilt;
@@ -81,8 +82,18 @@ static uint64_t checkpoint_distance(struct store *s)
 	return by_size > s->options.checkpoint_every ? by_size : s->options.checkpoint_every;
 }
 
-/* What was given away of it is made again where the log keeps room for one more segment: two checkpoints later, the file of a segment that
- * went is a little short for the next one, and appends would wait for ever. */
+/* Without so much no segment could ever go. */
+static uint64_t least_reserve(struct keeper *k)
+{
+	struct store *s = k->store;
+	uint64_t bytes = 2 * checkpoint_size(s) + RESERVE_LEAST;
+
+	for (struct segment *g = segments_find(s->segments, k->checkpoint_pos); g; g = segment_next(g))
+		if (!g->sealed)
+			bytes += runs_memory(g->runs);
+	return bytes;
+}
+
 static bool leaves_a_segment(struct store *s, uint64_t bytes)
 {
 	struct disk_space space;
@@ -91,15 +102,22 @@ static bool leaves_a_segment(struct store *s, uint64_t bytes)
 		supply_ready(s->supply) > 0;
 }
 
+/*
+ * What was given away of it is made again where the log keeps room for one more segment. Two checkpoints later the file of a segment that went may be
+ * a little short for the next one: where there is no other left that could go, appends would wait for ever.
+ */
 static void keep_reserve(struct keeper *k)
 {
-	uint64_t bytes = 2 * checkpoint_size(k->store) + RESERVE_SPARE;
+	struct store *s = k->store;
+	uint64_t least = least_reserve(k), bytes = least + RESERVE_SPARE;
 
-	if (!leaves_a_segment(k->store, bytes) && k->reserved)
-		return;
-	int err = reserve_keep(k->store, bytes);
-	k->reserved = k->reserved || !err;
-	tell(k, RESERVE, err);
+	log_reserve(s->log, least);
+	if (!leaves_a_segment(s, bytes)) {
+		if (segments_count(s->segments) < 2)
+			return;
+		bytes = least;
+	}
+	tell(k, RESERVE, reserve_keep(s->disk, bytes));
 }
 
 int keeper_checkpoint(struct keeper *k)

@@ -396,6 +396,11 @@ bool log_full(struct log *l)
 	return space.free < file || (refused && (quota || space.free <= refused_free));
 }
 
+void log_reserve(struct log *l, uint64_t bytes)
+{
+	l->reserve = bytes;
+}
+
 void log_relieved(struct log *l)
 {
 	pthread_mutex_lock(&l->lock);

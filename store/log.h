@@ -114,6 +114,8 @@ void log_fail(struct log *log, int err);     /* for good */
 /* An append of messages, on a standby what is received, would be refused for want of space now: one as long as the last that was
  * refused, or the shortest. */
 bool log_full(struct log *log);
+/* From now on no segment is begun that leaves less than BYTES, and what the index of the one before it takes, in the reserve. */
+void log_reserve(struct log *log, uint64_t bytes);
 /* Segments went. Where a quota was in the way, only the next append shows whether there is room now. */
 void log_relieved(struct log *log);
 /* The base of the segment that is appended to. */

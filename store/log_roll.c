@@ -158,17 +158,29 @@ static int begin_again(struct log *l, struct open_segment *file, uint64_t size)
 }
 
 /*
+ * Nothing goes from the front of the log without two checkpoints, nor the segment that ends here without its index: the last of the disk is theirs, not
+ * the next segment's. Where there is no other segment that could go, it is of no use to wait for that.
+ */
+static int leave_reserve(struct log *l)
+{
+	if (!l->reserve || !l->active || segments_count(l->segments) < 2)
+		return 0;
+	return supply_leave(l->supply, l->reserve + runs_memory(l->active->runs));
+}
+
+/*
  * A start that found no room for its last segment, a cut, or a record that was refused behind the roll for it may have left an empty one: a second
  * one of its base would take its name and hide it.
  */
 int log_roll(struct log *l, uint64_t size)
 {
 	struct open_segment *empty = l->files;
-	int err;
+	int err = leave_reserve(l);
 
 	while (empty && empty->base != l->end)
 		empty = empty->next;
-	err = empty ? begin_again(l, empty, size) : begin_segment(l, size);
+	if (!err)
+		err = empty ? begin_again(l, empty, size) : begin_segment(l, size);
 	return err ? roll_error(l, err) : 0;
 }
 

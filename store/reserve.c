@@ -7,18 +7,18 @@
 #define LEAST (64u << 10)              /* bytes of a part */
 
 /* Blocks, not the size, tell how much is really there: an allocation that failed may have made the file longer. */
-int reserve_keep(struct store *s, uint64_t bytes)
+int reserve_keep(struct disk *d, uint64_t bytes)
 {
 	struct stat st;
-	int fd, err = disk_stat(s->disk, RESERVE_FILE, &st);
+	int fd, err = disk_stat(d, RESERVE_FILE, &st);
 
 	if (!err && (uint64_t)st.st_blocks * 512 >= bytes)
 		return 0;
-	fd = disk_open(s->disk, RESERVE_FILE, O_RDWR | O_CREAT, 0600);
+	fd = disk_open(d, RESERVE_FILE, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)
 		return fd;
-	err = disk_allocate(s->disk, fd, bytes);
-	disk_close(s->disk, fd);
+	err = disk_allocate(d, fd, bytes);
+	disk_close(d, fd);
 	return err;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supply.h"
+#include "checkpoint.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -81,11 +82,15 @@ void supply_free(struct supply *p)
 	free(p);
 }
 
-/* After an error the file may be there, with blocks that the disk gave before it had no more. */
+/* Where there is room for a part only, the disk may give that before it says so, and who writes a checkpoint meanwhile would find it full. After an
+ * error the file may be there. */
 static int allocate(struct supply *p, const char *path, int *fd)
 {
+	struct disk_space space;
 	int err;
 
+	if (disk_space(p->disk, &space) == 0 && space.total && space.free < p->file_size)
+		return -ENOSPC;
 	*fd = disk_open(p->disk, path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (*fd < 0)
 		return *fd;
@@ -225,15 +230,30 @@ unsigned supply_ready(struct supply *p)
 	return ready;
 }
 
-void supply_drop(struct supply *p)
+static void drop_one(struct supply *p)
 {
 	char name[32];
 
+	prepared_name(name, --p->ready);
+	disk_unlink(p->disk, name);
+}
+
+int supply_leave(struct supply *p, uint64_t bytes)
+{
+	int err;
+
 	pthread_mutex_lock(&p->lock);
-	while (p->ready) {
-		prepared_name(name, --p->ready);
-		disk_unlink(p->disk, name);
-	}
+	while (disk_error_full(err = reserve_keep(p->disk, bytes)) && p->ready)
+		drop_one(p);
+	pthread_mutex_unlock(&p->lock);
+	return disk_error_full(err) ? err : 0;
+}
+
+void supply_drop(struct supply *p)
+{
+	pthread_mutex_lock(&p->lock);
+	while (p->ready)
+		drop_one(p);
 	pthread_mutex_unlock(&p->lock);
 	if (p->filling >= 0) {
 		disk_close(p->disk, p->filling);

@@ -33,6 +33,8 @@ int supply_prepare(struct supply *p, unsigned want, bool (*keep_going)(void *ctx
 /* One is in the making. For the keeper. */
 bool supply_filling(struct supply *p);
 unsigned supply_ready(struct supply *p);
+/* Prepared files go as long as the disk has no room for BYTES of reserve (checkpoint.h). An error only where it is for want of room. */
+int supply_leave(struct supply *p, uint64_t bytes);
 /* Gives all prepared files back to the file system. */
 void supply_drop(struct supply *p);
 

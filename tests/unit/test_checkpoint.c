@@ -355,10 +355,10 @@ Test(checkpoint, a_full_disk_gives_its_reserve_to_it)
 	struct checkpoint_info info;
 	struct stat st;
 
-	cr_assert_eq(reserve_keep(&a, 100000), 0);
+	cr_assert_eq(reserve_keep(a.disk, 100000), 0);
 	cr_assert_eq(disk_stat(&scratch.disk, "reserve", &st), 0);
 	cr_assert_geq(st.st_blocks * 512, 100000);
-	cr_assert_eq(reserve_keep(&a, 50000), 0);
+	cr_assert_eq(reserve_keep(a.disk, 50000), 0);
 	scratch.error = -ENOSPC;
 	scratch.fail[CALL_PWRITEV] = 1;
 	cr_assert_eq(checkpoint_write(&a, &info), 0);
@@ -367,7 +367,7 @@ Test(checkpoint, a_full_disk_gives_its_reserve_to_it)
 	scratch.fail[CALL_PWRITEV] = 1;
 	cr_assert_eq(checkpoint_write(&a, &info), 0);
 	cr_assert_eq(disk_stat(&scratch.disk, "reserve", &st), -ENOENT);
-	cr_assert_eq(reserve_keep(&a, 100000), 0);
+	cr_assert_eq(reserve_keep(a.disk, 100000), 0);
 	cr_assert_eq(disk_stat(&scratch.disk, "reserve", &st), 0);
 }
 

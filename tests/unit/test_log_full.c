@@ -111,6 +111,82 @@ Test(log_full, each_claim_to_the_last_of_a_full_disk_leaves_some_to_the_next)
 }
 
 /* Its name would cut off what lies behind its base. */
+static bool always(void *ctx)
+{
+	(void)ctx;
+	return true;
+}
+
+static void two_segments_and_a_prepared_one(void)
+{
+	static char big[400000];
+	struct append a;
+
+	for (int n = 0; n < 4; n++)
+		cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(segments_count(segments), 2);
+	cr_assert_eq(supply_prepare(supply, 1, always, NULL), 0);
+}
+
+static void fill_disk(void)
+{
+	scratch.error = -ENOSPC;
+	scratch.kinds = 1u << CALL_ALLOCATE;
+	scratch.stays = true;
+	scratch.fail_any = 1;
+	scratch.free = 1;
+}
+
+/* With the room of the one that was prepared. */
+Test(log_full, a_segment_is_begun_only_where_the_reserve_is_whole)
+{
+	static char big[400000];
+	struct append a;
+	struct stat st;
+
+	two_segments_and_a_prepared_one();
+	log_reserve(log_, 300000);
+	fill_disk();
+	cr_assert_eq(append(big, sizeof big, &a), -ENOSPC);
+	cr_assert_eq(supply_ready(supply), 0);
+	cr_assert(log_full(log_));
+	scratch.fail_any = 0;
+	scratch.stays = false;
+	scratch.free = 0;
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(disk_stat(&scratch.disk, "reserve", &st), 0);
+	cr_assert_geq(st.st_blocks * 512, 300000);
+}
+
+/* What is wrong with it otherwise is not the log's failure. */
+Test(log_full, a_reserve_that_cannot_be_made_fails_no_log)
+{
+	static char big[400000];
+	struct append a;
+
+	two_segments_and_a_prepared_one();
+	log_reserve(log_, 300000);
+	scratch.kinds = 1u << CALL_ALLOCATE;
+	scratch.error = -EIO;
+	scratch.fail_any = 1;
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_not(log_failed(log_));
+}
+
+Test(log_full, where_no_other_segment_could_go_none_waits_for_the_reserve)
+{
+	static char big[400000];
+	struct append a;
+
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(supply_prepare(supply, 1, always, NULL), 0);
+	log_reserve(log_, 300000);
+	fill_disk();
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+	cr_assert_eq(segments_count(segments), 2);
+}
+
 Test(log_full, the_name_of_a_segment_that_was_given_up_is_gone_before_the_next_commit)
 {
 	static char big[SEGMENT - (64 << 10) - 400];

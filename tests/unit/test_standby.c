@@ -235,7 +235,7 @@ Test(standby, on_a_full_disk_a_promise_and_a_reign_are_kept_out_of_the_reserve)
 	make_pair(a, b, 1);
 	b = open_held(b);
 	keeper_stop(b->keeper);
-	cr_assert_eq(reserve_keep(b, 1 << 20), 0);
+	cr_assert_eq(reserve_keep(b->disk, 1 << 20), 0);
 	before = reserved();
 	scratch.error = -ENOSPC;
 	scratch.fail[CALL_PWRITEV] = 1;
@@ -366,6 +366,7 @@ Test(standby, a_full_one_relieves_itself_although_its_log_stands_still)
 	store_close(c);
 	scratch.fail_any = 0;
 	scratch.stays = false;
+	scratch.free = 0;
 	send(a, b);
 	topic_put(t);
 	close_both(a, b);
@@ -463,7 +464,7 @@ Test(standby, on_a_full_disk_what_is_cut_is_kept_out_of_the_reserve)
 	off_t before;
 
 	b = open_parted(a, &pos);
-	cr_assert_eq(reserve_keep(b, 1 << 20), 0);
+	cr_assert_eq(reserve_keep(b->disk, 1 << 20), 0);
 	before = reserved();
 	scratch.error = -ENOSPC;
 	scratch.fail[CALL_PWRITEV] = 1;

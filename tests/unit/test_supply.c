@@ -46,6 +46,19 @@ static int64_t size_of(const char *name)
 	return disk_stat(&scratch.disk, name, &st) ? -1 : st.st_size;
 }
 
+/* It might give a part before it says that there is no room for all. */
+Test(supply, a_disk_without_room_for_a_file_is_not_asked_for_it)
+{
+	int fd;
+
+	scratch.free = SIZE - 1;
+	cr_assert_eq(supply_take(supply, "log/a", &fd), -ENOSPC);
+	cr_assert_eq(size_of("log/a"), -1);
+	scratch.free = SIZE;
+	cr_assert_eq(supply_take(supply, "log/a", &fd), 0);
+	disk_close(&scratch.disk, fd);
+}
+
 Test(supply, a_prepared_file_is_taken_under_its_new_name)
 {
 	int fd;
