@@ -53,6 +53,7 @@ struct keeper {
 	/* the thread's */
 	uint64_t seen_before;          /* the log's end at the look before */
 	uint64_t applied;              /* what was at the last look at everything */
+	uint64_t prepare_from;         /* the log's end at which the next segment may be prepared */
 	bool quiet;                    /* the next look is for unused mappings only */
 	uint64_t rebuild_from;
 	bool rebuilt;
@@ -161,23 +162,34 @@ static unsigned wanted(struct store *s, uint64_t since)
 	return grown(since, end) >= quarter || grown(log_active(s->log), end) >= quarter ? PREPARED : 0;
 }
 
-/* The disk has room to spare; a recycled file needs none. */
+/* The disk has room to spare, or retention would give back what is prepared. */
+static bool has_room(const struct store *s)
+{
+	uint64_t prepared = PREPARED_FAST * s->options.segment_size;
+	struct disk_space space;
+
+	return disk_space(s->disk, &space) == 0 && space.free >= 2 * prepared && space.free - prepared >= s->options.retention_free;
+}
+
+/* A recycled file needs no room. One for which there was none is not tried again in each tick: for a quota that takes the whole rest of it. */
 static bool wants_prepared(struct keeper *k)
 {
 	struct store *s = k->store;
-	struct disk_space space;
 
 	if (supply_filling(s->supply))
 		return true;
-	return supply_ready(s->supply) < wanted(s, k->seen_before) && disk_space(s->disk, &space) == 0 &&
-		space.free >= (PREPARED_FAST + 3) * s->options.segment_size;
+	return k->seen >= k->prepare_from && supply_ready(s->supply) < wanted(s, k->seen_before) && has_room(s);
 }
 
 static void prepare(struct keeper *k)
 {
+	int err;
+
 	if (!wants_prepared(k))
 		return;
-	tell(k, PREPARE, supply_prepare(k->store->supply, wanted(k->store, k->seen_before), may_fill, k));
+	err = supply_prepare(k->store->supply, wanted(k->store, k->seen_before), may_fill, k);
+	k->prepare_from = disk_error_full(err) ? k->seen + k->store->options.segment_size / 4 : 0;
+	tell(k, PREPARE, err);
 }
 
 static void rebuild(struct keeper *k)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When the keeper looks, and when it sleeps. */
 #include "retain_rig.h"
+#include "supply.h"
+#include <errno.h>
 
 TestSuite(keeper, .init = rig_begin, .fini = rig_end, .timeout = 60);
 
@@ -13,6 +15,7 @@ static void (*late)(void);             /* runs once, while the keeper looks for 
 static struct topic *late_topic;
 static _Atomic int looks;              /* questions for the disk's space: each look of the keeper at everything has some */
 static uint64_t room;                  /* bytes that the disk says are free, 0: what is */
+static bool no_room;                   /* the quota is used up */
 static _Atomic int64_t ahead;          /* ns that the wall clock is set forward */
 
 int __real_clock_gettime(clockid_t clock, struct timespec *to);
@@ -47,12 +50,18 @@ static int count_looks(struct disk *d, struct disk_space *space)
 	return err;
 }
 
+static int allocate_none(struct disk *d, int fd, uint64_t size)
+{
+	return no_room ? -EDQUOT : disk_ops->allocate(d, fd, size);
+}
+
 static void start_keeper(void)
 {
 	disk_ops = s->disk->ops;
 	ops = *disk_ops;
 	ops.unmap = unmap_late;
 	ops.space = count_looks;
+	ops.allocate = allocate_none;
 	s->disk->ops = &ops;
 	keeper_free(s->keeper);
 	cr_assert_eq(keeper_start(&s->keeper, s, 0), 0);
@@ -127,6 +136,39 @@ static void wait_quiet(struct queue *kept)
 		if (looks != before)
 			since = commit_clock();
 	}
+}
+
+/* Or one would be filled with zeros, and given back, in each look. */
+Test(keeper, no_segment_is_prepared_from_what_is_to_stay_free)
+{
+	struct topic *t = make("orders", 1);
+
+	append(t, 40);
+	room = 10 * SEGMENT;
+	s->options.retention_free = 20 * SEGMENT;
+	start_keeper();
+	wait_quiet(NULL);
+	cr_assert_eq(supply_ready(s->supply), 0);
+	stop_keeper();
+	topic_put(t);
+}
+
+Test(keeper, a_segment_for_which_there_is_no_room_is_not_tried_again_in_each_tick)
+{
+	struct topic *t = make("orders", 1);
+
+	store_stop(s);
+	store_close(s);
+	topic_put(t);
+	open_store();
+	t = topic_find(s, "orders");
+	append(t, 40);
+	no_room = true;
+	start_keeper();
+	wait_quiet(NULL);
+	cr_assert_eq(supply_ready(s->supply), 0);
+	stop_keeper();
+	topic_put(t);
 }
 
 static bool goes_under_a_reader(struct queue *q, struct queue *kept)
