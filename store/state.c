@@ -163,6 +163,13 @@ static bool is_limit(int id)
 	return id == SETTING_RETENTION_AGE || id == SETTING_RETENTION_SIZE || id == SETTING_RETENTION_PINNED;
 }
 
+static void set_own(struct topic *t, enum setting_id id, uint64_t value)
+{
+	atomic_store(&t->own[id], value);
+	atomic_fetch_or(&t->own_set, 1u << id);
+	atomic_fetch_add(&t->store->limits, is_limit(id));
+}
+
 static int set_setting(struct topic *t, const char *name, const char *value)
 {
 	int id = setting_find(name);
@@ -173,16 +180,13 @@ static int set_setting(struct topic *t, const char *name, const char *value)
 		return id;
 	if (strcmp(value, "default") == 0) {
 		atomic_fetch_and(&t->own_set, ~(1u << id));
-	} else {
-		err = setting_parse(id, value, &v);
-		if (err)
-			return err;
-		atomic_store(&t->own[id], v);
-		atomic_fetch_or(&t->own_set, 1u << id);
+		atomic_fetch_add(&t->store->limits, is_limit(id));
+		return 0;
 	}
-	if (is_limit(id))
-		atomic_fetch_add(&t->store->limits, 1);
-	return 0;
+	err = setting_parse(id, value, &v);
+	if (!err)
+		set_own(t, (enum setting_id)id, v);
+	return err;
 }
 
 static int set(struct store *s, const struct change *c)
@@ -330,22 +334,32 @@ void state_reaches(struct store *s, uint64_t id, uint64_t end, uint64_t pos)
 	atomic_store(&q->committed, end);
 }
 
-/* The topic that has R's messages, under a name made of its id. What it was called and whose it was is not known: only the store's owner may
- * read it. An id of a place behind R was given to nobody. */
+/*
+ * The topic that has R's messages, under a name made of its id. What it was called, whose it was and what had been set is not known: so only the
+ * store's owner may read it, and nothing of it goes before somebody says so. An id of a place behind R was given to nobody.
+ */
 static int make_hidden(struct store *s, const struct record *r)
 {
-	const struct owner *root = topics_root(s->topics);
-	struct owner owner = {root->uid, root->gid, 0700}, queue = {root->uid, root->gid, 0600};
+	struct owner owner = *topics_root(s->topics), queue;
 	uint64_t id = r->queue >> QUEUE_BITS, *counter = topics_counter(s->topics);
 	char name[TOPIC_NAME_MAX + 1];
+	struct topic *t;
 	int err;
 
 	if (!id || id > r->pos / ID_SPAN)
 		return -ENOENT;
 	snprintf(name, sizeof name, "recovered.%" PRIx64, id);
+	if (owner.uid == OWNER_NOBODY)
+		owner.uid = s->options.owner.uid;
+	owner.mode = 0700;
+	queue = (struct owner){owner.uid, owner.gid, 0600};
 	err = make(s, id, name, &owner, &queue, r->time);
 	if (err)
 		return err;
+	t = topic_with_id(s->topics, id);
+	set_own(t, SETTING_RETENTION_AGE, SETTING_NONE);
+	set_own(t, SETTING_RETENTION_SIZE, SETTING_NONE);
+	set_own(t, SETTING_RETENTION_PINNED, PINNED_KEEP);
 	if (*counter < id)
 		*counter = id;
 	store_say(s, LOG_WARNING, "there are messages of a topic whose creation is damaged, or the removal of one of its name: it is now %s", name);

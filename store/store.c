@@ -24,7 +24,6 @@
 #include <unistd.h>
 
 #define MiB ((uint64_t)1 << 20)
-#define NOBODY UINT32_MAX              /* the root's uid before the log says one: chown(2) takes it for "leave as it is" */
 
 void store_options_normal(struct store_options *o)
 {
@@ -310,7 +309,7 @@ static int own_root(struct store *s)
 /* Before the log says whose the root is, it is the caller's. */
 static bool lend_root(struct store *s)
 {
-	bool ownerless = topics_root(s->topics)->uid == NOBODY;
+	bool ownerless = topics_root(s->topics)->uid == OWNER_NOBODY;
 
 	if (ownerless)
 		*topics_root(s->topics) = s->options.owner;
@@ -332,7 +331,7 @@ static int start(struct store *s, char *why)
 	size_t count;
 	int err;
 
-	topics_root(s->topics)->uid = NOBODY;
+	topics_root(s->topics)->uid = OWNER_NOBODY;
 	err = load_promise(s, why);
 	if (!err)
 		err = recover(s, &r, why);

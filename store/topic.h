@@ -41,6 +41,8 @@ struct owner {
 	uint32_t mode;           /* permission bits only */
 };
 
+#define OWNER_NOBODY UINT32_MAX   /* the root's uid before the log says one: chown(2) takes it for "leave as it is" */
+
 #define QUEUE_CUTS 4u           /* whose places are kept */
 
 struct queue {

@@ -305,6 +305,9 @@ Test(replay, messages_make_the_topic_that_damage_has_hidden)
 	struct owner owner;
 
 	*topics_root(bare.topics) = (struct owner){1000, 100, 01777};
+	bare.options.settings.value[SETTING_RETENTION_AGE] = 1;
+	bare.options.settings.value[SETTING_RETENTION_SIZE] = 1;
+	bare.options.settings.value[SETTING_RETENTION_PINNED] = PINNED_DROP;
 	cr_assert_eq(create_at(64 * 100, "orders"), 0);
 	bare.applied = 64 * 120;
 	cr_assert_eq(messages(Q(121, 0), 0, 10, 1, 0), -ENOENT);
@@ -315,8 +318,15 @@ Test(replay, messages_make_the_topic_that_damage_has_hidden)
 	cr_assert_eq(queue(Q(90, 3))->committed, 30);
 	owner_get(&bare, topic(90), NULL, &owner);
 	cr_assert(owner.uid == 1000 && owner.gid == 100 && owner.mode == 0700);
+	cr_assert_eq(topic_setting(topic(90), SETTING_RETENTION_AGE), SETTING_NONE);
+	cr_assert_eq(topic_setting(topic(90), SETTING_RETENTION_SIZE), SETTING_NONE);
+	cr_assert_eq(topic_setting(topic(90), SETTING_RETENTION_PINNED), PINNED_KEEP);
 	cr_assert_eq(*topics_counter(bare.topics), 100);
+	topics_root(bare.topics)->uid = OWNER_NOBODY;          /* the record of the root's owner is damaged, too */
+	bare.options.owner.uid = 77;
 	cr_assert_eq(messages(Q(110, 0), 0, 10, 1, 0), 0);
+	owner_get(&bare, topic(110), NULL, &owner);
+	cr_assert_eq(owner.uid, 77);
 	cr_assert_eq(*topics_counter(bare.topics), 110);
 	cr_assert_eq(topic_at(bare.topics, 0)->id, 90);
 	cr_assert_eq(topic_at(bare.topics, 1)->id, 100);
