@@ -53,7 +53,7 @@
 #define HEADER_1 112u                  /* of format version 1 */
 #define EPOCH 40u
 #define TOPIC 48u
-#define QUEUE 60u
+#define QUEUE CHECKPOINT_QUEUE
 #define SUM 8u
 #define LONGEST ((size_t)4 << 30)      /* bytes of a file that is looked at */
 #define LIST_MAX 64                    /* of the newest files that pruning looks at */
@@ -105,14 +105,30 @@ static int copy_annals(struct store *s, struct copied *a)
 }
 
 /* Under the topics' lock. */
-static uint64_t bytes_now(struct store *s, const struct copied *a)
+static uint64_t topics_bytes(struct store *s)
 {
-	uint64_t bytes = HEADER + a->length + a->count * EPOCH + SUM;
+	uint64_t bytes = 0;
 	struct topic *t;
 
 	for (size_t n = 0; (t = topic_at(s->topics, n)); n++)
 		bytes += topic_bytes(t);
 	return bytes;
+}
+
+uint64_t checkpoint_topics(struct store *s)
+{
+	uint64_t bytes;
+
+	topics_read_lock(s->topics);
+	bytes = topics_bytes(s);
+	topics_unlock(s->topics);
+	return bytes;
+}
+
+/* Under the topics' lock. */
+static uint64_t bytes_now(struct store *s, const struct copied *a)
+{
+	return HEADER + a->length + a->count * EPOCH + topics_bytes(s) + SUM;
 }
 
 uint64_t checkpoint_size(struct store *s)

@@ -42,7 +42,10 @@ int64_t checkpoint_made(struct disk *d, uint64_t pos);
 int checkpoint_prune(struct store *s, size_t keep);
 /* Bytes that one would take now. */
 uint64_t checkpoint_size(struct store *s);
+/* Those of them that are the topics'. It waits for no command that is being applied. */
+uint64_t checkpoint_topics(struct store *s);
 
+#define CHECKPOINT_QUEUE 60u           /* bytes of it for each queue */
 #define RESERVE_FILE "reserve"
 
 /* Room for two of them is kept on the disk as that file, so that retention works when the disk is full. Any thread. */

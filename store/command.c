@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bytes.h"
+#include "checkpoint.h"
 #include "parts.h"
 #include "state.h"
 #include <errno.h>
@@ -107,13 +108,21 @@ static bool settled(struct store *s)
 	return s->log && applied == log_end(s->log);
 }
 
-/* What is so already takes no room of the log: a script that says it again may do so on a full disk. */
-static int already_so(struct store *s, struct command *c)
+/* Why nothing is taken, whatever room there is. */
+static int refusal(struct store *s)
 {
 	int err = closed(s);
 
-	if (!err)
-		err = log_failed(s->log) ? -EIO : log_refusing(s->log);
+	if (err)
+		return err;
+	return log_failed(s->log) ? -EIO : log_refusing(s->log);
+}
+
+/* What is so already takes no room of the log: a script that says it again may do so on a full disk. */
+static int already_so(struct store *s, struct command *c)
+{
+	int err = refusal(s);
+
 	if (!err)
 		c->done(c, 0);
 	return err;
@@ -193,10 +202,24 @@ int store_rmdir(struct store *s, struct command *c, struct topic *t)
 	return log_command(s, c, t);
 }
 
+/* A few bytes of log make checkpoints longer by COUNT queues: on a full disk they would find no room. */
+static int leave_room(struct store *s, uint32_t count)
+{
+	uint64_t bytes = 2 * (checkpoint_topics(s) + (uint64_t)count * CHECKPOINT_QUEUE);
+	int err = refusal(s);
+
+	if (err)
+		return err;
+	log_reserve_more(s->log, bytes);
+	err = reserve_keep(s->disk, bytes);
+	return disk_error_full(err) ? err : 0;
+}
+
 int store_set_queues(struct store *s, struct command *c, struct topic *t, uint32_t count)
 {
 	bool is_settled = settled(s);
 	uint8_t *body;
+	int err;
 
 	if (atomic_load(&t->removed))
 		return -ENOENT;
@@ -204,8 +227,9 @@ int store_set_queues(struct store *s, struct command *c, struct topic *t, uint32
 		return -EINVAL;
 	if (is_settled && count == atomic_load(&t->count))
 		return already_so(s, c);
-	if (s->log && log_full(s->log))        /* a few bytes of log would make checkpoints longer than what is reserved for them */
-		return -ENOSPC;
+	err = leave_room(s, count - atomic_load(&t->count));
+	if (err)
+		return err;
 	body = body_of(c, RECORD_TOPIC_QUEUES, 12);
 	if (!body)
 		return -ENOMEM;

@@ -398,7 +398,17 @@ bool log_full(struct log *l)
 
 void log_reserve(struct log *l, uint64_t bytes)
 {
+	pthread_mutex_lock(&l->lock);
 	l->reserve = bytes;
+	pthread_mutex_unlock(&l->lock);
+}
+
+void log_reserve_more(struct log *l, uint64_t bytes)
+{
+	pthread_mutex_lock(&l->lock);
+	if (l->reserve < bytes)
+		l->reserve = bytes;
+	pthread_mutex_unlock(&l->lock);
 }
 
 void log_relieved(struct log *l)

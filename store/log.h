@@ -116,6 +116,7 @@ void log_fail(struct log *log, int err);     /* for good */
 bool log_full(struct log *log);
 /* From now on no segment is begun that leaves less than BYTES, and what the index of the one before it takes, in the reserve. */
 void log_reserve(struct log *log, uint64_t bytes);
+void log_reserve_more(struct log *log, uint64_t bytes);   /* where it was less */
 /* Segments went. Where a quota was in the way, only the next append shows whether there is room now. */
 void log_relieved(struct log *log);
 /* The base of the segment that is appended to. */

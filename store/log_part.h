@@ -71,7 +71,7 @@ struct log {
 	uint64_t refused;              /* bytes of the messages refused last for want of space, their record's; 0: longer ones came in since */
 	int refused_by;                /* -ENOSPC, -EDQUOT */
 	uint64_t refused_free;         /* bytes free on the disk then */
-	_Atomic uint64_t reserve;      /* bytes that are to stay in the reserve, besides those for the active segment's index */
+	uint64_t reserve;              /* bytes that are to stay in the reserve, besides those for the active segment's index */
 	bool given_up;                 /* a new segment's file was, and its name may not be gone for good */
 	_Atomic int failed;            /* 0, or the errno it failed with */
 };

@@ -326,6 +326,26 @@ Test(relief, a_disk_without_room_for_a_segment_is_nearly_full)
 	topic_put(t);
 }
 
+Test(relief, no_queues_are_added_that_checkpoints_have_no_room_for)
+{
+	struct topic *t = make("orders", 1);
+
+	topic_put(t);
+	fill_disk();
+	disk_unlink(scratch.under, RESERVE_FILE);
+	t = topic_find(s, "orders");
+	append(t, 1);
+	cr_assert_eq(DO(store_set_queues(s, c, t, 1024)), -ENOSPC, "although the log has room");
+	cr_assert_eq(t->count, 1);
+	log_refuse(s->log, -EHOSTDOWN);
+	cr_assert_eq(DO(store_set_queues(s, c, t, 1024)), -EHOSTDOWN);
+	log_refuse(s->log, 0);
+	scratch.fail_any = 0;
+	scratch.stays = false;
+	cr_assert_eq(DO(store_set_queues(s, c, t, 1024)), 0);
+	topic_put(t);
+}
+
 /* Of a full disk. The index is made again when there is room. */
 Test(relief, a_checkpoint_needs_no_room_for_an_index)
 {
