@@ -106,7 +106,7 @@ static int use_segment(struct raw *r, const struct segment *s)
 	err = segment_head_read(r->disk, r->fd, &h, r->secret);
 	if (!err)
 		raw_expect_chain(r, h.chain);
-	return err == -EBADMSG ? 0 : err;        /* a header that has rotted says nothing of the records */
+	return err == -EBADMSG || err == -EIO ? 0 : err;         /* a header that has rotted says nothing of the records */
 }
 
 /* LEN bytes from the position on are in memory: how many of them are whole valid records. *NEED is how many the next record would take. */
@@ -129,25 +129,32 @@ static int verify(struct raw *r, size_t len, size_t *whole, size_t *need)
 	return *whole ? 0 : err;
 }
 
-/* A record longer than what was read needs a second, longer read; a sound one is never cut by the segment's end. */
+/*
+ * A record longer than what was read needs a second, longer read; a sound one is never cut by the segment's end. A bad place further on takes
+ * nothing before it along: then less is read, down to the one record. What does not read is as good as rotten.
+ */
 static ssize_t read_records(struct raw *r, uint64_t end)
 {
 	uint64_t rest = end - r->pos;
-	size_t len = rest < RAW_CHUNK ? (size_t)rest : RAW_CHUNK, whole, need;
+	size_t len = rest < RAW_CHUNK ? (size_t)rest : RAW_CHUNK, least = len < RECORD_HEADER ? len : RECORD_HEADER, whole, need;
 	int err;
 
 	for (;;) {
 		err = make_room(r, len < RAW_CHUNK ? RAW_CHUNK : len);
 		if (!err)
 			err = disk_read(r->disk, r->fd, r->bytes, len, SEGMENT_HEADER + r->pos - r->base);
+		if (err == -EIO && len > least) {
+			len = len / 2 > least ? len / 2 : least;
+			continue;
+		}
 		if (err)
-			return err == -ENODATA ? -EBADMSG : err;
+			return err == -ENODATA || err == -EIO ? -EBADMSG : err;
 		err = verify(r, len, &whole, &need);
 		if (err != -ENODATA)
 			return err ? err : (ssize_t)whole;
 		if (need > rest || need > RAW_MAX)
 			return -EBADMSG;
-		len = need;
+		len = least = need;
 	}
 }
 

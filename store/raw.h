@@ -12,7 +12,8 @@
  *
  * Units    log positions. Memory: RAW_CHUNK bytes, or the longest record met.
  * Errors   negative errno, and the position stays. -ENODATA: the log begins behind the position. -EBADMSG: no valid record stands at
- *          raw_pos(), or not the one that follows the last: damage, since below the written prefix there are no others. -EIO: the disk.
+ *          raw_pos(), or not the one that follows the last, or the disk does not read it: damage, since below the written prefix there are no
+ *          others.
  * Threads  one at a time. Nothing is held between calls: retention may remove what has not been read yet.
  * Owns     the bytes are the raw's until the next call.
  */

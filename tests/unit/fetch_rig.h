@@ -9,12 +9,15 @@
 
 #include "pair_rig.h"
 #include "parts.h"
+#include "scan.h"
 #include "scrub.h"
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RECORDS 24
@@ -91,6 +94,66 @@ static inline void rot_body(struct rig_node *n, unsigned which, size_t at)
 static inline void rot_header(struct rig_node *n, unsigned which)
 {
 	rot(n, record[which].pos + 9, 1, 0x40);
+}
+
+/* ---- a page that does not read, until it is written ---- */
+
+static struct {
+	struct disk *disk;
+	const struct disk_ops *sound;
+	struct disk_ops ops;
+	ino_t file;
+	_Atomic uint64_t at;           /* in the file; UINT64_MAX: all reads */
+} bad_page = {.at = UINT64_MAX};
+
+static inline bool meets_bad_page(int fd, size_t len, uint64_t at)
+{
+	uint64_t page = bad_page.at;
+	struct stat st;
+
+	return page != UINT64_MAX && at < page + SCAN_UNREADABLE && page < at + len && fstat(fd, &st) == 0 && st.st_ino == bad_page.file;
+}
+
+static inline ssize_t read_around_bad_page(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+{
+	return meets_bad_page(fd, len, at) ? -EIO : bad_page.sound->pread(d, fd, to, len, at);
+}
+
+static inline ssize_t write_bad_page(struct disk *d, int fd, const struct iovec *iov, int n, uint64_t at)
+{
+	for (int i = 0, before = 0; i < n; before += (int)iov[i++].iov_len)
+		if (meets_bad_page(fd, iov[i].iov_len, at + (uint64_t)before))
+			bad_page.at = UINT64_MAX;
+	return bad_page.sound->pwritev(d, fd, iov, n, at);
+}
+
+/* The page that holds log position POS, on N's disk. */
+static inline void spoil_page(struct rig_node *n, uint64_t pos)
+{
+	struct segment *s = segments_find(n->store->segments, pos);
+	char name[32], path[200];
+	struct stat st;
+
+	cr_assert(s);
+	segment_name(name, s->head.base);
+	snprintf(path, sizeof path, "%s/%s", n->path, name);
+	cr_assert_eq(stat(path, &st), 0);
+	bad_page.disk = n->store->disk;
+	bad_page.sound = bad_page.disk->ops;
+	bad_page.ops = *bad_page.sound;
+	bad_page.ops.pread = read_around_bad_page;
+	bad_page.ops.pread_once = NULL;
+	bad_page.ops.pwritev = write_bad_page;
+	bad_page.ops.pwritev_once = NULL;
+	bad_page.file = st.st_ino;
+	bad_page.at = (SEGMENT_HEADER + pos - s->head.base) / SCAN_UNREADABLE * SCAN_UNREADABLE;
+	bad_page.disk->ops = &bad_page.ops;
+	segment_put(s);
+}
+
+static inline void page_reads(void)
+{
+	bad_page.at = UINT64_MAX;
 }
 
 static inline void scrub(struct rig_node *n)

@@ -356,3 +356,45 @@ Test(fetch, what_is_not_verified_is_not_sent)
 	f = answer_of_primary(UINT64_MAX - 7, 8);
 	cr_assert_eq(f->flags, FRAME_ABSENT);
 }
+
+Test(fetch, what_stands_in_front_of_a_page_that_does_not_read_is_sent)
+{
+	const struct frame *f;
+
+	make_pair();
+	for (int n = 0; n < 4; n++)
+		put(9000);
+	rig_settle();
+	keeper_stop(rig.a.store->keeper);
+	spoil_page(&rig.a, record[8].pos + 5000);
+	f = answer_of_primary(record[2].pos, FRAME_BODY);
+	cr_assert(!f->flags && f->length >= record[2].end - record[2].pos);
+	f = answer_of_primary(record[7].pos, FRAME_BODY);
+	cr_assert(!f->flags && f->length == record[7].end - record[7].pos, "up to the page");
+	f = answer_of_primary(record[8].pos, 8);
+	cr_assert_eq(f->flags, FRAME_ABSENT);
+	f = answer_of_primary(record[9].pos, 8);
+	cr_assert(!f->flags && f->length == 8, "and what is behind it");
+	page_reads();
+}
+
+Test(fetch, the_first_record_of_a_segment_whose_header_does_not_read_is_sent)
+{
+	const struct frame *f;
+	struct segment *s;
+
+	rig.options.segment_size = 64 << 10;
+	make_pair();
+	for (int n = 0; n < 4; n++)
+		put(30000);
+	rig_settle();
+	s = segments_find(rig.a.store->segments, record[8].pos);
+	cr_assert_eq(s->head.base, record[8].pos);
+	segment_put(s);
+	keeper_stop(rig.a.store->keeper);
+	spoil_page(&rig.a, record[8].pos);
+	bad_page.at = 0;
+	f = answer_of_primary(record[8].pos, 8);
+	cr_assert(!f->flags && f->length == 8);
+	page_reads();
+}

@@ -411,3 +411,22 @@ Test(repair, a_command_that_rots_before_it_is_applied_is_repaired_first)
 	wait_repaired(&rig.b, 1);
 	cr_assert(has_topic(&rig.b, "later"));
 }
+
+Test(repair, a_command_that_does_not_read_before_it_is_applied_is_repaired_first)
+{
+	struct command *c = command_new_waited();
+	uint64_t pos;
+
+	make_pair();
+	pos = rig_view(&rig.a).end;
+	cr_assert_eq(store_mkdir(rig.a.store, c, "later", &(struct owner){1, 2, 0777}), 0);
+	rig_frame(FRAME_RECORDS);
+	spoil_page(&rig.b, pos);
+	rig_settle();
+	cr_assert_eq(command_wait(c, 0), 0);
+	rig_until(all_sound, 0);
+	cr_assert(!rig_view(&rig.b).failed);
+	cr_assert(has_topic(&rig.b, "later"));
+	rig_same_logs();
+	page_reads();
+}
