@@ -46,6 +46,7 @@ struct keeper {
 	_Atomic uint64_t checkpoint_pos;
 	_Atomic int64_t checkpoint_time;
 	_Atomic uint64_t due;          /* position at which the next checkpoint is made */
+	_Atomic uint64_t tried;        /* what was applied before the last one was begun */
 	_Atomic uint64_t seen;         /* the log's end at this look */
 	_Atomic bool index_bad;        /* a segment's index was found damaged */
 	_Atomic bool records_bad;      /* so were records */
@@ -222,10 +223,21 @@ static void repair(struct keeper *k)
 	}
 }
 
+/* Who counts is in a checkpoint at once: were its record to rot before, a start would go by the pair before it, and could commit alone. */
+static bool pair_is_new(struct keeper *k, uint64_t committed)
+{
+	struct pair_row last;
+
+	return annals_last_pair(k->store->annals, &last) && last.pos >= k->tried && last.pos < committed;
+}
+
 /* One that failed is tried again a segment later. */
 static void checkpoint(struct keeper *k)
 {
-	int err = keeper_checkpoint(k);
+	int err;
+
+	k->tried = k->store->applied;
+	err = keeper_checkpoint(k);
 
 	if (err)
 		k->due = k->store->applied + k->store->options.segment_size;
@@ -258,7 +270,7 @@ static bool look(struct keeper *k, bool poked)
 	prepare(k);                    /* first: a segment under full load is full in a tenth of a second */
 	keep_reserve(k);
 	tell(k, SEAL, seal_committed(s));
-	if (s->applied >= k->due)
+	if (s->applied >= k->due || pair_is_new(k, s->applied))
 		checkpoint(k);
 	int gone = retain_run(s, wall_clock(), &need_checkpoint);
 	tell(k, RETAIN, gone < 0 ? gone : 0);
@@ -335,7 +347,7 @@ int keeper_start(struct keeper **to, struct store *s, uint64_t checkpoint_pos)
 	if (!k)
 		return -ENOMEM;
 	k->store = s;
-	k->checkpoint_pos = checkpoint_pos;
+	k->checkpoint_pos = k->tried = checkpoint_pos;
 	k->checkpoint_time = checkpoint_made(s->disk, checkpoint_pos);
 	k->due = checkpoint_pos + checkpoint_distance(s);
 	k->seen = log_end(s->log);
@@ -363,13 +375,13 @@ void keeper_poke(struct keeper *k)
 	pthread_mutex_unlock(&k->lock);
 }
 
-/* A tick's wait is cut short for a checkpoint that is due, as recovery's time depends on it, and for a segment that fills up within the
+/* A tick's wait is cut short for a checkpoint that is due, as recovery's time or who counts depends on it, and for a segment that fills up within the
  * tick: an appender that has to make the next one itself waits for a busy disk. */
 void keeper_advanced(struct keeper *k, uint64_t committed)
 {
 	struct store *s = k->store;
 
-	if (k->asleep || committed >= k->due || supply_ready(s->supply) < wanted(s, k->seen))
+	if (k->asleep || committed >= k->due || pair_is_new(k, committed) || supply_ready(s->supply) < wanted(s, k->seen))
 		keeper_poke(k);
 }
 

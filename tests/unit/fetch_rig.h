@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RECORDS 24
@@ -47,6 +48,35 @@ static inline void put(size_t len)
 	free(text);
 }
 
+static inline struct store_status status(const struct rig_node *n)
+{
+	struct store_status s;
+
+	store_status(n->store, &s);
+	return s;
+}
+
+/* The keeper makes one as soon as who counts is committed. */
+static inline bool comes_to_a_checkpoint(struct rig_node *n, uint64_t pos)
+{
+	const struct timespec look = {.tv_nsec = 1000000};
+
+	for (int i = 0; i < 10000 && status(n).checkpoint_pos <= pos; i++)
+		nanosleep(&look, NULL);
+	return status(n).checkpoint_pos > pos;
+}
+
+/* They are the pair, and no checkpoint is made behind what follows. */
+static inline void begin_pair(void)
+{
+	struct pair_row last;
+
+	rig_pair(1);
+	rig_settle();
+	cr_assert(annals_last_pair(rig.a.store->annals, &last));
+	cr_assert(comes_to_a_checkpoint(&rig.a, last.pos) && comes_to_a_checkpoint(&rig.b, last.pos), "of who counts");
+}
+
 /* A is the primary, B its standby, and both have the same few records. */
 static inline void make_pair(void)
 {
@@ -55,7 +85,7 @@ static inline void make_pair(void)
 	rig_topic();
 	rig_join();
 	rig_connect(&rig.a, &rig.b);
-	rig_pair(1);
+	begin_pair();
 	for (int n = 0; n < 6; n++)
 		put(300);
 	rig_settle();
@@ -164,14 +194,6 @@ static inline void scrub(struct rig_node *n)
 	while (scrub_step(c, 1 << 20) > 0)
 		;
 	scrub_free(c);
-}
-
-static inline struct store_status status(const struct rig_node *n)
-{
-	struct store_status s;
-
-	store_status(n->store, &s);
-	return s;
 }
 
 static inline bool all_sound(uint64_t pos)

@@ -257,11 +257,12 @@ Test(repair, nothing_goes_of_what_is_not_applied_yet)
 
 	records = 0;
 	rig_open(&rig.a, false);
-	pos = rig_view(&rig.a).end;
 	rig_topic();
 	rig_join();
 	rig_connect(&rig.a, &rig.b);
-	rig_pair(1);
+	begin_pair();
+	pos = rig_view(&rig.a).end;
+	make_topic("later");
 	for (int i = 0; i < 12; i++)
 		put(400000);
 	rig_settle();
@@ -429,4 +430,39 @@ Test(repair, a_command_that_does_not_read_before_it_is_applied_is_repaired_first
 	cr_assert(has_topic(&rig.b, "later"));
 	rig_same_logs();
 	page_reads();
+}
+
+/* ---- who counts ---- */
+
+/* N starts without the record that made both nodes the pair. */
+static void rotten_pair(struct rig_node *n)
+{
+	struct pair_row last;
+
+	make_pair();
+	cr_assert(annals_last_pair(n->store->annals, &last));
+	rot(n, last.pos + 9, 1, 0x40);
+	crash(n);
+	rig_open(n, n == &rig.b);
+	cr_assert(rig_view(n).paired && rig_view(n).pair.nodes == 2);
+}
+
+Test(repair, a_primary_needs_the_other_node_although_the_record_that_says_so_has_rotted)
+{
+	uint64_t pos;
+
+	rotten_pair(&rig.a);
+	cr_assert(member_needs_others(rig.a.store));
+	cr_assert_eq(rig_append(&rig.a, "alone\n", 6, &pos), -EHOSTDOWN);
+	rig_connect(&rig.a, &rig.b);
+	rig_settle();
+	put(300);
+}
+
+Test(repair, a_standby_is_of_the_pair_although_the_record_that_says_so_has_rotted)
+{
+	rotten_pair(&rig.b);
+	rig_connect(&rig.a, &rig.b);
+	rig_settle();
+	put(300);
 }
