@@ -98,6 +98,31 @@ bool damage_any_new(struct store *s)
 	return damage_new(s, 0, UINT64_MAX, &at);
 }
 
+void damage_unread(struct store *s, uint64_t begin, uint64_t end)
+{
+	struct damage *d;
+
+	pthread_mutex_lock(&s->damage_lock);
+	d = find(s, DAMAGE_RECORD, begin);
+	if (d && d->state == DAMAGE_NEW)
+		d->end = end;
+	pthread_mutex_unlock(&s->damage_lock);
+}
+
+bool damage_passed_over(struct store *s, uint64_t pos)
+{
+	bool is = false;
+
+	pthread_mutex_lock(&s->damage_lock);
+	for (size_t i = 0; i < s->damages && !is; i++) {
+		const struct damage *d = &s->damage[i];
+
+		is = d->kind == DAMAGE_RECORD && d->state == DAMAGE_NEW && d->pos <= pos && pos < d->end;
+	}
+	pthread_mutex_unlock(&s->damage_lock);
+	return is;
+}
+
 /* Under the lock. */
 static void looked_at(struct damage *d)
 {

@@ -39,7 +39,7 @@ struct damage {
 	enum damage_kind kind;
 	enum damage_state state;
 	/* of a span, which begins at pos */
-	uint64_t end;
+	uint64_t end;          /* of a new place that a start did not read: up to where it passed over what begins there; else 0 */
 	uint64_t chain, next;  /* header checksums of the record before it, and of its last one, as the record behind it says */
 	uint64_t told;         /* how many places were told before it */
 	bool chain_known;      /* false: nothing before it can tell, as the log begins with it */
@@ -53,6 +53,10 @@ struct damage {
 bool damage_new(struct store *s, uint64_t pos, uint64_t limit, uint64_t *at);
 /* Some place whose extent is not known, wherever. */
 bool damage_any_new(struct store *s);
+/* The start has passed over the records that begin from the new place BEGIN up to END, as the disk did not read them. */
+void damage_unread(struct store *s, uint64_t begin, uint64_t end);
+/* The record at POS is one of them. */
+bool damage_passed_over(struct store *s, uint64_t pos);
 /* D is a span, or damage that stays. Told, where it is not known yet. */
 void damage_found(struct store *s, const struct damage *d, const char *what);
 /* Places told so far: asked for before a look begins. */

@@ -21,6 +21,7 @@ struct runs {
 	struct entry *queues;
 	size_t runs;                   /* capacity of all arrays together */
 	bool inserted;
+	uint64_t unread;               /* of the first place that was passed over */
 };
 
 int runs_new(struct runs **r)
@@ -29,6 +30,7 @@ int runs_new(struct runs **r)
 
 	if (!new)
 		return -ENOMEM;
+	new->unread = RUNS_READ;
 	pthread_mutex_init(&new->lock, NULL);
 	*r = new;
 	return 0;
@@ -261,6 +263,8 @@ static int scan_into(struct runs *r, struct scan *s, uint64_t end, int64_t *last
 		int err = scan_next(s, &rec, &body, &found);
 
 		if (err == -EIO) {
+			if (r->unread == RUNS_READ)
+				r->unread = scan_begin(s);
 			scan_pass_unreadable(s);
 			continue;
 		}
@@ -303,6 +307,11 @@ int runs_scan(struct disk *d, const uint8_t *secret, uint64_t base, uint64_t end
 		*r = NULL;
 	}
 	return err;
+}
+
+uint64_t runs_unread(const struct runs *r)
+{
+	return r->unread;
 }
 
 void runs_exchange(struct runs *a, struct runs *b)

@@ -19,6 +19,7 @@
 
 #define RUN_SPAN (64u << 10)   /* bytes of log */
 #define RUN_BATCH 256u         /* entries copied at a time */
+#define RUNS_READ UINT64_MAX
 
 struct run {
 	uint64_t offset;       /* queue offset of its first record */
@@ -70,6 +71,8 @@ int runs_sorted(struct runs *r, struct run_queue ***to, size_t *count);
 int runs_scan(struct disk *d, const uint8_t *secret, uint64_t base, uint64_t end, struct runs **r, int64_t *last_time);
 /* Its records from FROM to END, added to what R has. */
 int runs_scan_part(struct runs *r, struct disk *d, const uint8_t *secret, uint64_t base, uint64_t from, uint64_t end, int64_t *last_time);
+/* Log position of the first place that these two passed over because the disk does not read it; RUNS_READ: none. */
+uint64_t runs_unread(const struct runs *r);
 /* What one has, the other gets; nobody else knows B. Caches of runs_add() for either are void. */
 void runs_exchange(struct runs *a, struct runs *b);
 size_t runs_memory(struct runs *r);         /* bytes */

@@ -19,6 +19,13 @@ static int write_index(struct store *s, const struct segment *seg, uint64_t end,
 	return err;
 }
 
+/* Its records may come to be read after all: then the index is made again (spans.c). */
+static void tell_unread(struct store *s, const struct runs *runs)
+{
+	if (runs_unread(runs) != RUNS_READ)
+		store_damaged(s, DAMAGE_RECORD, runs_unread(runs), "a place that the disk does not read");
+}
+
 /* The time of a segment's last record stands in the next one's header, unless that is damaged. Runs that a repair has put records in are not those
  * that walking the records would make. */
 static int seal(struct store *s, struct segment *seg, uint64_t end, int64_t last_time)
@@ -30,9 +37,11 @@ static int seal(struct store *s, struct segment *seg, uint64_t end, int64_t last
 		err = runs_scan(s->disk, s->id.secret, seg->head.base, end, &walked, &last_time);
 	if (!err)
 		err = write_index(s, seg, end, last_time, walked ? walked : seg->runs);
-	runs_free(walked);
 	if (!err)
 		segment_seal(seg, end);
+	if (!err && walked)
+		tell_unread(s, walked);
+	runs_free(walked);
 	return err;
 }
 
@@ -105,31 +114,41 @@ void seal_index_bad(struct store *s, struct segment *seg)
 		keeper_renew(s->keeper, DAMAGE_INDEX);
 }
 
-static int rebuild(struct store *s, struct segment *seg)
+int seal_again(struct store *s, struct segment *seg)
 {
 	int64_t last_time;
 	struct runs *runs;
-	int err;
-
-	tell_if_damaged(s, seg);
-	err = runs_scan(s->disk, s->id.secret, seg->head.base, seg->end, &runs, &last_time);
+	bool whole;
+	int err = runs_scan(s->disk, s->id.secret, seg->head.base, seg->end, &runs, &last_time);
 
 	if (err)
 		return err;
 	err = seal_renew(s, seg, last_time, runs);
+	whole = runs_unread(runs) == RUNS_READ;
 	runs_free(runs);
 	if (!err)
 		store_say(s, LOG_NOTICE, "made the index of segment %016" PRIx64 " again", seg->head.base);
-	return err;
+	return err ? err : whole;
+}
+
+static int rebuild(struct store *s, struct segment *seg)
+{
+	int made;
+
+	tell_if_damaged(s, seg);
+	made = seal_again(s, seg);
+	return made < 0 ? made : 0;
 }
 
 int seal_renew(struct store *s, struct segment *seg, int64_t last_time, struct runs *runs)
 {
 	int err = write_index(s, seg, seg->end, last_time, runs);
 
-	if (!err)
-		segment_index_renewed(seg);
-	return err;
+	if (err)
+		return err;
+	segment_index_renewed(seg);
+	tell_unread(s, runs);
+	return 0;
 }
 
 static bool may_pass(int err)

@@ -19,6 +19,8 @@ int seal_rebuild(struct store *s, uint64_t *from);
 void seal_index_bad(struct store *s, struct segment *seg);
 /* All of SEG's index file: -ENOENT, -EBADMSG or -EIO where it is of no use. */
 int seal_check_index(struct store *s, struct segment *seg);
+/* The index of SEG, which is sealed, from its records: 1; 0 where the disk does not read all of them. */
+int seal_again(struct store *s, struct segment *seg);
 /* The index of SEG, which is sealed, from RUNS. */
 int seal_renew(struct store *s, struct segment *seg, int64_t last_time, struct runs *runs);
 

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spans.h"
+#include "runs.h"
 #include "scan.h"
+#include "seal.h"
 #include <errno.h>
 #include <fcntl.h>
 
 /* A walk over one segment: what it has come by. */
 struct walk {
 	struct store *store;
+	const struct segment *segment;
 	struct scan *scan;
 	uint64_t limit;
 	uint64_t chain;                /* header checksum of the record before */
 	bool chain_known;
+	bool lacks;                    /* some records' headers */
 	bool within;                   /* a span that began at `from` */
 	uint64_t from;
 };
@@ -75,6 +79,7 @@ static void found(struct walk *w, uint64_t from, uint64_t end, uint64_t next, bo
 	struct damage d = {.pos = from, .kind = DAMAGE_RECORD, .state = DAMAGE_SPAN, .end = end, .chain = w->chain, .next = next,
 		.chain_known = w->chain_known, .header = header};
 
+	w->lacks |= header;
 	if (end - from > SPAN_MAX)
 		d.state = DAMAGE_STAYS;
 	damage_found(w->store, &d, d.state == DAMAGE_STAYS ? "more than can be repaired" : "a record");
@@ -82,6 +87,7 @@ static void found(struct walk *w, uint64_t from, uint64_t end, uint64_t next, bo
 
 static void stays(struct walk *w, uint64_t from, uint64_t end, const char *what)
 {
+	w->lacks = true;
 	damage_found(w->store, &(struct damage){.pos = from, .kind = DAMAGE_RECORD, .state = DAMAGE_STAYS, .end = end}, what);
 }
 
@@ -98,6 +104,14 @@ static void record(struct walk *w, const struct record *r, bool whole)
 	if (!whole)
 		found(w, r->pos, r->pos + record_size(r->length), r->sum, false);
 	w->chain = r->sum;
+}
+
+/* The runs of an unsealed segment get what the start could not read: the place reads well now. */
+static int make_known(struct walk *w, const struct record *r)
+{
+	if (w->segment->sealed || r->type != RECORD_MESSAGES || !damage_passed_over(w->store, r->pos))
+		return 0;
+	return runs_insert(w->segment->runs, r->queue, r->offset, r->pos, r->length, r->messages);
 }
 
 static int walk(struct walk *w)
@@ -118,6 +132,9 @@ static int walk(struct walk *w)
 			what = SCAN_DAMAGED;
 		} else if (what == SCAN_RECORD || what == SCAN_BODY) {
 			record(w, &r, what == SCAN_RECORD);
+			err = make_known(w, &r);
+			if (err)
+				return err;
 		} else if (what == SCAN_DAMAGED || scan_pos(w->scan) < w->limit) {
 			begin(w, at);
 		}
@@ -176,9 +193,27 @@ static int chain_before(struct store *s, uint64_t base, uint64_t *chain)
 	return err || end == base ? err : -EBADMSG;
 }
 
-static int find_in(struct store *s, const struct segment *seg, uint64_t limit)
+/*
+ * Where a place that was told is sound up to LOOKED, the index of SEG may have been made without it, as the disk did not read it then. An
+ * index that may know of a record whose header is damaged now is left as it is. 1: something is not read again, so the place is to be looked
+ * at once more.
+ */
+static int renew_index(struct store *s, struct segment *seg, uint64_t looked)
 {
-	struct walk w = {.store = s, .limit = seg->end < limit ? seg->end : limit};
+	uint64_t at;
+	int made;
+
+	if (!damage_new(s, seg->head.base, looked, &at))
+		return 0;
+	made = seal_again(s, seg);
+	if (made < 0)
+		return disk_error_passes(made) || disk_error_full(made) ? made : 0;
+	return !made;
+}
+
+static int find_in(struct store *s, struct segment *seg, uint64_t limit)
+{
+	struct walk w = {.store = s, .segment = seg, .limit = seg->end < limit ? seg->end : limit};
 	uint64_t told = damage_told(s), looked;
 	int err = read_chain(s, seg->head.base, seg->head.base, &w.chain);
 
@@ -202,9 +237,11 @@ static int find_in(struct store *s, const struct segment *seg, uint64_t limit)
 	scan_close(w.scan);
 	if (!err)
 		err = end_at_limit(&w, w.limit < seg->end, &looked);
+	if (!err && seg->sealed && !w.lacks)
+		err = renew_index(s, seg, looked);
 	if (!err)
 		damage_looked(s, seg->head.base, looked, told);
-	return err;
+	return err < 0 ? err : 0;
 }
 
 static void no_segment(struct store *s, uint64_t pos, uint64_t end)

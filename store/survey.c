@@ -288,6 +288,13 @@ static void find_tail(struct survey *v)
 	}
 }
 
+static void tell(struct store *s, const struct invalid *at)
+{
+	store_damaged(s, at->kind, at->begin, at->what);
+	if (at->unreadable)
+		damage_unread(s, at->begin, at->end);
+}
+
 int survey(struct survey *v, char why[STORE_WHY])
 {
 	int err = find_files(v, why);
@@ -304,7 +311,7 @@ int survey(struct survey *v, char why[STORE_WHY])
 	find_tail(v);
 	for (size_t i = 0; i < v->invalids; i++)
 		if (v->invalid[i].begin < v->durable)
-			store_damaged(v->store, v->invalid[i].kind, v->invalid[i].begin, v->invalid[i].what);
+			tell(v->store, &v->invalid[i]);
 	/* Behind a last record that has rotted nothing shows that it was there, but for C. */
 	if (v->count && v->reached < v->durable) {
 		note_unknown(v, v->reached, v->durable);

@@ -6,6 +6,7 @@
 #include "runs.h"
 #include "scan.h"
 #include "seal.h"
+#include "spans.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -666,4 +667,106 @@ Test(recover, a_queue_is_there_again_when_what_made_it_has_rotted_and_its_messag
 	cr_assert_eq(topic_queue(t, 2)->committed, 8);
 	cr_assert_eq(topic_queue(t, 2)->messages, 2);
 	topic_put(t);
+}
+
+/* ---- a page that does not read at first ---- */
+
+#define LONG_LINE 20000
+
+static pthread_t unlucky;                /* the thread that does not read it */
+static _Atomic uint64_t bad_page;        /* of the first segment's file; UINT64_MAX: all pages read */
+static const struct disk_ops *sound;
+
+static ssize_t read_but_the_page(struct disk *d, int fd, void *to, size_t len, uint64_t at)
+{
+	uint64_t page = bad_page;
+	bool meets = page != UINT64_MAX && page < at + len && at < page + SCAN_UNREADABLE;
+
+	return meets && pthread_equal(pthread_self(), unlucky) ? -EIO : sound->pread(d, fd, to, len, at);
+}
+
+static void open_with_bad_page(uint64_t page)
+{
+	static struct disk_ops ops;
+	char why[STORE_WHY];
+
+	sound = scratch.disk.ops;
+	ops = *sound;
+	ops.pread = read_but_the_page;
+	ops.pread_once = NULL;
+	unlucky = pthread_self();
+	bad_page = page;
+	scratch.disk.ops = &ops;
+	cr_assert_eq(store_open_disk(&store, &scratch.disk, scratch_path, &options, why), 0, "%s", why);
+	bad_page = UINT64_MAX;
+}
+
+/* Something else is between any two of them: each has an entry of its own where a queue's records are looked up. */
+static void append_long_lines(int count)
+{
+	static char line[LONG_LINE];
+	struct topic *t = make_topic("orders"), *other = make_topic("other");
+
+	for (int i = 0; i < count; i++) {
+		memset(line, 'a' + i % 26, LONG_LINE);
+		snprintf(line, LONG_LINE, "line %d\n", i);
+		cr_assert_eq(append(t, line, LONG_LINE, true), 0);
+		cr_assert_eq(append(other, "between\n", 8, true), 0);
+	}
+	topic_put(other);
+	topic_put(t);
+}
+
+static void ten_long_lines(void)
+{
+	open_store();
+	append_long_lines(10);
+}
+
+/* The page with the header of line N in it. */
+static uint64_t page_of(int n)
+{
+	int fd = open_segment(0);
+	uint64_t at = (uint64_t)find_line(fd, n) - RECORD_HEADER;
+
+	close(fd);
+	return at / SCAN_UNREADABLE * SCAN_UNREADABLE;
+}
+
+static ssize_t read_long_lines(void)
+{
+	static char got[100 * LONG_LINE];
+
+	return read_all("orders", got, sizeof got);
+}
+
+Test(recover, what_the_start_did_not_read_is_there_when_it_reads_well_later)
+{
+	killed_after(ten_long_lines);
+	open_with_bad_page(page_of(4));
+	cr_assert(strstr(said, "a place that the disk does not read"));
+	keeper_stop(store->keeper);
+	cr_assert_eq(spans_find(store), 0);
+	cr_assert_eq(damage_open(store), 0);
+	cr_assert_eq(read_long_lines(), 10 * LONG_LINE);
+}
+
+Test(recover, an_index_that_was_made_while_a_page_did_not_read_is_made_again_when_it_does)
+{
+	struct segment *seg;
+	uint64_t from = 0;
+
+	open_with_bad_page(UINT64_MAX);
+	append_long_lines(60);
+	keeper_stop(store->keeper);
+	cr_assert_eq(seal_committed(store), 0);
+	seg = segments_find(store->segments, 0);
+	cr_assert(seg->sealed && segment_index_bad(seg));
+	segment_put(seg);
+	bad_page = page_of(4);
+	cr_assert_eq(seal_rebuild(store, &from), 1);
+	bad_page = UINT64_MAX;
+	cr_assert_eq(spans_find(store), 0);
+	cr_assert_eq(damage_open(store), 0);
+	cr_assert_eq(read_long_lines(), 60 * LONG_LINE);
 }
