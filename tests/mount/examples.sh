@@ -11,7 +11,8 @@ cd "$DIR/work"
 tested=()
 # try NAME ARGUMENT...: one of them, in the foreground
 try() { tested+=("$1"); bounded "$examples/$1" "${@:2}"; }
-bookmarked() { [ "$(stat -c %s "$MNT/jobs/0")" = "$(cat "$HOME/.jobs.0")" ]; }
+bookmark_of() { echo "$HOME/.jobs.$(json "$1/.mqfs/status.json" cluster).$(stat -c %i "$1/jobs/0")"; }
+bookmarked() { [ "$(stat -c %s "$MNT/jobs/0")" = "$(cat "$(bookmark_of "$MNT")")" ]; }
 open_in() { ls -l /proc/"$1"/fd 2> /dev/null | grep -F -- "$2"; }
 
 # --- work-queue.sh: one worker after another does each job once, in order
@@ -43,6 +44,35 @@ echo 'job 13' >> "$MNT/jobs/0"
 wait_lines worker3 1
 equal 'past a head' 'doing: job 13' "$(cat worker3)"
 kill $worker
+wait $worker || true
+# Another mount's jobs, and those of a topic that was made again, are done from the first one on.
+mqfs_start_at "$DIR/store4" "$DIR/mnt4"
+mkdir "$DIR/mnt4/jobs"
+echo 'elsewhere' >> "$DIR/mnt4/jobs/0"
+for name in elsewhere again; do
+	"$examples/work-queue.sh" "$DIR/mnt4" > "$name" &
+	worker=$!
+	wait_lines "$name" 1
+	equal 'a job of another queue' "doing: $name" "$(cat "$name")"
+	kill $worker
+	wait $worker || true
+	echo 1 > "$DIR/mnt4/jobs/.config/retired"
+	rmdir "$DIR/mnt4/jobs"
+	mkdir "$DIR/mnt4/jobs"
+	echo 'again' >> "$DIR/mnt4/jobs/0"
+done
+echo 1000 > "$(bookmark_of "$DIR/mnt4")"
+refused 'a bookmark that is no place in the queue' 'behind the end' "$examples/work-queue.sh" "$DIR/mnt4"
+# What a job runs reads none of the jobs behind it.
+sed 's/^\techo "doing: $1"/&; cat/' "$examples/work-queue.sh" > reading.sh
+seq -f 'read %.0f' 3 >> "$DIR/mnt4/jobs/0"
+bash reading.sh "$DIR/mnt4" 0 "$DIR/work/place" > reading &
+worker=$!
+wait_lines reading 4
+equal 'each job is one' "$(printf 'doing: %s\n' again 'read 1' 'read 2' 'read 3')" "$(cat reading)"
+kill $worker
+wait $worker || true
+refused 'work-queue.sh without a mount' 'not mounted' "$examples/work-queue.sh" "$DIR/work"
 
 # --- fan-out.sh
 mkdir "$MNT/events"
