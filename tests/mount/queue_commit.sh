@@ -3,19 +3,23 @@
 # Who waits for the commit, by mode; and who sees what before it. A sync takes long here, so a wait shows in the time.
 . "$(dirname "$0")/lib.sh"
 need python3
-mqfs_start -o sync_delay=250ms
-mkdir "$MNT/t"
-q=$MNT/t/0
+mqfs_start
+for mode in write close fsync; do
+	mkdir "$MNT/$mode"
+	echo $mode > "$MNT/$mode/.config/commit"
+done
+mqfs_stop
+mqfs_start -o sync_delay=400ms
 cat > "$DIR/modes.py" << 'END'
 import os, sys, time
 q, mode = sys.argv[1:]
-DELAY = 0.22
+LONG = 0.2          # half of a sync: the committer may have begun it before the call
 
 def waits(wanted, what, f, *a):
     began = time.monotonic()
     result = f(*a)
     took = time.monotonic() - began
-    assert (took > DELAY) == wanted, '%s: %s took %.3f s' % (mode, what, took)
+    assert (took > LONG) == wanted, '%s: %s took %.3f s' % (mode, what, took)
     return result
 
 f = os.open(q, os.O_WRONLY | os.O_APPEND)
@@ -63,15 +67,18 @@ os.write(h, b'by itself\n')
 assert waits(mode != 'write', 'read of its own write', os.pread, h, 100, end) == b'by itself\n'
 assert waits(False, 'read at the end', os.pread, h, 100, end + 10) == b''
 END
+# At once, as each of them takes long; who waits for another's sync waits for the next one too.
 for mode in write close fsync; do
-	echo $mode > "$MNT/t/.config/commit"
-	succeeds "commit=$mode" python3 "$DIR/modes.py" "$q" $mode
+	succeeds "commit=$mode" python3 "$DIR/modes.py" "$MNT/$mode/0" $mode &
 done
+wait_jobs
 
 # --- nothing that write(2) took is lost by kill -9, in no mode
-cat "$q" > "$DIR/before"
+mqfs_stop
+mqfs_start -o sync_delay=1ms
 for mode in close fsync; do
-	echo $mode > "$MNT/t/.config/commit"
+	q=$MNT/$mode/0
+	cat "$q" > "$DIR/before"
 	bash -c 'for i in {1..100}; do echo "$1 $i"; done; kill -9 "$2"' - $mode "$PID" >> "$q" || true
 	{ mqfs_kill || true; } 2> /dev/null
 	mqfs_start -o sync_delay=1ms
