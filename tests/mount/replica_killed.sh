@@ -10,7 +10,7 @@ echo 1 > "$DIR/a/old/.config/retired"
 echo close > "$DIR/a/close/.config/commit"
 
 cat > "$DIR/killed.py" << 'END'
-import json, os, signal, sys, time
+import contextlib, json, os, signal, sys, time
 mnt, b = sys.argv[1], int(sys.argv[2])
 waiting = 0
 
@@ -31,6 +31,21 @@ def interrupted(pid):
     """In D the kernel has sent its INTERRUPT, and waits on."""
     with open(f'/proc/{pid}/stat') as f:
         return f.read().rsplit(') ', 1)[1][0] == 'D'
+
+
+def stands(pid):
+    tasks = f'/proc/{pid}/task/'
+    return all(open(tasks + t + '/stat').read().rsplit(') ', 1)[1][0] == 'T' for t in os.listdir(tasks))
+
+
+@contextlib.contextmanager
+def silence():
+    """Of the standby. What is to wait begins to within 3 s, or it would be away, and all be refused."""
+    os.kill(b, signal.SIGSTOP)
+    wait_for(stands, b)
+    yield
+    os.kill(b, signal.SIGCONT)
+    wait_for(parked, 0)
 
 
 def start(what, queue, text):
@@ -81,39 +96,39 @@ def gone(pid, why):
     assert took < 4, (why, took)
 
 
-os.kill(b, signal.SIGSTOP)
 # One after the other: the kernel lets nobody else into a directory that is being changed.
 for change in ((os.mkdir, mnt + '/made'), (os.rmdir, mnt + '/old'), (os.chmod, mnt + '/t', 0o710), (os.chown, mnt + '/t/0', 12, 34),
         (set_config, '/t/.config/commit', b'write')):
-    pid = start_change(*change)
-    os.kill(pid, signal.SIGKILL)
-    gone(pid, change)
+    with silence():
+        pid = start_change(*change)
+        os.kill(pid, signal.SIGKILL)
+        gone(pid, change)
 for signals in (signal.SIGTERM,), (signal.SIGUSR1, signal.SIGKILL):
-    pid = start_change(os.chmod, mnt + '/close', 0o700 + len(signals))
-    for s in signals:
-        os.kill(pid, s)
-        if s == signal.SIGUSR1:
-            wait_for(interrupted, pid)
-    gone(pid, signals)
-wait_for(parked, 0)
+    with silence():
+        pid = start_change(os.chmod, mnt + '/close', 0o700 + len(signals))
+        for s in signals:
+            os.kill(pid, s)
+            if s == signal.SIGUSR1:
+                wait_for(interrupted, pid)
+        gone(pid, signals)
 writers = {}
-for name, what, queue in ('write', 'write', '/t/0'), ('fsync', 'fsync', '/close/0'):
-    for first in '', ' after another signal', ' by another signal':
-        pid = start(what, queue, (name + first + '\n').encode())
-        writers[pid] = name + first
-left = start('write', '/t/0', b'one signal\n')
-for pid, name in writers.items():
-    if 'after' in name:
-        os.kill(pid, signal.SIGUSR1)
-        wait_for(interrupted, pid)
-os.kill(left, signal.SIGUSR1)
-wait_for(interrupted, left)
-for pid, name in writers.items():
-    os.kill(pid, signal.SIGTERM if 'by' in name else signal.SIGKILL)
-for pid, name in writers.items():
-    gone(pid, name)
-assert os.waitpid(left, os.WNOHANG) == (0, 0)
-os.kill(b, signal.SIGCONT)
+with silence():
+    for name, what, queue in ('write', 'write', '/t/0'), ('fsync', 'fsync', '/close/0'):
+        for first in '', ' after another signal', ' by another signal':
+            pid = start(what, queue, (name + first + '\n').encode())
+            writers[pid] = name + first
+    left = start('write', '/t/0', b'one signal\n')
+    for pid, name in writers.items():
+        if 'after' in name:
+            os.kill(pid, signal.SIGUSR1)
+            wait_for(interrupted, pid)
+    os.kill(left, signal.SIGUSR1)
+    wait_for(interrupted, left)
+    for pid, name in writers.items():
+        os.kill(pid, signal.SIGTERM if 'by' in name else signal.SIGKILL)
+    for pid, name in writers.items():
+        gone(pid, name)
+    assert os.waitpid(left, os.WNOHANG) == (0, 0)
 got, status = os.waitpid(left, 0)
 assert status == 0, status
 END

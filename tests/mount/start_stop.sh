@@ -99,10 +99,10 @@ text = b''.join(b'%d\n' % i for i in range(1, 1000000))
 for at in range(0, len(text), 1001):
     os.write(busy, text[at:at + 1001])
 END
-python3 "$DIR/busy.py" "$MNT/busy" 2> "$DIR/busy.err" &
-busy=$!
 strace -f -p "$PID" -o "$DIR/strace.out" -e trace=pwritev,pwrite64 -e inject=pwritev,pwrite64:delay_enter=2000 2> "$DIR/strace.err" &
 wait_for 'strace' grep -q attached "$DIR/strace.err" || skip "strace cannot attach: $(cat "$DIR/strace.err")"
+python3 "$DIR/busy.py" "$MNT/busy" 2> "$DIR/busy.err" &
+busy=$!
 wait_for 'a busy writer' test -s "$MNT/busy/0"
 mqfs_stop
 wait $busy && fail 'a writer did not notice the stop'
