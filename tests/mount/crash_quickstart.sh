@@ -3,6 +3,7 @@
 # The quickstart as a stranger types it, by root and by a user who is not.
 . "$(dirname "$0")/lib.sh"
 need fusermount3
+need_own_mounts
 
 cat > "$DIR/quickstart" << 'END'
 set -e
@@ -19,7 +20,7 @@ kill $!
 kill -9 "$(cat ~/mq/.mqfs/pid)"
 mqfs ~/mq.store ~/mq
 wc -l ~/mq/orders/0
-mqctl status -m ~/mq
+mqctl status
 { echo '{"order":17}'; seq 100000; } | cmp - ~/mq/orders/0
 { echo '{"order":17}'; seq 100000; } | cmp - ~/watched
 pid=$(cat ~/mq/.mqfs/pid)

@@ -138,6 +138,21 @@ need()
 
 need_root() { [ "$(id -u)" -eq 0 ] || skip 'needs root'; }
 
+# No mqfs is mounted but what the test mounts: the script begins again, in a mount namespace of its own.
+need_own_mounts()
+{
+	local i
+	need_root
+	if [ -z "${MQFS_TEST_OWN_MOUNTS:-}" ]; then
+		unshare --mount true 2> /dev/null || skip 'cannot make a mount namespace'
+		rm -rf "$DIR"
+		MQFS_TEST_OWN_MOUNTS=1 exec unshare --mount bash "$0"
+	fi
+	for i in $(awk '/ - fuse\.mqfs / { print $5 }' /proc/self/mountinfo | tac); do
+		umount -l "$i"
+	done
+}
+
 # A user that is not root, as the variable TESTER; DIR is open to it. `runuser -u "$TESTER" -- COMMAND` runs as it.
 need_tester()
 {
