@@ -350,8 +350,7 @@ static int64_t before_pass(const struct scrub *c)
 	return due - now < LONGEST_SLEEP ? due - now : LONGEST_SLEEP;
 }
 
-/* One second's work; returns when the next one's is, on CLOCK_MONOTONIC. */
-static int64_t work(struct scrub *c, uint64_t *log_seen)
+int64_t scrub_work(struct scrub *c, uint64_t *log_seen)
 {
 	uint64_t rate = c->store->options.scrub_rate, end = log_end(c->store->log), before = c->bytes;
 	int64_t now = commit_clock(), pause = before_pass(c);
@@ -374,7 +373,7 @@ static void *scrub(void *arg)
 
 	lower_priority();
 	while (!stop) {
-		int64_t until = work(c, &log_seen);
+		int64_t until = scrub_work(c, &log_seen);
 		struct timespec t = {until / SECOND, until % SECOND};
 		pthread_mutex_lock(&c->lock);
 		while (!c->stopping && !c->poked && commit_clock() < until)

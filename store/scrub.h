@@ -37,6 +37,9 @@ void scrub_stop(struct scrub *c);
 /* Verifies some MAX bytes more, or a pass's beginning: 1; 0: the pass is over. -ENOMEM and the like: go on later. For the thread, or
  * for who has none. */
 int scrub_step(struct scrub *c, uint64_t max);
+/* One second's work of a pass that is under way or due, at the store's scrub_rate; a quarter of it when the log's end is not LOG_SEEN, which
+ * becomes that. Returns when the next one's is, on CLOCK_MONOTONIC. For the thread, or for who has none. */
+int64_t scrub_work(struct scrub *c, uint64_t *log_seen);
 /* The next pass is due now. */
 void scrub_now(struct scrub *c);
 void scrub_status(struct scrub *c, struct scrub_status *to);

@@ -199,6 +199,43 @@ Test(scrub, it_reads_in_steps_and_a_pass_ends_although_more_is_appended)
 	topic_put(t);
 }
 
+/* What is read in one second's work; how long that is to take, in AFTER. */
+static uint64_t worked(uint64_t *log_seen, int64_t *after)
+{
+	uint64_t before = now.bytes;
+
+	*after = -commit_clock();
+	*after += scrub_work(scrub, log_seen);
+	scrub_status(scrub, &now);
+	return now.bytes - before;
+}
+
+Test(scrub, it_reads_at_its_rate_and_at_a_quarter_of_it_while_messages_come_in)
+{
+	const uint64_t rate = 1600, record = LENGTH + RECORD_HEADER;
+	struct topic *t = topic_find(store, "t");
+	uint64_t log_seen = log_end(store->log), bytes;
+	int64_t after;
+
+	store->options.scrub_rate = rate;
+	while (!now.bytes) {
+		cr_assert_eq(scrub_step(scrub, 1), 1);
+		scrub_status(scrub, &now);
+	}
+	bytes = worked(&log_seen, &after);
+	cr_assert(bytes >= rate && bytes < rate + record, "%lu", bytes);
+	cr_assert_geq(after, (int64_t)((double)bytes * 1e9 / (double)rate));
+	append(t, 0);
+	bytes = worked(&log_seen, &after);
+	cr_assert(bytes >= rate / 4 && bytes < rate / 4 + record, "%lu", bytes);
+	cr_assert_geq(after, 1000000000);
+	cr_assert_geq(worked(&log_seen, &after), rate, "nothing came meanwhile");
+	cr_assert_eq(passes(), 0);
+	cr_assert_eq(worked(&log_seen, &after), 0);
+	cr_assert_geq(after, 3000 * INT64_C(1000000000), "the next pass is due in a week");
+	topic_put(t);
+}
+
 Test(scrub, segments_that_go_meanwhile_are_no_damage)
 {
 	struct segment *s;
