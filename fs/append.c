@@ -17,6 +17,8 @@
 #define APPEND_WRITE_MAX ((size_t)(1u << 20) - 4096)
 /* Of a writev(2), each part may begin and end within a page: this is the least of up to 64 parts. */
 #define APPEND_CUT_MIN ((size_t)512 << 10)
+/* sendfile(2) and copy_file_range(2), which O_APPEND refuses, go through a pipe of 16 pages. The first one's bytes may begin at its end. */
+#define APPEND_SPLICE_MIN ((size_t)15 * 4096 + 1)
 
 struct writer {
 	uint32_t uid, pid;       /* of the thread */
@@ -178,7 +180,7 @@ static void answer_write(fuse_req_t req, struct handle *h, off_t at, ssize_t tak
 		return;
 	}
 	h->next = (uint64_t)at + (uint64_t)taken;
-	h->cut = (size_t)taken >= APPEND_CUT_MIN;
+	h->cut = (size_t)taken >= h->cut_at;
 	fuse_reply_write(req, (size_t)taken);
 }
 
@@ -338,6 +340,7 @@ static void queue_write(
 	struct writer w = writer_of(req);
 
 	w.goes_on = h->cut && (uint64_t)at == h->next;
+	h->cut_at = fi->flags & O_APPEND ? APPEND_CUT_MIN : APPEND_SPLICE_MIN;
 	if (!meant_to_append(h, (uint64_t)at, fi->flags))
 		fuse_reply_err(req, EPERM);
 	else if (topic_setting(n->topic, SETTING_COMMIT) == COMMIT_WRITE || fi->flags & O_DSYNC)

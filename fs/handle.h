@@ -35,7 +35,8 @@ struct handle {
 	_Atomic uint64_t mark;
 	uint64_t end;                    /* of the queue: at lookup for .retained, else as the kernel knew it at open */
 	_Atomic uint64_t next;           /* file offset behind its last answered write */
-	_Atomic bool cut;                /* which was as long as the kernel may cut at: what goes on there may be of the same write(2) */
+	_Atomic size_t cut_at;           /* bytes: the kernel may cut what is written this way at as many, and no fewer */
+	_Atomic bool cut;                /* which was as long as that: what goes on there may be of the same write(2) */
 
 	pthread_mutex_t appending;
 	/* guarded by it */

@@ -6,7 +6,7 @@ need python3 strace
 need_root
 mqfs_start -o commit_timeout=300ms
 mkdir "$MNT/t"
-echo 4 > "$MNT/t/.config/queues"
+echo 7 > "$MNT/t/.config/queues"
 q=$MNT/t/0
 # delayed ARGUMENT: a sync takes longer than the commit timeout. Sets TRACER.
 delayed()
@@ -25,6 +25,11 @@ cat > "$DIR/late.py" << 'END'
 import errno, os, signal, sys, time
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_APPEND)
 text = b''.join(b'%d\n' % i for i in range(400000))
+def spliced():
+    source = os.memfd_create('text')
+    os.write(source, text)
+    os.dup2(os.open(sys.argv[1], os.O_WRONLY), fd)         # O_APPEND refuses it
+    return os.sendfile(fd, source, 0, len(text))
 def in_time():
     os.kill(int(sys.argv[2]), signal.SIGTERM)
     while 'TracerPid:\t0' not in open('/proc/%s/status' % sys.argv[3]).read():
@@ -87,6 +92,8 @@ END
 cut 2 'os.write(fd, text)'
 # each part may begin and end within a page
 cut 3 'os.writev(fd, [text[i * 10000:(i + 1) * 10000] for i in range(60)] + [text[600000:]])'
+# in pieces of the pipe that the kernel has between two files
+cut 6 'spliced()'
 
 # --- so it is where others have waited for the file meanwhile, and so come first
 # between QUEUE HOW: HOW is Python, and runs other() beside what follows
@@ -116,7 +123,6 @@ assert set(got) == set(text.split(b'\n')[:-1] + [b'between']), 'a line that nobo
 END
 	in_time
 }
-echo 6 > "$MNT/t/.config/queues"
 between 4 'thread = threading.Thread(target=other); thread.start(); end_of_other = thread.join'
 between 5 'child = os.fork()
 if not child:
