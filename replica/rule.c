@@ -264,6 +264,17 @@ static bool mind_pair(struct replicator *r, const struct member_view *v)
 	return false;
 }
 
+/* Where nothing is logged behind the pair a crash would leave no trace of its having been committed, and the start go by the old one as well. */
+static int prove_pair(struct replicator *r)
+{
+	int err = store_prove_committed(r->store);
+
+	if (!err || err == -EIO)
+		return err;
+	replicator_say(r, LOG_WARNING, "the pair is changed, but a start after a crash may not know it: %s", strerror(-err));
+	return 0;
+}
+
 int rule_set_pair(struct replicator *r, const struct pair *p, int64_t ns)
 {
 	struct member_view v;
@@ -274,8 +285,10 @@ int rule_set_pair(struct replicator *r, const struct pair *p, int64_t ns)
 	r->attentive = true;
 	for (;;) {
 		store_view(r->store, &v);
-		if (err || v.committed >= end)
+		if (err)
 			return err;
+		if (v.committed >= end)
+			return prove_pair(r);
 		if (v.role != ROLE_PRIMARY)
 			return -EROFS;
 		if (link_in(0) > until)

@@ -121,6 +121,9 @@ void store_vouch(struct store *s);
  * yet, and P says nobody is stopped. -EAGAIN: this primary has committed nothing yet. Returns when it is in the log, *END behind it; where
  * P says that a node is stopped, when it is durable. */
 int store_set_pair(struct store *s, const struct pair *p, uint64_t *end);
+/* The next start knows all that is committed now for committed, whatever ends this process: an empty record behind it says so. Returns when that
+ * is durable. */
+int store_prove_committed(struct store *s);
 
 /* ---- promises and roles ---- */
 

@@ -285,3 +285,17 @@ int store_set_pair(struct store *s, const struct pair *p, uint64_t *end)
 	commit_appended(s->commit, true);
 	return p->stopped ? wait_until(s, all_synced, a.end) : 0;
 }
+
+int store_prove_committed(struct store *s)
+{
+	struct append a = {.type = RECORD_HEADS, .claim = CLAIM_LAST};
+	int err;
+
+	if (member_is_standby(s))
+		return -EROFS;
+	err = append_held(s, &a);
+	if (err)
+		return err;
+	commit_appended(s->commit, true);
+	return wait_until(s, all_synced, a.end);
+}

@@ -245,6 +245,55 @@ Test(replicator, a_primary_goes_on_alone_and_takes_the_other_one_in_again)
 	cr_assert_eq(status_of(&a).view.pair.min_standbys, 1);
 }
 
+/* As if it had been killed just now; what it is told by its log alone, as no checkpoint may have been made yet. */
+static void kill_node(struct node *n)
+{
+	char left[140], checkpoints[160];
+	struct member_view v = status_of(n).view;
+
+	cr_assert_eq(v.synced, v.end, "the power may go as well");
+	snprintf(left, sizeof left, "%s.left", n->path);
+	scratch_copy(n->path, left);
+	snprintf(checkpoints, sizeof checkpoints, "%s/checkpoint", left);
+	scratch_remove(checkpoints);
+	cr_assert_eq(mkdir(checkpoints, 0700), 0);
+	close_node(n);
+	scratch_remove(n->path);
+	cr_assert_eq(rename(left, n->path), 0);
+}
+
+Test(replicator, a_primary_that_went_on_alone_does_so_after_a_crash)
+{
+	options.sync_delay = 50000000;
+	make_pair(1);
+	close_node(&b);
+	cr_assert(until(a_refuses));
+	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), 0, "%s", said);
+	kill_node(&a);
+	open_node(&a, false, -1);
+	cr_assert_eq(put(&a, "alone\n"), 0);
+}
+
+Test(replicator, so_does_one_that_was_promoted_to_go_on_alone)
+{
+	make_pair(1);
+	close_node(&a);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "a", false, 0), 0, "%s", said);
+	kill_node(&b);
+	open_node(&b, false, -1);
+	cr_assert_eq(put(&b, "alone\n"), 0);
+}
+
+Test(replicator, and_one_that_was_told_to_wait_for_nobody)
+{
+	make_pair(1);
+	cr_assert_eq(order(&a, ORDER_MIN_STANDBYS, "", false, 0), 0, "%s", said);
+	kill_node(&a);
+	close_node(&b);
+	open_node(&a, false, -1);
+	cr_assert_eq(put(&a, "alone\n"), 0);
+}
+
 Test(replicator, a_restarted_primary_waits_for_the_other_node_or_the_operators_word)
 {
 	make_pair(1);
