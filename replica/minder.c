@@ -252,6 +252,7 @@ static int hear(struct replicator *r, struct receiver *rc, struct talker *t, con
 	while ((heard = receiver_hear(rc, link_in(0), f, body)) == 1) {
 		say_full(r, rc, &full);
 		minder_wait(r, FULL_NS);
+		order_is_asked(r);
 		if (minder_wanted(r))
 			return -ECANCELED;
 		if (talker_ended(t))           /* who does not receive hears by what it says that the link is gone */

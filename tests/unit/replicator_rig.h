@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define LONG_NS 60000000000LL            /* for what is to happen at all */
-#define LOOK_NS 2000000L
+#define GLANCE_NS 2000000L
 
 struct node {
 	char name[8], path[128], address[64], other[140];
@@ -151,7 +151,7 @@ static inline struct replicator_status status_of(struct node *n)
 
 static inline bool until(bool (*is)(void))
 {
-	const struct timespec look = {.tv_nsec = LOOK_NS};
+	const struct timespec look = {.tv_nsec = GLANCE_NS};
 	int64_t last = link_in(LONG_NS);
 
 	while (!is()) {
@@ -257,7 +257,7 @@ static inline int put(struct node *n, const char *text)
 {
 	struct iovec iov = {(char *)text, strlen(text)};
 	struct batch batch = {.iov = &iov, .iovcnt = 1, .messages = 1};
-	const struct timespec look = {.tv_nsec = LOOK_NS};
+	const struct timespec look = {.tv_nsec = GLANCE_NS};
 	struct topic *t = topic_find(n->store, "orders");
 	int64_t last = link_in(LONG_NS);
 	struct place at;

@@ -3,6 +3,7 @@
 #include "install.h"
 #include "log.h"
 #include "parts.h"
+#include "replicator_part.h"
 #include "replicator_rig.h"
 
 TestSuite(replicator, .init = begin, .fini = end, .timeout = 120);
@@ -555,7 +556,7 @@ Test(replicator, what_is_in_the_log_late_is_done_all_the_same)
 	late = true;
 	cr_assert_eq(pthread_create(&applies, NULL, apply_later, &held), 0);
 	while (!held)
-		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+		nanosleep(&(struct timespec){.tv_nsec = GLANCE_NS}, NULL);
 	cr_assert_eq(order(&a, ORDER_ALONE, "b", false, 0), 0, "%s", said);
 	pthread_join(applies, NULL);
 	cr_assert_not(late);
@@ -641,6 +642,52 @@ Test(replicator, a_store_that_is_open_for_reading_only_takes_no_part)
 	cr_assert(strstr(status_of(&a).why, "reading only"), "%s", status_of(&a).why);
 	cr_assert_eq(order(&a, ORDER_PROMOTE, "", false, 0), -ENOTCONN);
 	cr_assert_str_eq(status_of(&a).last_order, "promote: not done: the store is open for reading only");
+}
+
+static int allocate_nothing(struct disk *d, int fd, uint64_t bytes)
+{
+	(void)d;
+	(void)fd;
+	(void)bytes;
+	return -ENOSPC;
+}
+
+static bool b_is_full(void)
+{
+	return strstr(status_of(&b).why, "the disk is full");
+}
+
+static bool b_is_full_or_has_all(void)
+{
+	return b_is_full() || same_ends();
+}
+
+/* It hears no more of what the primary says of it, and so little is on the way that the link stays. */
+Test(replicator, an_order_that_the_primary_was_asked_for_ends_in_time_while_the_disk_is_full)
+{
+	static char line[64 << 10];
+	static struct disk_ops ops;
+
+	memset(line, '.', sizeof line - 2);
+	line[sizeof line - 2] = '\n';
+	make_pair(0);
+	sound = b.store->disk->ops;
+	ops = *sound;
+	ops.allocate = allocate_nothing;
+	b.store->disk->ops = &ops;
+	while (!b_is_full()) {
+		cr_assert_eq(put(&a, line), 0);
+		cr_assert(until(b_is_full_or_has_all));
+	}
+	replicator_order(b.replicator, &handing.order);
+	pthread_mutex_lock(&b.replicator->lock);
+	b.replicator->order_until = link_in(0);
+	pthread_mutex_unlock(&b.replicator->lock);
+	cr_assert(until(handing_is_over));
+	cr_assert_eq(handing.err, -ETIMEDOUT, "%s", handing.why);
+	cr_assert_eq(order(&b, ORDER_PROMOTE, "nobody", false, 0), -EINVAL, "another order is carried out");
+	b.store->disk->ops = sound;
+	cr_assert(until(same_ends));
 }
 
 static pthread_t starter;
