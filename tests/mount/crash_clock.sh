@@ -50,7 +50,7 @@ equal 'from an earlier one' 'at first' "$(bounded head -n 1 "$MNT/t/.follow/0@$a
 # --- who waits does not wait for the clock
 mqfs_stop
 jump +0
-start -o sync_delay=2500ms,commit_timeout=4s
+start -o sync_delay=2500ms,commit_timeout=4900ms
 parked() { [ "$(json "$MNT/.mqfs/status.json" mount.parked)" -eq "$1" ]; }
 # The end of this one's time is what the timer sleeps for; when it wakes, the next one is still waiting.
 echo 'before it jumps' >> "$MNT/t/0"
