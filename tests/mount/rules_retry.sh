@@ -4,14 +4,14 @@
 . "$(dirname "$0")/lib.sh"
 need python3 strace
 need_root
-mqfs_start -o commit_timeout=300ms
+mqfs_start -o commit_timeout=600ms
 mkdir "$MNT/t"
 echo 7 > "$MNT/t/.config/queues"
 q=$MNT/t/0
 # delayed ARGUMENT: a sync takes longer than the commit timeout. Sets TRACER.
 delayed()
 {
-	strace -f -p "$PID" -o "$DIR/strace.out" -e trace=fdatasync -e "inject=fdatasync:delay_enter=1000000$1" 2> "$DIR/strace.err" &
+	strace -f -p "$PID" -o "$DIR/strace.out" -e trace=fdatasync -e "inject=fdatasync:delay_enter=1500000$1" 2> "$DIR/strace.err" &
 	TRACER=$!
 	wait_for 'strace' grep -q attached "$DIR/strace.err" || skip "strace cannot attach: $(cat "$DIR/strace.err")"
 }
