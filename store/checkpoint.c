@@ -41,6 +41,7 @@
 #include "bytes.h"
 #include "retain.h"
 #include "seal.h"
+#include "supply.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -278,8 +279,12 @@ int checkpoint_write(struct store *s, struct checkpoint_info *info)
 		goto done;
 	name_of(name, info->pos);
 	err = disk_replace(s->disk, name, bytes, info->size, 0600);
+	if (!disk_error_full(err))
+		goto done;
+	supply_spending(s->supply, true);
 	while (disk_error_full(err) && reserve_release(s) == 0)
 		err = disk_replace(s->disk, name, bytes, info->size, 0600);
+	supply_spending(s->supply, false);
 done:
 	free(bytes);
 	return err;

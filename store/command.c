@@ -3,6 +3,7 @@
 #include "checkpoint.h"
 #include "parts.h"
 #include "state.h"
+#include "supply.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,23 +212,23 @@ static int leave_room(struct store *s, uint32_t count)
 	if (err)
 		return err;
 	log_reserve_more(s->log, bytes);
-	err = reserve_keep(s->disk, bytes);
-	return disk_error_full(err) ? err : 0;
+	return supply_leave(s->supply, bytes, false);
 }
 
 int store_set_queues(struct store *s, struct command *c, struct topic *t, uint32_t count)
 {
+	uint32_t has = atomic_load(&t->count);
 	bool is_settled = settled(s);
 	uint8_t *body;
 	int err;
 
 	if (atomic_load(&t->removed))
 		return -ENOENT;
-	if (count < atomic_load(&t->count) || count > QUEUES_MAX)
+	if (count < has || count > QUEUES_MAX)
 		return -EINVAL;
-	if (is_settled && count == atomic_load(&t->count))
+	if (is_settled && count == has)
 		return already_so(s, c);
-	err = leave_room(s, count - atomic_load(&t->count));
+	err = leave_room(s, count - has);
 	if (err)
 		return err;
 	body = body_of(c, RECORD_TOPIC_QUEUES, 12);

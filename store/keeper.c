@@ -84,15 +84,19 @@ static uint64_t checkpoint_distance(struct store *s)
 	return by_size > s->options.checkpoint_every ? by_size : s->options.checkpoint_every;
 }
 
-/* Without so much no segment could ever go. */
-static uint64_t least_reserve(struct keeper *k)
+/* Bytes for the indexes of the segments before the active one that have none yet; *ACTIVE for that of the active one, as long as it is now. */
+static uint64_t for_indexes(struct keeper *k, uint64_t *active)
 {
 	struct store *s = k->store;
-	uint64_t bytes = 2 * checkpoint_size(s) + RESERVE_LEAST;
+	uint64_t base = log_active(s->log), bytes = 0;
 
-	for (struct segment *g = segments_find(s->segments, k->checkpoint_pos); g; g = segment_next(g))
-		if (!g->sealed)
+	*active = 0;
+	for (struct segment *g = segments_find(s->segments, k->checkpoint_pos); g; g = segment_next(g)) {
+		if (!g->sealed && g->head.base < base)
 			bytes += runs_memory(g->runs);
+		else if (!g->sealed)
+			*active = runs_memory(g->runs);
+	}
 	return bytes;
 }
 
@@ -111,9 +115,11 @@ static bool leaves_a_segment(struct store *s, uint64_t bytes)
 static void keep_reserve(struct keeper *k)
 {
 	struct store *s = k->store;
-	uint64_t least = least_reserve(k), bytes = least + RESERVE_SPARE;
+	uint64_t active, least = 2 * checkpoint_size(s) + RESERVE_LEAST + for_indexes(k, &active), bytes;
 
-	log_reserve(s->log, least);
+	log_reserve(s->log, least);            /* without so much, and room for its own index, no segment is begun: none could ever go */
+	least += active;
+	bytes = least + RESERVE_SPARE;
 	if (!leaves_a_segment(s, bytes)) {
 		if (segments_count(s->segments) < 2)
 			return;

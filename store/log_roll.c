@@ -165,7 +165,7 @@ static int leave_reserve(struct log *l)
 {
 	if (!l->reserve || !l->active || segments_count(l->segments) < 2)
 		return 0;
-	return supply_leave(l->supply, l->reserve + runs_memory(l->active->runs));
+	return supply_leave(l->supply, l->reserve + runs_memory(l->active->runs), true);
 }
 
 /*

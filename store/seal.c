@@ -4,6 +4,7 @@
 #include "index.h"
 #include "keeper.h"
 #include "runs.h"
+#include "supply.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <syslog.h>
@@ -14,8 +15,12 @@ static int write_index(struct store *s, const struct segment *seg, uint64_t end,
 {
 	int err = index_write(s->disk, s->id.secret, seg->head.base, end, last_time, runs);
 
+	if (!disk_error_full(err))
+		return err;
+	supply_spending(s->supply, true);
 	while (disk_error_full(err) && reserve_release(s) == 0)
 		err = index_write(s->disk, s->id.secret, seg->head.base, end, last_time, runs);
+	supply_spending(s->supply, false);
 	return err;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 struct supply {
 	struct disk *disk;
 	uint64_t file_size;
+	_Atomic bool spending;         /* what the reserve has released is the keeper's */
 	pthread_mutex_t lock;
 	unsigned ready;                /* log/prepared.0 ... log/prepared.READY-1 are there */
 	/* the keeper's */
@@ -238,12 +240,20 @@ static void drop_one(struct supply *p)
 	disk_unlink(p->disk, name);
 }
 
-int supply_leave(struct supply *p, uint64_t bytes)
+void supply_spending(struct supply *p, bool is)
+{
+	if (p)                         /* a store that is not open for appends has none */
+		p->spending = is;
+}
+
+int supply_leave(struct supply *p, uint64_t bytes, bool drop)
 {
 	int err;
 
+	if (p->spending)
+		return -ENOSPC;
 	pthread_mutex_lock(&p->lock);
-	while (disk_error_full(err = reserve_keep(p->disk, bytes)) && p->ready)
+	while (disk_error_full(err = reserve_keep(p->disk, bytes)) && p->ready && drop)
 		drop_one(p);
 	pthread_mutex_unlock(&p->lock);
 	return disk_error_full(err) ? err : 0;

@@ -158,6 +158,23 @@ Test(log_full, a_segment_is_begun_only_where_the_reserve_is_whole)
 	cr_assert_geq(st.st_blocks * 512, 300000);
 }
 
+/* Or who is refused in a loop would make it again as fast as the keeper gives it away. */
+Test(log_full, nobody_makes_the_reserve_again_while_it_is_spent)
+{
+	static char big[400000];
+	struct append a;
+	struct stat st;
+
+	two_segments_and_a_prepared_one();
+	log_reserve(log_, 300000);
+	supply_spending(supply, true);
+	cr_assert_eq(append(big, sizeof big, &a), -ENOSPC);
+	cr_assert_eq(disk_stat(&scratch.disk, "reserve", &st), -ENOENT);
+	cr_assert_eq(supply_ready(supply), 1);
+	supply_spending(supply, false);
+	cr_assert_eq(append(big, sizeof big, &a), 0);
+}
+
 /* What is wrong with it otherwise is not the log's failure. */
 Test(log_full, a_reserve_that_cannot_be_made_fails_no_log)
 {

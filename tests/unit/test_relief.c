@@ -346,6 +346,14 @@ Test(relief, no_queues_are_added_that_checkpoints_have_no_room_for)
 	topic_put(t);
 }
 
+static int no_rename(struct disk *d, const char *from, const char *to)
+{
+	(void)d;
+	(void)from;
+	(void)to;
+	return -ENOSPC;
+}
+
 /* Of a full disk. The index is made again when there is room. */
 Test(relief, a_checkpoint_needs_no_room_for_an_index)
 {
@@ -370,6 +378,45 @@ Test(relief, a_checkpoint_needs_no_room_for_an_index)
 	head_is_readable(s, topic_queue(t, 0));
 	set(t, SETTING_RETENTION_SIZE, "4000");
 	cr_assert_gt(keep(now()), 0);
+	topic_put(t);
+}
+
+static struct queue *refused_queue;
+static const struct disk_ops *relief_ops;
+static int refused_appends;
+
+/* Somebody is refused whenever a part of the reserve is released. */
+static int truncate_and_append(struct disk *d, int fd, uint64_t len)
+{
+	static const char body[BODY];
+	struct iovec iov = {(void *)body, BODY};
+	struct batch b = {.iov = &iov, .iovcnt = 1, .messages = 1, .flags = RECORD_WRITE};
+	struct place place;
+	int err = relief_ops->truncate(d, fd, len);
+
+	cr_assert_lt(++refused_appends, 100, "the reserve is made again for ever");
+	for (int n = 0; n < 100 && store_append(refused_queue, &b, &place) == 0; n++)
+		;
+	return err;
+}
+
+Test(relief, who_is_refused_does_not_make_the_reserve_again_that_is_spent)
+{
+	struct topic *t = make("orders", 1);
+	struct disk_ops ops;
+
+	append(t, 200);
+	log_reserve(s->log, 1 << 20);
+	cr_assert_eq(reserve_keep(s->disk, 1 << 20), 0);
+	refused_queue = topic_queue(t, 0);
+	relief_ops = s->disk->ops;
+	ops = *relief_ops;
+	ops.truncate = truncate_and_append;
+	ops.rename = no_rename;
+	s->disk->ops = &ops;
+	cr_assert_eq(keeper_checkpoint(s->keeper), -ENOSPC);
+	s->disk->ops = relief_ops;
+	cr_assert_gt(refused_appends, 0);
 	topic_put(t);
 }
 
