@@ -251,7 +251,7 @@ int supply_leave(struct supply *p, uint64_t bytes, bool drop)
 	int err;
 
 	if (p->spending)
-		return -ENOSPC;
+		return drop ? 0 : -ENOSPC;
 	pthread_mutex_lock(&p->lock);
 	while (disk_error_full(err = reserve_keep(p->disk, bytes)) && p->ready && drop)
 		drop_one(p);

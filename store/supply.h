@@ -33,8 +33,8 @@ int supply_prepare(struct supply *p, unsigned want, bool (*keep_going)(void *ctx
 /* One is in the making. For the keeper. */
 bool supply_filling(struct supply *p);
 unsigned supply_ready(struct supply *p);
-/* The reserve (checkpoint.h) has BYTES, or gets them; with DROP prepared files go as long as the disk has no room for that. An error only where it
- * is for want of room, or the reserve is being spent. */
+/* The reserve (checkpoint.h) has BYTES, or gets them; with DROP, for a segment, prepared files go as long as the disk has no room for that. An error
+ * only where it is for want of room. While the reserve is being spent it is left alone. */
 int supply_leave(struct supply *p, uint64_t bytes, bool drop);
 /* The keeper spends the reserve, part by part: until it is done nobody takes what it has released, or who is refused in a loop would make it again
  * as fast as that goes. */
