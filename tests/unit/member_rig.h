@@ -119,6 +119,12 @@ static inline void synced(struct store *s)
 		;
 }
 
+/* Who finds another thread at it leaves it to that one to move the commit point (store/commit.c advance()). */
+static inline void all_committed(struct store *s)
+{
+	cr_assert_eq(wait_committed(s, view(s).end), 0);
+}
+
 /* FROM's log to TO, from TO's end to FROM's; not synced there. */
 static inline void carry(struct store *from, struct store *to)
 {

@@ -29,6 +29,7 @@ Test(member, a_standby_shows_what_is_announced_and_synced)
 	cr_assert_eq(view(a).chain, view(b).chain);
 	cr_assert_str_eq(shown(b, "orders"), "no topic");
 	announce(a, b);
+	all_committed(b);
 	cr_assert_str_eq(shown(b, "orders"), "one\n");
 	put(t, "two\n");
 	announce(a, b);
@@ -63,6 +64,7 @@ Test(member, a_standby_has_the_same_segments_and_goes_on_after_a_restart)
 	cr_assert_eq(store_cut(b, view(b).end, 0), 0);
 	send(a, b);
 	announce(a, b);
+	all_committed(b);
 	cr_assert_eq(view(a).chain, view(b).chain);
 	cr_assert_eq(view(b).committed, view(a).committed);
 	of_a = segments_first(a->segments);
@@ -183,6 +185,7 @@ Test(member, what_a_standby_received_is_applied_by_its_headers_and_where_there_a
 	cr_assert_lt(view(b).committed, pos);
 	announce(a, b);
 	cr_assert(comes_to_show(b, "late", "here\nand here\n"));
+	all_committed(b);
 	cr_assert_eq(view(b).committed, view(a).committed);
 	topic_put(late);
 	late = topic_find(b, "orders");
@@ -234,6 +237,7 @@ Test(member, a_restarted_primary_shows_what_is_proved_and_the_rest_when_the_othe
 	store_linked(a, view(b).node, true);
 	send(a, b);
 	acknowledge(b, a);
+	all_committed(a);
 	cr_assert_str_eq(shown(a, "orders"), "one\ntwo\n");
 	cr_assert_eq(append(t, "three\n", &pos), 0);
 	topic_put(t);
@@ -276,6 +280,7 @@ Test(member, after_a_promotion_the_old_primary_is_cut_where_the_logs_part)
 	acknowledge(a, b);
 	cr_assert_eq(wait_committed(b, pos), 0);
 	announce(b, a);
+	all_committed(a);
 	cr_assert_str_eq(shown(a, "orders"), "one\ntwo\n");
 	cr_assert_str_eq(shown(b, "orders"), "one\ntwo\n");
 	cr_assert_eq(view(a).chain, view(b).chain);
@@ -385,6 +390,7 @@ Test(member, what_is_known_to_be_committed_is_never_cut)
 	put(t, "one\n");
 	send(a, b);
 	announce(a, b);
+	all_committed(b);
 	cr_assert_eq(store_cut(b, before, 0), -EPERM);
 	cr_assert_str_eq(shown(b, "orders"), "one\n");
 	cr_assert_eq(store_cut(b, view(b).end, 0), 0);
@@ -492,6 +498,7 @@ Test(member, a_blank_standby_starts_from_a_checkpoint_and_the_oldest_segment)
 	send(a, b);
 	announce(a, b);
 	cr_assert_eq(view(b).chain, view(a).chain);
+	all_committed(b);
 	struct topic *there = topic_find(b, "orders");
 	cr_assert_eq(topic_queue(there, 0)->committed, topic_queue(t, 0)->committed);
 	topic_put(there);
