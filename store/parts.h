@@ -80,6 +80,7 @@ struct store {
 	 * within one topics_apply_lock(), so that whoever holds it sees state exactly at this position. Without it, what lies before
 	 * `applied` is in the state. */
 	_Atomic uint64_t applied;
+	uint64_t began;                /* `applied` when the store was opened */
 	struct log_start applied_at;   /* guarded by the apply lock */
 	uint64_t unneeded;             /* see retain_unneeded(); the keeper's */
 	_Atomic uint64_t limits;       /* how often a topic's limits have changed */
@@ -129,6 +130,10 @@ struct topic *topic_with_id(struct topics *t, uint64_t id);
 struct topic *topic_with_name(struct topics *t, const char *name, size_t len);
 /* Queue by id, without holding its topic: for replay, which is alone. */
 struct queue *queue_by_id(struct store *s, uint64_t id);
+/* Recovery has ended here, and offsets are given from now on: queue_lacked() goes by this. */
+void queues_begin(struct store *s);
+/* R, which lies before that, ends behind what its queue had then: its offsets are given to others, or were already. Any thread. */
+bool queue_lacked(struct store *s, const struct record *r);
 
 /* ---- member.c, for store.c and reign.c ---- */
 bool member_is_standby(struct store *s);

@@ -162,7 +162,7 @@ int runs_insert(struct runs *r, uint64_t queue, uint64_t offset, uint64_t pos, u
 
 	pthread_mutex_lock(&r->lock);
 	err = insert(r, queue, offset, pos, length, messages);
-	r->inserted = true;
+	r->inserted |= err != -EINVAL;
 	pthread_mutex_unlock(&r->lock);
 	return err == -EINVAL ? 0 : err;       /* it overlaps what its queue has: whoever reads it passes it over as well */
 }
@@ -250,6 +250,30 @@ int runs_sorted(struct runs *r, struct run_queue ***to, size_t *count)
 	return 0;
 }
 
+/* Offsets that were given again, as a start did not read who had them: they are the later record's. */
+static int add_again(struct runs *r, const struct record *rec)
+{
+	struct run_queue *q;
+	int err = -EINVAL;
+
+	pthread_mutex_lock(&r->lock);
+	q = find(r, rec->queue);
+	if (q && rec->pos >= q->next_pos && rec->offset < q->end) {
+		while (q->count && q->runs[q->count - 1].offset >= rec->offset)
+			q->count--;
+		if (!q->count)
+			q->first = rec->offset;
+		err = push(r, q, rec->offset, rec->pos);
+	}
+	if (!err) {
+		q->end = rec->offset + rec->length;
+		q->messages += rec->messages;
+		q->next_pos = rec->pos + record_size(rec->length);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return err;
+}
+
 static int scan_into(struct runs *r, struct scan *s, uint64_t end, int64_t *last_time)
 {
 	enum scan_found found = SCAN_RECORD;
@@ -275,6 +299,8 @@ static int scan_into(struct runs *r, struct scan *s, uint64_t end, int64_t *last
 		*last_time = rec.time;
 		if (rec.type == RECORD_MESSAGES)
 			err = runs_add(r, &cache, rec.queue, rec.offset, rec.pos, rec.length, rec.messages);
+		if (err == -EINVAL)
+			err = add_again(r, &rec);
 		if (err && err != -EINVAL)
 			return err;
 	}

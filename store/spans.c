@@ -109,7 +109,13 @@ static void record(struct walk *w, const struct record *r, bool whole)
 /* The runs of an unsealed segment get what the start could not read: the place reads well now. */
 static int make_known(struct walk *w, const struct record *r)
 {
-	if (w->segment->sealed || r->type != RECORD_MESSAGES || !damage_passed_over(w->store, r->pos))
+	if (r->type != RECORD_MESSAGES || !damage_passed_over(w->store, r->pos))
+		return 0;
+	if (queue_lacked(w->store, r)) {
+		stays(w, r->pos, r->pos + record_size(r->length), "a record that was read too late, as others have its offsets");
+		return 0;
+	}
+	if (w->segment->sealed)
 		return 0;
 	return runs_insert(w->segment->runs, r->queue, r->offset, r->pos, r->length, r->messages);
 }

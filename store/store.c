@@ -337,6 +337,7 @@ static int start(struct store *s, char *why)
 		err = recover(s, &r, why);
 	if (err)
 		return err;
+	queues_begin(s);
 	s->read_only = r.read_only;
 	s->base.recovered_bytes = r.replayed;
 	spans_tell_missing(s);

@@ -253,6 +253,27 @@ struct queue *queue_by_id(struct store *s, uint64_t id)
 	return t ? topic_queue(t, (uint32_t)(id & (QUEUES_MAX - 1))) : NULL;
 }
 
+void queues_begin(struct store *s)
+{
+	struct topic *t;
+
+	for (uint64_t after = 0; (t = topic_next(s, after)); after = t->id, topic_put(t))
+		for (uint32_t n = 0; topic_queue(t, n); n++)
+			topic_queue(t, n)->began = topic_queue(t, n)->appended;
+	s->began = s->applied;
+}
+
+bool queue_lacked(struct store *s, const struct record *r)
+{
+	struct topic *t = r->pos < s->began ? topic_by_id(s, r->queue >> QUEUE_BITS) : NULL;
+	struct queue *q = t ? topic_queue(t, (uint32_t)(r->queue & (QUEUES_MAX - 1))) : NULL;
+	bool lacked = q && r->offset + r->length > q->began;
+
+	if (t)
+		topic_put(t);
+	return lacked;
+}
+
 void queue_raise_head(struct queue *q, uint64_t head)
 {
 	uint64_t now = atomic_load(&q->head);

@@ -54,6 +54,7 @@ struct queue {
 	_Atomic uint64_t cut_at[QUEUE_CUTS];       /* log positions of the last ones, cut number N at N % QUEUE_CUTS */
 	uint64_t run_segment;            /* base of the segment that run_cache belongs to, UINT64_MAX: none */
 	struct run_queue *run_cache;
+	uint64_t began;                  /* `appended` when the store was opened */
 	/* written by the committer, read by anyone */
 	_Atomic uint64_t committed;      /* queue offset behind all that is committed; st_size */
 	_Atomic uint64_t messages;       /* committed so far, since the queue's beginning */

@@ -751,6 +751,53 @@ Test(recover, what_the_start_did_not_read_is_there_when_it_reads_well_later)
 	cr_assert_eq(read_long_lines(), 10 * LONG_LINE);
 }
 
+/* Appends to "orders" until the first segment is sealed. */
+static int fill_segment(void)
+{
+	static char line[LONG_LINE];
+	struct topic *t = topic_find(store, "orders");
+	struct segment *seg;
+	int lines = 0;
+	bool sealed;
+
+	memset(line, 'z', LONG_LINE - 1);
+	line[LONG_LINE - 1] = '\n';
+	do {
+		cr_assert_eq(append(t, line, LONG_LINE, true), 0);
+		lines++;
+		cr_assert_eq(seal_committed(store), 0);
+		seg = segments_find(store->segments, 0);
+		sealed = seg->sealed;
+		segment_put(seg);
+	} while (!sealed);
+	topic_put(t);
+	return lines;
+}
+
+Test(recover, the_last_record_of_a_queue_that_was_read_too_late_stays_hidden_and_its_offsets_are_the_next_ones)
+{
+	static char got[100 * LONG_LINE];
+	struct segment *seg;
+	uint64_t from = 0;
+	int lines;
+
+	killed_after(ten_long_lines);
+	open_with_bad_page(page_of(9));
+	keeper_stop(store->keeper);
+	cr_assert_eq(spans_find(store), 0);
+	lines = fill_segment();
+	cr_assert_eq(damage_open(store), 1);
+	cr_assert_eq(read_all("orders", got, sizeof got), (9 + lines) * LONG_LINE);
+	cr_assert_eq(got[9 * LONG_LINE], 'z');
+	seg = segments_find(store->segments, 0);
+	cr_assert(segment_index_bad(seg));
+	segment_put(seg);
+	cr_assert_eq(seal_rebuild(store, &from), 1);
+	memset(got, 0, sizeof got);
+	cr_assert_eq(read_all("orders", got, sizeof got), (9 + lines) * LONG_LINE);
+	cr_assert_eq(got[9 * LONG_LINE], 'z');
+}
+
 Test(recover, an_index_that_was_made_while_a_page_did_not_read_is_made_again_when_it_does)
 {
 	struct segment *seg;
