@@ -217,6 +217,12 @@ void powercut_forget(int fd)
 	pthread_mutex_unlock(&cut.lock);
 }
 
+static int c_forget(struct disk *d, int fd)
+{
+	(void)d;
+	return disk_forget(cut.under, fd);
+}
+
 static int c_allocate(struct disk *d, int fd, uint64_t len)
 {
 	(void)d;
@@ -357,6 +363,7 @@ static const struct disk_ops cut_ops = {
 	.pwritev = c_pwritev,
 	.pwritev_once = c_pwritev_once,
 	.sync = c_sync,
+	.forget = c_forget,
 	.allocate = c_allocate,
 	.truncate = c_truncate,
 	.stat = c_stat,

@@ -127,6 +127,12 @@ static int f_sync(struct disk *d, int fd)
 	return err;
 }
 
+static int f_forget(struct disk *d, int fd)
+{
+	(void)d;
+	return fails(CALL_FORGET) ? scratch.error : disk_forget(scratch.under, fd);
+}
+
 static int f_allocate(struct disk *d, int fd, uint64_t len)
 {
 	(void)d;
@@ -222,6 +228,7 @@ static const struct disk_ops faulty_ops = {
 	.pwritev = f_pwritev,
 	.pwritev_once = f_pwritev_once,
 	.sync = f_sync,
+	.forget = f_forget,
 	.allocate = f_allocate,
 	.truncate = f_truncate,
 	.stat = f_stat,

@@ -14,7 +14,7 @@ static const char *const harmless[] = {
 	"memset", "qsort", "raise", "sigaction", "sigemptyset", "siglongjmp", "signal", "snprintf", "strchr", "strcmp", "strcpy", "strcspn", "strerror",
 	"strftime", "strlen", "strncmp", "strnlen", "strrchr", "strspn", "strtoull", "sysconf", "timegm", "vsnprintf",
 	"close", "closedir", "munmap",           /* what must be durable was synced before, and reported there */
-	"madvise", "posix_fadvise", "setpriority",       /* advice */
+	"madvise", "setpriority",                /* advice */
 	"syscall",                               /* the scrub's priority on the disk; and openat2(2), as: */
 	"fchownat",                              /* root's in another user's directory, which tests/mount/start_user.sh has */
 	NULL};

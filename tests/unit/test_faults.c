@@ -20,7 +20,7 @@
 
 TestSuite(faults, .timeout = 600);
 
-static const char *const kind_names[CALLS] = {"open", "pread", "pwritev", "sync", "allocate", "rename", "sync_directory", "truncate", "stat", "unlink",
+static const char *const kind_names[CALLS] = {"open", "pread", "pwritev", "sync", "forget", "allocate", "rename", "sync_directory", "truncate", "stat", "unlink",
 	"mkdir", "list", "map", "space", "lock"};
 static const unsigned every_kind = (1u << CALLS) - 1;
 static const unsigned writing = 1u << CALL_OPEN | 1u << CALL_PWRITEV | 1u << CALL_SYNC | 1u << CALL_ALLOCATE | 1u << CALL_TRUNCATE | 1u << CALL_RENAME |
