@@ -56,21 +56,21 @@ static const struct {
 	{"disk_write", {EIO, FULL, EINTR, SHORT}},
 	{"disk_write_once", {EIO, FULL, EINTR, SHORT}},
 	{"disk_writev", {EIO, FULL, EINTR, SHORT}},
-	{"disk_sync", {EIO, FULL}},
+	{"disk_sync", {EIO, FULL, EINTR}},
 	{"disk_forget", {EIO, EINVAL, ENOSYS}},
 	{"disk_allocate", {EIO, FULL, EINTR}},
 	{"disk_truncate", {EIO, FULL, EINTR}},
-	{"disk_stat", {EIO, ENOMEM}},
-	{"disk_rename", {EIO, FULL}},
-	{"disk_unlink", {EIO, FULL}},
-	{"disk_mkdir", {EIO, FULL}},
-	{"disk_list", {EIO, EMFILE, ENOMEM}},
-	{"disk_sync_directory", {EIO, FULL, EMFILE}},
+	{"disk_stat", {EIO, EINTR, ENOMEM}},
+	{"disk_rename", {EIO, FULL, EINTR}},
+	{"disk_unlink", {EIO, FULL, EINTR}},
+	{"disk_mkdir", {EIO, FULL, EINTR}},
+	{"disk_list", {EIO, EINTR, EMFILE, ENOMEM}},
+	{"disk_sync_directory", {EIO, FULL, EINTR, EMFILE}},
 	{"disk_map", {EIO, ENOMEM}},
-	{"disk_space", {EIO}},
-	{"disk_lock", {EIO, ENOLCK}},
-	{"disk_replace", {EIO, FULL}},
-	{"disk_load", {EIO, ENOMEM}},
+	{"disk_space", {EIO, EINTR}},
+	{"disk_lock", {EIO, EINTR, ENOLCK}},
+	{"disk_replace", {EIO, FULL, EINTR}},
+	{"disk_load", {EIO, EINTR, ENOMEM}},
 	{"disk_open_directory", {EIO, EMFILE, ENOMEM}},
 	{"disk_open_slow", {ENOMEM}},
 	{"malloc", {ENOMEM}},
@@ -78,31 +78,35 @@ static const struct {
 	{"realloc", {ENOMEM}},
 	{"reallocarray", {ENOMEM}},
 	{"pthread_create", {EAGAIN}},
-	{"open", {EIO, EMFILE}},
+	{"open", {EIO, EINTR, EMFILE}},
 	{"openat", {EIO, EINTR, EMFILE}},
 	{"pread", {EIO, EINTR, SHORT}},
 	{"pwritev", {EIO, FULL, EINTR, SHORT}},
-	{"pwritev2", {EIO, FULL, EOPNOTSUPP}},
+	{"pwritev2", {EIO, FULL, EINTR, EOPNOTSUPP}},
 	{"posix_fadvise", {EIO, EINVAL, ENOSYS}},
-	{"fdatasync", {EIO, FULL}},
-	{"fsync", {EIO, FULL}},
+	{"fdatasync", {EIO, FULL, EINTR}},
+	{"fsync", {EIO, FULL, EINTR}},
 	{"fallocate", {EIO, FULL, EINTR, EOPNOTSUPP}},
 	{"posix_fallocate", {EIO, FULL, EINTR}},
 	{"ftruncate", {EIO, FULL, EINTR}},
-	{"fstatat", {EIO, ENOMEM}},
-	{"renameat", {EIO, FULL}},
-	{"unlinkat", {EIO, FULL}},
-	{"mkdirat", {EIO, FULL}},
-	{"mkdir", {EIO, FULL}},
-	{"stat", {EIO}},
+	{"fstatat", {EIO, EINTR, ENOMEM}},
+	{"renameat", {EIO, FULL, EINTR}},
+	{"unlinkat", {EIO, FULL, EINTR}},
+	{"mkdirat", {EIO, FULL, EINTR}},
+	{"mkdir", {EIO, FULL, EINTR}},
+	{"stat", {EIO, EINTR}},
 	{"fdopendir", {ENOMEM}},
-	{"readdir", {EIO}},
+	{"readdir", {EIO, EINTR}},
 	{"mmap", {EIO, ENOMEM}},
 	{"mincore", {EAGAIN}},
-	{"fstatvfs", {EIO}},
-	{"flock", {EIO, ENOLCK}},
+	{"fstatvfs", {EIO, EINTR}},
+	{"flock", {EIO, EINTR, ENOLCK}},
 	{"getrandom", {EIO, EINTR}},
 };
+
+/* Calls that are made again after EINTR. Of all others it is an error like EIO, above all of a sync: made again, it would say nothing. */
+static const char *const begun_anew[] = {"disk_open", "disk_read", "disk_read_once", "disk_write", "disk_write_once", "disk_writev",
+	"disk_allocate", "disk_truncate", "openat", "pread", "pwritev", "pwritev2", "fallocate", "posix_fallocate", "ftruncate", "getrandom", NULL};
 
 /* Files that open others to read them only. */
 static const char *const readers[] = {"raw.c", "scan.c", "spans.c", "index.c", "check_log.c", NULL};
@@ -134,6 +138,12 @@ static const char *describe(const struct story *story, const struct fault *f, co
 	return text;
 }
 
+/* Nobody but the store may notice. */
+static bool is_harmless(const struct fault *f)
+{
+	return f->error == SHORT || f->error == EOPNOTSUPP || (f->error == EINTR && is_one_of(f->site->call, begun_anew));
+}
+
 /* What has been written is lost, or a name: that is final. */
 static bool may_be_final(const struct fault *f)
 {
@@ -147,14 +157,14 @@ static bool may_be_final(const struct fault *f)
 		return true;
 	if (!strcmp(file, "log_gather.c"))
 		return true;
-	return f->error == EIO && is_one_of(file, log_files);
+	return (f->error == EIO || (f->error == EINTR && !is_harmless(f))) && is_one_of(file, log_files);
 }
 
 static struct done did_well;           /* the story, when nothing fails */
 
 static void judge(const struct fault *f, bool also, const char *when)
 {
-	bool harmless = f->error == EINTR || f->error == SHORT || f->error == EOPNOTSUPP;
+	bool harmless = is_harmless(f);
 
 	if (!did.opened) {
 		cr_assert_not(harmless && !also, "%s: the store did not open", when);
