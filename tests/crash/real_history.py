@@ -20,8 +20,8 @@ import zlib
 ALPHABET = bytes(c for c in range(32, 127))
 NOISE = random.Random(1).randbytes(1 << 21)
 LINES = NOISE.translate(bytes(ALPHABET[b % len(ALPHABET)] for b in range(256)))
-# "Not there" is what these say; anything else leaves the outcome open.
-REFUSED = {"EPERM", "EMSGSIZE", "ENOSPC", "EDQUOT", "ENOBUFS", "EHOSTDOWN", "EROFS"}
+# "Not there" is what these say, as mqfs-tree(7) has them; anything else leaves the outcome open.
+REFUSED = {"EPERM", "EMSGSIZE", "ENOSPC", "EDQUOT", "ENOBUFS", "ENOMEM", "EMFILE", "ENFILE", "EROFS", "EHOSTDOWN"}
 SIZES = ((700, 10, 300), (960, 300, 5000), (997, 5000, 70000), (1000, 200000, 900000))
 
 

@@ -109,3 +109,17 @@ agree 'members of a line of mqctl dump, and mqctl(1)'
 grep -oE '^ \* +[0-9]+ [A-Z_]+ ' "$SOURCE/replica/frame.h" | awk '{ print $2, $3 }' > "$DIR/one"
 section mqfs-replication.7 FRAMES | awk '/^\.It [0-9]+ [A-Z_]+ Ta/ { print $2, $3 }' > "$DIR/other"
 agree 'types of frames in replica/frame.h and mqfs-replication(7)'
+
+# --- what errors say of an append, in both pages and in the history that the checks after a fault go by
+# names: the errnos in the input, one a line
+names() { grep -oE '\bE[A-Z]{2,}\b'; }
+# contract BEGINNING: the line of the contract that begins so
+contract() { awk -v begin="$1" 'index($0, begin) == 1 { on = 1 } /^\.It/ { on = 0 } on' "$man/mqfs-durability.7"; }
+section mqfs-tree.7 'Not there: nothing was appended' | grep '^\.It Er' | names > "$DIR/one"
+contract 'A message that was refused' | names > "$DIR/other"
+agree 'what says "not there" in mqfs-tree(7) and mqfs-durability(7)'
+grep '^REFUSED = ' "$SOURCE/tests/crash/real_history.py" | names | grep -v REFUSED > "$DIR/other"
+agree 'what says "not there" in mqfs-tree(7) and tests/crash/real_history.py'
+section mqfs-tree.7 'Unknown: it may have been appended' | grep '^\.It Er' | names > "$DIR/one"
+contract 'A message of unknown outcome' | names > "$DIR/other"
+agree 'what says "unknown" in mqfs-tree(7) and mqfs-durability(7)'
