@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * real_kill - runs a program, counts the system calls by which all of its threads reach outside of it, and kills it in front of the Nth.
+ * real_kill - runs a program, lists the system calls by which all of its threads reach outside of it, and kills it in front of one.
  *
- *	real_kill LIST 0 PROGRAM ARGUMENT...     only counts
- *	real_kill LIST N PROGRAM ARGUMENT...     SIGKILL instead of the Nth
+ *	real_kill LIST 0 PROGRAM ARGUMENT...          only lists
+ *	real_kill LIST N:CALL PROGRAM ARGUMENT...     SIGKILL instead of the Nth CALL
  *
  * LIST gets a line a call, before it is made: "CALL FILE". strace(1) counts such calls for each thread on its own, so what a thread
- * that comes late does for the third time cannot be met by it. Exit status: the program's, or 137.
+ * that comes late does for the third time cannot be met by it. The list ends with the one that it was killed at. Exit status: the
+ * program's, or 137.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +37,7 @@ static const struct call {
 	{SYS_fsync, "fsync", DESCRIPTOR}, {SYS_fdatasync, "fdatasync", DESCRIPTOR}, {SYS_sync_file_range, "sync_file_range", DESCRIPTOR},
 	{SYS_ftruncate, "ftruncate", DESCRIPTOR}, {SYS_fallocate, "fallocate", DESCRIPTOR}, {SYS_fadvise64, "fadvise64", DESCRIPTOR},
 	{SYS_renameat, "renameat", PATH_AT}, {SYS_renameat2, "renameat2", PATH_AT}, {SYS_unlinkat, "unlinkat", PATH_AT}, {SYS_mkdirat, "mkdirat", PATH_AT},
+	{SYS_openat2, "openat2", PATH_AT}, {SYS_fchownat, "fchownat", PATH_AT},
 	{SYS_newfstatat, "newfstatat", PATH_AT}, {SYS_fstat, "fstat", DESCRIPTOR}, {SYS_fstatfs, "fstatfs", DESCRIPTOR},
 	{SYS_getdents64, "getdents64", DESCRIPTOR}, {SYS_lseek, "lseek", DESCRIPTOR}, {SYS_ioctl, "ioctl", DESCRIPTOR},
 	{SYS_flock, "flock", DESCRIPTOR}, {SYS_fcntl, "fcntl", DESCRIPTOR}, {SYS_splice, "splice", DESCRIPTOR}, {SYS_vmsplice, "vmsplice", DESCRIPTOR},
@@ -94,8 +96,22 @@ static void list_call(FILE *list, pid_t thread, const struct call *c, const uint
 	fflush(list);
 }
 
+/* Where it is to be killed: at the last of so many calls of this name; NULL: nowhere. */
+struct point {
+	long left;
+	const char *name;
+};
+
+static struct point point_of(const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	return (struct point){n, *end == ':' ? end + 1 : NULL};
+}
+
 /* At the entry to a call: it is the one to be killed at. */
-static bool is_last(FILE *list, pid_t thread, long last, long *count)
+static bool is_last(FILE *list, pid_t thread, struct point *last)
 {
 	struct __ptrace_syscall_info info;
 	const struct call *c;
@@ -105,14 +121,13 @@ static bool is_last(FILE *list, pid_t thread, long last, long *count)
 	c = find_call((long)info.entry.nr);
 	if (!c)
 		return false;
-	++*count;
 	list_call(list, thread, c, info.entry.args);
-	return *count == last;
+	return last->name && !strcmp(c->name, last->name) && --last->left == 0;
 }
 
-static int trace(FILE *list, pid_t program, long last)
+static int trace(FILE *list, pid_t program, struct point last)
 {
-	long count = 0;
+	bool killed = false;
 	int status;
 	pid_t thread;
 
@@ -124,8 +139,10 @@ static int trace(FILE *list, pid_t program, long last)
 			continue;
 		}
 		if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
-			if (is_last(list, thread, last, &count))
+			if (!killed && is_last(list, thread, &last)) {
 				kill(program, SIGKILL);
+				killed = true;
+			}
 		} else if (status >> 16 == 0 && WSTOPSIG(status) != SIGSTOP) {
 			signal = WSTOPSIG(status);
 		}
@@ -141,7 +158,7 @@ int main(int argc, char **argv)
 	int status;
 
 	if (!list) {
-		fprintf(stderr, "usage: real_kill LIST N PROGRAM ARGUMENT...\n");
+		fprintf(stderr, "usage: real_kill LIST 0|N:CALL PROGRAM ARGUMENT...\n");
 		return EXIT_FAILURE;
 	}
 	program = fork();
@@ -158,5 +175,5 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	ptrace(PTRACE_SYSCALL, program, 0, 0);
-	return trace(list, program, strtol(argv[2], NULL, 10));
+	return trace(list, program, point_of(argv[2]));
 }
