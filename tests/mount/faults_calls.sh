@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The system refuses mqfs one call at a time (strace's injection): a sync, a write, room, a file, a name. What was acknowledged is there after kill -9
-# and the next start; a log that could not be written says so in every errno, its status and its metrics, and is still read.
+# The system refuses mqfs one call at a time (strace's injection): a sync, a write, room, a file, a name. What was acknowledged is there
+# after kill -9 and the next start, and so is all that anybody has read; what was refused is not. A log that could not be written says so in
+# every errno, its status and its metrics, and is still read.
 #
 # The unit tests fail each call of the store; here it is seen from outside.
 . "$(dirname "$0")/lib.sh"
@@ -22,34 +23,38 @@ detach()
 	wait "$TRACER" || true
 }
 
-# Appends until one is refused or all are in; what was acknowledged is in DIR/acked.
+# All of them are tried, whatever comes of one; what was answered is in DIR/acked and DIR/refused.
 append()
 {
-	local line
-	for line in $(lines "$1" 1 40 | tr ' ' .); do
-		line=$line$padding
-		if printf '%s\n' "$line" 2> /dev/null >> "$MNT/t/0"; then
-			echo "$line" >> "$DIR/acked"
-		fi
-	done
+	echo "$1 40 $padding" >&"${APPENDER[1]}"
+	read -r _ <&"${APPENDER[0]}"
 }
 
 must_be_there()
 {
+	local read
 	sort "$DIR/acked" > "$DIR/acked.sorted"
-	sort "$MNT/t/0" > "$DIR/there"
+	sort "$DIR/refused" > "$DIR/refused.sorted"
+	cat "$MNT/t/0" > "$DIR/now"
+	sort "$DIR/now" > "$DIR/there"
 	equal "$1: acknowledged and gone" '' "$(comm -23 "$DIR/acked.sorted" "$DIR/there" | cut -c 1-80)"
+	equal "$1: refused and there" '' "$(comm -12 "$DIR/refused.sorted" "$DIR/there" | cut -c 1-80)"
 	equal "$1: there twice" '' "$(uniq -d "$DIR/there" | cut -c 1-80)"
+	# What was read stays, at its offset.
+	for read in "$DIR"/read.*; do
+		same "$1: what $(basename "$read") has" "$read" <(head -c "$(stat -c %s "$read")" "$DIR/now")
+	done
+	mv "$DIR/now" "$DIR/read.queue"
 }
 
-# Reads what is there without waiting: then comes EIO, and a poll says so.
+# Prints what is there without waiting: then comes EIO, and a poll says so.
 drain()
 {
 	python3 -c '
 import errno, os, select, sys
 f = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
 try:
-    while os.read(f, 1 << 17): pass
+    while data := os.read(f, 1 << 17): sys.stdout.buffer.write(data)
 except OSError as e:
     assert e.errno == errno.EIO, e
 poll = select.poll()
@@ -74,12 +79,13 @@ once()
 		call EIO write "$MNT/t/0" 'O_WRONLY|O_APPEND' 'no more\n'
 		call EIO mkdir "$MNT/no-more"
 		for follow in 0 all; do
-			succeeds "$what: reads of .follow/$follow" drain "$MNT/t/.follow/$follow"
+			drain "$MNT/t/.follow/$follow" > "$DIR/read.$follow" || fail "$what: reads of .follow/$follow"
 		done
 	else
+		echo "after.$1.$2.$3$padding" > "$DIR/after"
+		wait_for "$what: append" sh -c "cat '$DIR/after' >> '$MNT/t/0'"
+		cat "$DIR/after" >> "$DIR/acked"
 		equal "$what" fine "$(health)"
-		succeeds "$what: append" sh -c "echo after.$1.$2.$3 >> '$MNT/t/0'"
-		echo "after.$1.$2.$3" >> "$DIR/acked"
 	fi
 	must_be_there "$what"
 	mqfs_kill
@@ -91,7 +97,8 @@ once()
 padding=
 mqfs_start -o segment_size=1M
 mkdir "$MNT/t"
-touch "$DIR/acked"
+touch "$DIR/acked" "$DIR/refused" "$DIR/read.queue"
+coproc APPENDER { exec python3 "$TOOLS/append.py" "$MNT/t/0" "$DIR" none; }
 once fdatasync EIO 1 final
 once fdatasync EIO 30 final
 once fdatasync ENOSPC 7 final
@@ -101,9 +108,10 @@ once pwritev ENOSPC 5 final
 once pwritev EINTR 3 heals
 # Segments fill up and are begun.
 padding=.$(head -c 30000 /dev/zero | tr '\0' x)
-once fallocate ENOSPC 1 heals
+once fallocate ENOSPC 1+ heals
 once fallocate EINTR 1 heals
 once openat EMFILE 1 heals
 once openat EINTR 1 heals
 once renameat ENOSPC 1 heals
 mqfs_stop
+[ -s "$DIR/refused" ] || fail 'nothing was refused'

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # mqfs gets no memory, now and then or not at all: a request is answered ENOMEM and nothing comes of it. mqfs lives, goes on when there is some
-# again, and what was acknowledged is there, then and after kill -9.
+# again, and what was acknowledged is there, then and after kill -9; so is what was read, and what was refused is not.
 . "$(dirname "$0")/lib.sh"
 MQFS=$MQFS_BUILD/tests/mqfs_no_memory
 export MQFS_NO_MEMORY=$DIR/every
@@ -15,18 +15,7 @@ every()
 }
 
 # Appends through a new handle each, and through one that is open.
-append()
-{
-	local line
-	for line in $(lines "$1" 1 20 | tr ' ' .); do
-		if printf '%s\n' "$line" 2> /dev/null >> "$MNT/t/0"; then
-			echo "$line" >> "$DIR/acked"
-		fi
-		if printf '%s\n' "open.$line" 2> /dev/null >&9; then
-			echo "open.$line" >> "$DIR/acked"
-		fi
-	done
-}
+append() { echo "$1 20" | python3 "$TOOLS/append.py" "$MNT/t/0" "$DIR" 9 > "$DIR/answered"; }
 
 # All the rest that programs ask for; whether they get it or not.
 use()
@@ -53,9 +42,13 @@ must_be_there()
 {
 	local name
 	sort "$DIR/acked" > "$DIR/acked.sorted"
-	sort "$MNT/t/0" > "$DIR/there"
+	sort "$DIR/refused" > "$DIR/refused.sorted"
+	cat "$MNT/t/0" > "$DIR/now"
+	sort "$DIR/now" > "$DIR/there"
 	equal "$1: acknowledged and gone" '' "$(comm -23 "$DIR/acked.sorted" "$DIR/there")"
+	equal "$1: refused and there" '' "$(comm -12 "$DIR/refused.sorted" "$DIR/there")"
 	equal "$1: there twice" '' "$(uniq -d "$DIR/there")"
+	same "$1: what was read" "$DIR/before" <(head -c "$(stat -c %s "$DIR/before")" "$DIR/now")
 	while read -r name; do
 		[ -d "$MNT/$name" ] || fail "$1: topic $name is gone"
 	done < "$DIR/made"
@@ -65,7 +58,7 @@ truncate -s 4 "$MQFS_NO_MEMORY"
 mqfs_start
 mkdir "$MNT/t"
 echo first | tee -a "$MNT/t/0" > "$DIR/acked"
-touch "$DIR/made"
+touch "$DIR/made" "$DIR/refused"
 exec 9>> "$MNT/t/0"
 for n in 2 3 4 5 7 11 13 17 19 23 29 31 37 41 1; do
 	every $n
@@ -96,6 +89,8 @@ every 0
 append 'again'
 exec 9>&-
 equal 'appends after it' 40 "$(grep -c again "$DIR/acked")"
+[ -s "$DIR/refused" ] || fail 'nothing was refused'
+cat "$MNT/t/0" > "$DIR/before"
 mqfs_kill
 mqfs_start
 must_be_there 'the next start'
