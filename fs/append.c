@@ -78,6 +78,35 @@ static int put(struct handle *h, const struct iovec *iov, int iovcnt, uint32_t m
 	return 0;
 }
 
+static void lose_line(struct handle *h, struct line *line)
+{
+	h->queue->lost++;
+	line_end(&h->lines, line);
+}
+
+/* A line that its writer leaves without a newline; under h->appending. When it cannot be appended now, it is still there. */
+static int end_line(struct handle *h, struct line *line, const struct writer *w)
+{
+	struct iovec iov[] = {{line->bytes, line->length}, {(void *)"\n", 1}};
+	int err = 0;
+
+	switch (topic_setting(h->queue->topic, SETTING_PARTIAL)) {
+	case PARTIAL_NEWLINE:
+		err = put(h, iov, 2, 1, RECORD_PARTIAL, w);
+		break;
+	case PARTIAL_KEEP:
+		/* The next writer's newline ends this message, and counts it. */
+		err = put(h, iov, 1, 0, 0, w);
+		break;
+	default:
+		lose_line(h, line);
+		return 0;
+	}
+	if (!err)
+		line_end(&h->lines, line);
+	return err;
+}
+
 /* C is put in the log; ERR: it could not be made. */
 static ssize_t append_cut(struct handle *h, struct cut *c, int err, uint8_t flags, const struct writer *w)
 {
@@ -103,6 +132,16 @@ static ssize_t append_lines(
 	return append_cut(h, &c, err, 0, w);
 }
 
+/* The line that OWNER has begun takes no message into it. Not `later`: if the message is refused, nobody comes to write it. */
+static int end_begun(struct handle *h, uint64_t owner, const struct writer *w)
+{
+	struct line *line = line_of(&h->lines, owner);
+	struct writer now = *w;
+
+	now.later = false;
+	return line ? end_line(h, line, &now) : 0;
+}
+
 static ssize_t append_message(
 	struct handle *h, const struct line_writer *by, const char *from, size_t size, size_t max, const struct writer *w)
 {
@@ -111,6 +150,9 @@ static ssize_t append_message(
 
 	if (size > max || size > APPEND_WRITE_MAX)
 		return -EMSGSIZE;
+	err = end_begun(h, by->owner, w);
+	if (err)
+		return err;
 	err = lines_message(&h->lines, by, from, size, &c);
 	return append_cut(h, &c, err, RECORD_WRITE, w);
 }
@@ -155,8 +197,7 @@ static ssize_t append(
 	before = h->last_pos;
 	h->uid = w->uid;
 	h->pid = w->pid;
-	/* A line that was begun goes on as one. */
-	if (topic_setting(t, SETTING_FRAMING) == FRAMING_WRITE && !line_of(&h->lines, owner))
+	if (topic_setting(t, SETTING_FRAMING) == FRAMING_WRITE)
 		taken = append_message(h, &by, from, size, max, w);
 	else
 		taken = append_lines(h, &by, from, size, max, w);
@@ -347,35 +388,6 @@ static void queue_write(
 		write_committed(req, h, from, size, at, fi->lock_owner, &w);
 	else
 		write_logged(req, h, from, size, at, fi->lock_owner, &w);
-}
-
-static void lose_line(struct handle *h, struct line *line)
-{
-	h->queue->lost++;
-	line_end(&h->lines, line);
-}
-
-/* A line that its writer leaves without a newline; under h->appending. When it cannot be appended now, it is still there. */
-static int end_line(struct handle *h, struct line *line, const struct writer *w)
-{
-	struct iovec iov[] = {{line->bytes, line->length}, {(void *)"\n", 1}};
-	int err = 0;
-
-	switch (topic_setting(h->queue->topic, SETTING_PARTIAL)) {
-	case PARTIAL_NEWLINE:
-		err = put(h, iov, 2, 1, RECORD_PARTIAL, w);
-		break;
-	case PARTIAL_KEEP:
-		/* The next writer's newline ends this message, and counts it. */
-		err = put(h, iov, 1, 0, 0, w);
-		break;
-	default:
-		lose_line(h, line);
-		return 0;
-	}
-	if (!err)
-		line_end(&h->lines, line);
-	return err;
 }
 
 static int end_lines(struct handle *h, const struct writer *w)

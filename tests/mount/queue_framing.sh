@@ -17,17 +17,44 @@ echo 'a line' >> "$q"
 	equal 'three messages' 3 "$(json "$MNT/.mqfs/status.json" topics.0.messages)"
 } >> "$q"
 equal 'a line that was begun as one ends as one' $'lines\nunfinished' "$(tail -n 2 "$q")"
-echo lines > "$MNT/t/.config/framing"
-python3 - "$q" "$MNT/t/.config/framing" << 'END'
-import os, sys
-w = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
-os.write(w, b'half')
-with open(sys.argv[2], 'w') as c:
-    c.write('write')
-os.write(w, b' and half\n')
-os.write(w, b'a\nmessage\n')
+
+# --- and the next message of its writer ends it, as partial says; then each is there by itself when it is answered
+python3 - "$q" "$MNT/t" << 'END'
+import errno, os, sys
+q, t = sys.argv[1:]
+def config(name, value):
+    with open(t + '/.config/' + name, 'w') as c:
+        c.write(value)
+ended = {'newline': [b'half\n'], 'keep': [b'half'], 'lost': []}
+messages = [b'a message', b'another\nmessage', b'and one\n']
+for commit in 'write', 'fsync':
+    config('commit', commit)
+    for partial in ended:
+        config('partial', partial)
+        config('framing', 'lines')
+        at = os.stat(q).st_size
+        w = os.open(q, os.O_WRONLY | os.O_APPEND)
+        os.write(w, b'half')
+        config('framing', 'write')
+        try:
+            os.write(w, bytes(1 << 20))
+            assert False
+        except OSError as e:
+            assert e.errno == errno.EMSGSIZE
+        for m in messages:
+            os.write(w, m)
+        if commit == 'fsync':
+            os.fsync(w)
+        f = os.open(t + '/.follow/0@%d' % at, os.O_RDONLY | os.O_NONBLOCK)
+        want = ended[partial] + messages
+        for m in want:
+            got = os.read(f, 65536)
+            assert got == m, (commit, partial, m, got)
+        os.close(w)
+        assert os.stat(q).st_size == at + len(b''.join(want)), (commit, partial)
+config('commit', 'default')
+config('partial', 'default')
 END
-equal 'and goes on as one' $'half and half\na\nmessage' "$(tail -n 3 "$q")"
 echo 16M > "$MNT/t/.config/max_message"
 call 1044480 fill "$q" 'O_WRONLY|O_APPEND' $((1024 * 1024 - 4096))
 call EMSGSIZE fill "$q" 'O_WRONLY|O_APPEND' $((1024 * 1024 - 4095))
@@ -66,7 +93,7 @@ assert [os.read(f, 2), os.read(f, 100), os.read(f, 100)] == [b'on', b'e', b'two\
 END
 mqfs_kill
 mqfs_start
-equal 'after a restart' 17 "$(json "$MNT/.mqfs/status.json" topics.0.messages)"
+equal 'after a restart' 35 "$(json "$MNT/.mqfs/status.json" topics.0.messages)"
 
 # --- by pages the file goes on behind each
 mkdir "$MNT/from" "$MNT/to"
