@@ -46,7 +46,7 @@ struct keeper {
 	_Atomic uint64_t checkpoint_pos;
 	_Atomic int64_t checkpoint_time;
 	_Atomic uint64_t due;          /* position at which the next checkpoint is made */
-	_Atomic uint64_t tried;        /* what was applied before the last one was begun */
+	_Atomic uint64_t tried;        /* what was applied before the last one was begun: commits ask for no other of the same pair */
 	_Atomic uint64_t seen;         /* the log's end at this look */
 	_Atomic bool index_bad;        /* a segment's index was found damaged */
 	_Atomic bool records_bad;      /* so were records */
@@ -55,6 +55,7 @@ struct keeper {
 	uint64_t seen_before;          /* the log's end at the look before */
 	uint64_t applied;              /* what was at the last look at everything */
 	uint64_t prepare_from;         /* the log's end at which the next segment may be prepared */
+	int64_t retry;                 /* CLOCK_MONOTONIC ns before which one that failed is not tried again for the pair's sake */
 	bool quiet;                    /* the next look is for unused mappings only */
 	uint64_t rebuild_from;
 	bool rebuilt;
@@ -230,14 +231,27 @@ static void repair(struct keeper *k)
 }
 
 /* Who counts is in a checkpoint at once: were its record to rot before, a start would go by the pair before it, and could commit alone. */
-static bool pair_is_new(struct keeper *k, uint64_t committed)
+static bool pair_is_new(struct keeper *k, uint64_t since, uint64_t committed)
 {
 	struct pair_row last;
 
-	return annals_last_pair(k->store->annals, &last) && last.pos >= k->tried && last.pos < committed;
+	return annals_last_pair(k->store->annals, &last) && last.pos >= since && last.pos < committed;
 }
 
-/* One that failed is tried again a segment later. */
+/* No checkpoint has it yet; on a node that is read-only none will. */
+static bool pair_is_left(struct keeper *k)
+{
+	return !k->store->read_only && pair_is_new(k, k->checkpoint_pos, k->store->applied);
+}
+
+static bool wants_checkpoint(struct keeper *k)
+{
+	uint64_t applied = k->store->applied;
+
+	return applied >= k->due || pair_is_new(k, k->tried, applied) || (pair_is_left(k) && commit_clock() >= k->retry);
+}
+
+/* One that failed is tried again a segment later, or in a tick where who counts is not in one yet. */
 static void checkpoint(struct keeper *k)
 {
 	int err;
@@ -245,8 +259,10 @@ static void checkpoint(struct keeper *k)
 	k->tried = k->store->applied;
 	err = keeper_checkpoint(k);
 
-	if (err)
+	if (err) {
 		k->due = k->store->applied + k->store->options.segment_size;
+		k->retry = commit_clock() + TICK;
+	}
 	tell(k, CHECKPOINT, err);
 }
 
@@ -276,7 +292,7 @@ static bool look(struct keeper *k, bool poked)
 	prepare(k);                    /* first: a segment under full load is full in a tenth of a second */
 	keep_reserve(k);
 	tell(k, SEAL, seal_committed(s));
-	if (s->applied >= k->due || pair_is_new(k, s->applied))
+	if (wants_checkpoint(k))
 		checkpoint(k);
 	int gone = retain_run(s, wall_clock(), &need_checkpoint);
 	tell(k, RETAIN, gone < 0 ? gone : 0);
@@ -286,6 +302,7 @@ static bool look(struct keeper *k, bool poked)
 	repair(k);
 	active = retain_pins(s) || active || log_end(s->log) != end;
 	active = active || !k->rebuilt || k->finding || wants_prepared(k) || gone > 0 || need_checkpoint;
+	active = active || pair_is_left(k);
 	k->quiet = segments_trim(s->segments, UNUSED) > 0 && !active;
 	return active || k->quiet;
 }
@@ -387,7 +404,7 @@ void keeper_advanced(struct keeper *k, uint64_t committed)
 {
 	struct store *s = k->store;
 
-	if (k->asleep || committed >= k->due || pair_is_new(k, committed) || supply_ready(s->supply) < wanted(s, k->seen))
+	if (k->asleep || committed >= k->due || pair_is_new(k, k->tried, committed) || supply_ready(s->supply) < wanted(s, k->seen))
 		keeper_poke(k);
 }
 

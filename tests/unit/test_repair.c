@@ -466,3 +466,50 @@ Test(repair, a_standby_is_of_the_pair_although_the_record_that_says_so_has_rotte
 	rig_settle();
 	put(300);
 }
+
+static const struct disk_ops *sound_ops;
+static _Atomic bool checkpoints_fail;
+static _Atomic int failed_checkpoints;
+
+static int rename_no_checkpoint(struct disk *d, const char *from, const char *to)
+{
+	if (checkpoints_fail && strncmp(to, "checkpoint/", 11) == 0) {
+		failed_checkpoints++;
+		return -ENOMEM;
+	}
+	return sound_ops->rename(d, from, to);
+}
+
+/* A and B become the pair, and A's keeper fails to make a checkpoint of it. Returns the position of the record that says so. */
+static uint64_t pair_without_checkpoint(struct disk_ops *ops)
+{
+	struct pair_row last;
+
+	records = 0;
+	rig_open(&rig.a, false);
+	rig_topic();
+	rig_join();
+	rig_connect(&rig.a, &rig.b);
+	sound_ops = rig.a.store->disk->ops;
+	*ops = *sound_ops;
+	ops->rename = rename_no_checkpoint;
+	checkpoints_fail = true;
+	rig.a.store->disk->ops = ops;
+	rig_pair(1);
+	rig_settle();
+	cr_assert(annals_last_pair(rig.a.store->annals, &last));
+	return last.pos;
+}
+
+Test(repair, a_checkpoint_of_who_counts_that_failed_is_made_again_although_nothing_is_appended)
+{
+	static struct disk_ops ops;
+	uint64_t pos = pair_without_checkpoint(&ops);
+
+	nanosleep(&(struct timespec){.tv_sec = 2}, NULL);
+	cr_assert_gt(failed_checkpoints, 0);
+	cr_assert_leq(failed_checkpoints, 5, "at most once a tick for each pair");
+	checkpoints_fail = false;
+	cr_assert(comes_to_a_checkpoint(&rig.a, pos));
+	rig.a.store->disk->ops = sound_ops;
+}
