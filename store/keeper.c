@@ -57,6 +57,7 @@ struct keeper {
 	uint64_t prepare_from;         /* the log's end at which the next segment may be prepared */
 	int64_t retry;                 /* CLOCK_MONOTONIC ns before which one that failed is not tried again for the pair's sake */
 	bool quiet;                    /* the next look is for unused mappings only */
+	uint64_t unsealed_from;        /* the base of the first segment that is not sealed, or before it */
 	uint64_t rebuild_from;
 	bool rebuilt;
 	bool finding;                  /* not all damage was found that is to be */
@@ -85,14 +86,27 @@ static uint64_t checkpoint_distance(struct store *s)
 	return by_size > s->options.checkpoint_every ? by_size : s->options.checkpoint_every;
 }
 
-/* Bytes for the indexes of the segments before the active one that have none yet; *ACTIVE for that of the active one, as long as it is now. */
+/* The first segment that is not sealed, held; NULL: there is none. One that is sealed stays so: each is passed once. */
+static struct segment *first_unsealed(struct keeper *k)
+{
+	struct segment *g = segments_find(k->store->segments, k->unsealed_from);
+
+	while (g && g->sealed)
+		g = segment_next(g);
+	if (g)
+		k->unsealed_from = g->head.base;
+	return g;
+}
+
+/* Bytes for the indexes of the segments before the active one that have none yet, also where a checkpoint did not wait for them, and for
+ * the one that is to be made again; *ACTIVE for that of the active one, as long as it is now. */
 static uint64_t for_indexes(struct keeper *k, uint64_t *active)
 {
 	struct store *s = k->store;
-	uint64_t base = log_active(s->log), bytes = 0;
+	uint64_t base = log_active(s->log), bytes = s->index_wanted;
 
 	*active = 0;
-	for (struct segment *g = segments_find(s->segments, k->checkpoint_pos); g; g = segment_next(g)) {
+	for (struct segment *g = first_unsealed(k); g; g = segment_next(g)) {
 		if (!g->sealed && g->head.base < base)
 			bytes += runs_memory(g->runs);
 		else if (!g->sealed)
@@ -374,7 +388,7 @@ int keeper_start(struct keeper **to, struct store *s, uint64_t checkpoint_pos)
 	k->checkpoint_time = checkpoint_made(s->disk, checkpoint_pos);
 	k->due = checkpoint_pos + checkpoint_distance(s);
 	k->seen = log_end(s->log);
-	k->rebuild_from = segments_start(s->segments);
+	k->rebuild_from = k->unsealed_from = segments_start(s->segments);
 	k->records_bad = true;
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_condattr_init(&monotonic);

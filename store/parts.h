@@ -85,6 +85,7 @@ struct store {
 	uint64_t unneeded;             /* see retain_unneeded(); the keeper's */
 	_Atomic uint64_t limits;       /* how often a topic's limits have changed */
 	uint64_t pins_from;            /* see retain_pins(); the keeper's */
+	uint64_t index_wanted;         /* bytes of the last index that was to be made again, where there was no room for it. The keeper's */
 	bool leaving, stays;           /* a segment's files have not all gone; that their names have is not durable. The keeper's */
 	uint64_t leaving_base;         /* that segment's */
 	_Atomic bool stopping;

@@ -149,6 +149,7 @@ int seal_renew(struct store *s, struct segment *seg, int64_t last_time, struct r
 {
 	int err = write_index(s, seg, seg->end, last_time, runs);
 
+	s->index_wanted = disk_error_full(err) ? runs_memory(runs) : 0;
 	if (err)
 		return err;
 	segment_index_renewed(seg);
@@ -169,8 +170,10 @@ int seal_rebuild(struct store *s, uint64_t *from)
 	/* The end of one that is not sealed moves: nothing may be concluded from it. */
 	while (seg && (seg->head.base < *from || !(wants = segment_wants_index(seg))))
 		seg = segment_next(seg);
-	if (!seg)
+	if (!seg) {
+		s->index_wanted = 0;
 		return 0;
+	}
 	err = wants < 0 ? wants : rebuild(s, seg);
 	*from = may_pass(err) ? seg->head.base : seg->end;
 	segment_put(seg);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When the keeper looks, and when it sleeps. */
+#include "checkpoint.h"
+#include "log_part.h"
 #include "retain_rig.h"
 #include "supply.h"
 #include <errno.h>
@@ -16,6 +18,7 @@ static struct topic *late_topic;
 static _Atomic int looks;              /* questions for the disk's space: each look of the keeper at everything has some */
 static uint64_t room;                  /* bytes that the disk says are free, 0: what is */
 static bool no_room;                   /* the quota is used up */
+static _Atomic bool no_index;          /* there is no room for one */
 static _Atomic int64_t ahead;          /* ns that the wall clock is set forward */
 
 int __real_clock_gettime(clockid_t clock, struct timespec *to);
@@ -55,16 +58,32 @@ static int allocate_none(struct disk *d, int fd, uint64_t size)
 	return no_room ? -EDQUOT : disk_ops->allocate(d, fd, size);
 }
 
-static void start_keeper(void)
+static int rename_no_index(struct disk *d, const char *from, const char *to)
+{
+	return no_index && strstr(to, ".index") ? -ENOSPC : disk_ops->rename(d, from, to);
+}
+
+static void hook_disk(void)
 {
 	disk_ops = s->disk->ops;
 	ops = *disk_ops;
 	ops.unmap = unmap_late;
 	ops.space = count_looks;
 	ops.allocate = allocate_none;
+	ops.rename = rename_no_index;
 	s->disk->ops = &ops;
+}
+
+static void start_keeper_at(uint64_t checkpoint_pos)
+{
 	keeper_free(s->keeper);
-	cr_assert_eq(keeper_start(&s->keeper, s, 0), 0);
+	cr_assert_eq(keeper_start(&s->keeper, s, checkpoint_pos), 0);
+}
+
+static void start_keeper(void)
+{
+	hook_disk();
+	start_keeper_at(0);
 }
 
 static void stop_keeper(void)
@@ -297,5 +316,95 @@ Test(keeper, before_a_checkpoint_counts_all_segments_before_its_own_are_sealed)
 	segment_put(g);
 	cr_assert_geq(sealed, 2);
 	cr_assert_eq(sealed, segments_count(s->segments) - 1);
+	topic_put(t);
+}
+
+static uint64_t log_reserved(void)
+{
+	uint64_t bytes;
+
+	pthread_mutex_lock(&s->log->lock);
+	bytes = s->log->reserve;
+	pthread_mutex_unlock(&s->log->lock);
+	return bytes;
+}
+
+/* Until as much is to stay in the reserve as two checkpoints and BYTES of indexes take. */
+static bool reserves_for_indexes(uint64_t bytes)
+{
+	uint64_t least = 2 * checkpoint_size(s) + (128u << 10) + bytes;
+
+	for (int n = 0; n < 500 && log_reserved() < least; n++)
+		pause_between();
+	return log_reserved() >= least;
+}
+
+/* Bytes for the indexes of the segments that are full and not sealed. */
+static uint64_t unsealed_indexes(void)
+{
+	struct segment *g = segments_first(s->segments);
+	uint64_t bytes = 0;
+
+	for (; g && g->head.base != log_active(s->log); g = segment_next(g))
+		bytes += g->sealed ? 0 : runs_memory(g->runs);
+	segment_put(g);
+	return bytes;
+}
+
+Test(keeper, the_reserve_has_room_for_the_indexes_that_a_checkpoint_did_not_wait_for)
+{
+	struct topic *t = make("orders", 4);
+	uint64_t bytes, pos;
+	int64_t time;
+
+	append(t, 200);
+	bytes = unsealed_indexes();
+	cr_assert_gt(bytes, 0);
+	hook_disk();
+	no_index = true;
+	cr_assert_eq(keeper_checkpoint(s->keeper), 0);
+	cr_assert_eq(unsealed_indexes(), bytes);
+	keeper_checkpoint_info(s->keeper, &pos, &time);
+	cr_assert_gt(pos, log_active(s->log));
+	start_keeper_at(pos);
+	cr_assert(reserves_for_indexes(bytes));
+	no_index = false;
+	stop_keeper();
+	topic_put(t);
+}
+
+static bool index_is_made(const char *name)
+{
+	struct stat st;
+
+	for (int n = 0; n < 500 && disk_stat(s->disk, name, &st) != 0; n++)
+		pause_between();
+	return disk_stat(s->disk, name, &st) == 0;
+}
+
+/* As after a start behind such a checkpoint. */
+Test(keeper, the_reserve_has_room_for_an_index_that_is_to_be_made_again)
+{
+	struct topic *t = make("orders", 4);
+	struct segment *first;
+	uint64_t bytes, pos;
+	int64_t time;
+	char name[40];
+
+	append(t, 200);
+	first = segments_first(s->segments);
+	bytes = runs_memory(first->runs);
+	segment_index_name(name, first->head.base);
+	segment_put(first);
+	cr_assert_eq(keeper_checkpoint(s->keeper), 0);
+	cr_assert_eq(disk_unlink(s->disk, name), 0);
+	hook_disk();
+	no_index = true;
+	keeper_checkpoint_info(s->keeper, &pos, &time);
+	start_keeper_at(pos);
+	cr_assert(reserves_for_indexes(bytes));
+	no_index = false;
+	cr_assert(index_is_made(name));
+	stop_keeper();
 	topic_put(t);
 }
