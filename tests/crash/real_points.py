@@ -160,7 +160,6 @@ class Points:
         self.log = open(os.path.join(directory, "points.log"), "a")
         self.said = 0                        # how far it was looked through
         self.lent = False                    # the store is another user's
-        self.missed = 0                      # points that no try came to
         self.daemon = None
 
     def start(self, *before):
@@ -280,13 +279,13 @@ class Points:
 
     def kill_each(self, calls, points):
         """Returns the names of those that it was killed in front of."""
-        names = []
+        names, missed = [], 0
         for n in points:
             name = self.kill_at(calls, n)
             names += [name] if name else []
-            self.missed += not name
-            if self.missed > MISSED * len(points):
-                raise Broken("%d of %d calls were not come to" % (self.missed, len(points)))
+            missed += not name
+            if missed > max(1, MISSED * len(points)):
+                raise Broken("%d of %d calls were not come to" % (missed, len(points)))
         return names
 
     def run(self, count):
