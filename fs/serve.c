@@ -22,7 +22,9 @@
 #include <unistd.h>
 
 #define SPIN_NS 60000            /* how long to look for the next request before sleeping: longer than two processors of a virtual machine take to wake */
-#define DISTRUST 16              /* waits that have to be short before one is spent awake again after one in vain */
+#define SPIN_BYTE_NS 1           /* and behind a large one, whose sender has as much to do for the next: for each byte of it */
+#define SPIN_MOST_NS 200000
+#define DISTRUST 4               /* waits that have to be short before one is spent awake again after one in vain */
 #define SLOW_NS 400000           /* requests of a kind that takes this long on average are not run while leading */
 #define KINDS 64                 /* opcodes; rarer ones share */
 #define STUCK_NS 1000000         /* in one request for so long: somebody else shall read */
@@ -38,6 +40,7 @@ struct worker {
 	_Atomic uint64_t turn;   /* odd while it runs a request */
 	atomic_bool asleep;      /* until there is a request */
 	unsigned found;          /* requests in a row that it found without waiting */
+	uint64_t patience;       /* ns to look for the next one */
 	uint64_t answered;       /* when the request was, where it says so; 0: it does not */
 	struct together together;
 };
@@ -195,7 +198,7 @@ static int await(struct worker *w)
 	bool awake = s->distrust <= 0;         /* two who waited at once may both have taken one off */
 	int got = -EAGAIN;
 
-	while (awake && got == -EAGAIN && now_ns() - began < SPIN_NS) {
+	while (awake && got == -EAGAIN && now_ns() - began < w->patience) {
 		sched_yield();
 		got = receive(w);
 	}
@@ -203,7 +206,7 @@ static int await(struct worker *w)
 		sleep_until_request(w);
 		got = receive(w);
 	}
-	if (now_ns() - began >= SPIN_NS)
+	if (now_ns() - began >= w->patience)
 		s->distrust = awake ? DISTRUST : s->distrust;
 	else if (!awake)
 		s->distrust--;
@@ -231,11 +234,12 @@ static void run(struct worker *w)
 	struct serve *s = w->serve;
 	const struct fuse_in_header *header = w->request.mem;
 	_Atomic uint32_t *average = &s->average[header->opcode % KINDS];
+	uint64_t began, took, patience = SPIN_NS + (uint64_t)header->len * SPIN_BYTE_NS;
 	bool together = joins(w, header);
-	uint64_t began, took;
 
 	if (!together || w->together.count == TOGETHER_MAX)
 		answer(w);
+	w->patience = patience < SPIN_MOST_NS ? patience : SPIN_MOST_NS;
 	began = now_ns();
 	if (*average > SLOW_NS)
 		give_lead(w);
