@@ -23,6 +23,8 @@ static const struct setting own_table[OPTIONS - SETTINGS] = {
 		.help = "log between two checkpoints: the most that a start has to replay", .least = MiB, .most = 1024 * 1024 * MiB},
 	[OPTION_RETENTION_FREE - SETTINGS] = {.name = "retention.free", .values = "BYTES", .normal = "256M", .kind = SETTING_BYTES,
 		.help = "room to keep free on the disk by removing what retention allows; by default no more than a twentieth of it", .most = INT64_MAX},
+	[OPTION_CACHE - SETTINGS] = {.name = "cache", .values = "BYTES", .normal = "1G", .kind = SETTING_BYTES,
+		.help = "how much of the newest log stays in the page cache; 0: what the system keeps", .most = INT64_MAX},
 	[OPTION_SCRUB_RATE - SETTINGS] = {.name = "scrub_rate", .values = "BYTES", .normal = "8M", .kind = SETTING_BYTES,
 		.help = "how much of the store is verified a second in the background, a quarter of it while messages come in; 0: nothing", .most = 1024 * MiB},
 	[OPTION_WORKERS - SETTINGS] = {.name = "workers", .values = "COUNT", .normal = "4", .kind = SETTING_BYTES,
@@ -257,6 +259,7 @@ void choices_apply(struct choices *c, struct options *o)
 	s->retention_free = c->of[OPTION_RETENTION_FREE].value;
 	if (c->of[OPTION_RETENTION_FREE].weight == WEIGHT_NORMAL)
 		s->retention_free = free_normally(o->store, s->retention_free);
+	s->cache = c->of[OPTION_CACHE].value;
 	s->scrub_rate = c->of[OPTION_SCRUB_RATE].value;
 	s->sync_delay = c->of[OPTION_SYNC_DELAY].value;
 	s->hold_bytes = c->of[OPTION_HOLD].value;

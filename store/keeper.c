@@ -59,6 +59,7 @@ struct keeper {
 	bool quiet;                    /* the next look is for unused mappings only */
 	uint64_t unsealed_from;        /* the base of the first segment that is not sealed, or before it */
 	uint64_t rebuild_from;
+	uint64_t cached_from;          /* what is before it has left the page cache, or was written by an earlier process */
 	bool rebuilt;
 	bool finding;                  /* not all damage was found that is to be */
 	int said[TASKS];               /* the last outcome of each: an error is told once */
@@ -214,6 +215,19 @@ static void prepare(struct keeper *k)
 	tell(k, PREPARE, err);
 }
 
+/*
+ * The page cache is everybody's on this machine, and a stream of messages would push out what the programs there have in it, and take new memory
+ * for each page of its own. So each segment leaves it once, when it is so far behind the log's end; but not before who reads there has passed,
+ * and what he comes to next stays for him.
+ */
+static void leave_cache(struct keeper *k)
+{
+	struct store *s = k->store;
+
+	if (s->options.cache)
+		k->cached_from = segments_leave_cache(s->segments, k->cached_from, grown(s->options.cache, k->seen));
+}
+
 static void rebuild(struct keeper *k)
 {
 	if (atomic_exchange(&k->index_bad, false)) {
@@ -306,6 +320,7 @@ static bool look(struct keeper *k, bool poked)
 	prepare(k);                    /* first: a segment under full load is full in a tenth of a second */
 	keep_reserve(k);
 	tell(k, SEAL, seal_committed(s));
+	leave_cache(k);
 	if (wants_checkpoint(k))
 		checkpoint(k);
 	int gone = retain_run(s, wall_clock(), &need_checkpoint);
@@ -388,6 +403,7 @@ int keeper_start(struct keeper **to, struct store *s, uint64_t checkpoint_pos)
 	k->checkpoint_time = checkpoint_made(s->disk, checkpoint_pos);
 	k->due = checkpoint_pos + checkpoint_distance(s);
 	k->seen = log_end(s->log);
+	k->cached_from = log_active(s->log);
 	k->rebuild_from = k->unsealed_from = segments_start(s->segments);
 	k->records_bad = true;
 	pthread_mutex_init(&k->lock, NULL);

@@ -504,3 +504,42 @@ size_t segments_trim(struct segments *all, int64_t age_ns)
 	pthread_mutex_unlock(&all->lock);
 	return left;
 }
+
+static bool is_mapped(struct segment *s)
+{
+	bool mapped;
+
+	pthread_mutex_lock(&s->all->lock);
+	mapped = s->mapping.bytes;
+	pthread_mutex_unlock(&s->all->lock);
+	return mapped;
+}
+
+static int leave_cache(struct segment *s)
+{
+	struct disk *d = s->all->disk;
+	char name[32];
+	int fd, err;
+
+	segment_name(name, s->head.base);
+	fd = disk_open(d, name, O_RDONLY, 0);
+	if (fd < 0)
+		return fd;
+	err = disk_forget(d, fd);
+	disk_close(d, fd);
+	return err;
+}
+
+uint64_t segments_leave_cache(struct segments *all, uint64_t from, uint64_t end)
+{
+	struct segment *s = segments_find(all, from);
+
+	/* Where it fails, it only stays. */
+	while (s && s->sealed && s->end <= end && !is_mapped(s) && !disk_error_passes(leave_cache(s))) {
+		from = s->end;
+		s = segment_next(s);
+	}
+	if (s)
+		segment_put(s);
+	return from;
+}

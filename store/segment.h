@@ -132,4 +132,8 @@ void segment_wait_unused(struct segment *s);
 /* Unmaps what nobody has used for AGE_NS; returns how many are still mapped, but for the last one, which the log holds. */
 size_t segments_trim(struct segments *all, int64_t age_ns);
 
+/* Sealed segments from FROM on that end at END at most leave the system's page cache; who wants them again waits for the disk. It stops at one that
+ * somebody reads now, or did a moment ago. Returns where it is to go on. */
+uint64_t segments_leave_cache(struct segments *all, uint64_t from, uint64_t end);
+
 #endif

@@ -34,6 +34,7 @@ void store_options_normal(struct store_options *o)
 	o->segment_size = 64 * MiB;
 	o->checkpoint_every = 256 * MiB;
 	o->hold_bytes = 16384 * MiB;
+	o->cache = 1024 * MiB;
 	o->owner = (struct owner){getuid(), getgid(), 0755};
 }
 

@@ -38,6 +38,7 @@ struct store_options {
 	uint64_t segment_size;           /* bytes of records a segment */
 	uint64_t checkpoint_every;       /* bytes of log */
 	uint64_t retention_free;         /* bytes of the file system to keep free, by dropping what retention allows */
+	uint64_t cache;                  /* bytes of the newest log that stay in the page cache; 0: the system keeps what it likes */
 	uint64_t scrub_rate;             /* bytes a second that the scrub may read; 0: there is none */
 	uint64_t hold_bytes;             /* of log that is kept at most because the pair's other node has not got it yet */
 	uint64_t sync_delay;             /* ns added to each sync of the disk: for tests */

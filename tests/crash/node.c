@@ -127,6 +127,7 @@ static void options(struct node *n, struct store_options *o)
 	store_options_normal(o);
 	o->segment_size = (n->duo->seed->number % 3 ? 8 : 16) * KiB;
 	o->checkpoint_every = 24 * KiB;
+	o->cache = o->segment_size;
 	o->commit_timeout = 5 * (uint64_t)SECOND;
 	o->owner = (struct owner){0, 0, 0755};
 	o->hold_bytes = n->duo->ledger.limited[0] ? 48 * KiB : 1024 * KiB;

@@ -176,6 +176,7 @@ void work_keep(void)
 	if (need)
 		keeper_checkpoint(store->keeper);
 	retain_pins(store);
+	segments_leave_cache(store->segments, 0, store->applied);
 }
 
 void work_read(int topic)

@@ -5,10 +5,14 @@
 #include "retain_rig.h"
 #include "supply.h"
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 TestSuite(keeper, .init = rig_begin, .fini = rig_end, .timeout = 60);
 
 #define LOOK 10000000                  /* ns between two looks of a test */
+#define FORGOTTEN 64u
 #define QUESTIONS 20                   /* for the disk's space in a second: more than in two looks, and much less than in a hundred */
 
 static const struct disk_ops *disk_ops;
@@ -19,6 +23,8 @@ static _Atomic int looks;              /* questions for the disk's space: each l
 static uint64_t room;                  /* bytes that the disk says are free, 0: what is */
 static bool no_room;                   /* the quota is used up */
 static _Atomic bool no_index;          /* there is no room for one */
+static uint64_t forgotten[FORGOTTEN];  /* the bases of the segments that left the page cache */
+static _Atomic unsigned forgotten_count;
 static _Atomic int64_t ahead;          /* ns that the wall clock is set forward */
 
 int __real_clock_gettime(clockid_t clock, struct timespec *to);
@@ -63,6 +69,19 @@ static int rename_no_index(struct disk *d, const char *from, const char *to)
 	return no_index && strstr(to, ".index") ? -ENOSPC : disk_ops->rename(d, from, to);
 }
 
+static int note_forgotten(struct disk *d, int fd)
+{
+	char of[32], path[256];
+	ssize_t n;
+
+	snprintf(of, sizeof of, "/proc/self/fd/%d", fd);
+	n = readlink(of, path, sizeof path - 1);
+	path[n < 0 ? 0 : n] = 0;
+	if (forgotten_count < FORGOTTEN && strrchr(path, '/'))
+		forgotten[forgotten_count++] = strtoull(strrchr(path, '/') + 1, NULL, 16);
+	return disk_ops->forget(d, fd);
+}
+
 static void hook_disk(void)
 {
 	disk_ops = s->disk->ops;
@@ -71,6 +90,7 @@ static void hook_disk(void)
 	ops.space = count_looks;
 	ops.allocate = allocate_none;
 	ops.rename = rename_no_index;
+	ops.forget = note_forgotten;
 	s->disk->ops = &ops;
 }
 
@@ -405,6 +425,92 @@ Test(keeper, the_reserve_has_room_for_an_index_that_is_to_be_made_again)
 	cr_assert(reserves_for_indexes(bytes));
 	no_index = false;
 	cr_assert(index_is_made(name));
+	stop_keeper();
+	topic_put(t);
+}
+
+/* What a look does that begins from now on is done. */
+static void let_look(void)
+{
+	for (int twice = 0; twice < 2; twice++) {
+		int before = looks;
+		keeper_poke(s->keeper);
+		for (int n = 0; n < 500 && looks == before; n++)
+			pause_between();
+	}
+}
+
+/* Segments from FROM on that end so much before the log's end. */
+static unsigned far_behind(uint64_t from, uint64_t cache)
+{
+	struct segment *g = segments_find(s->segments, from);
+	unsigned count = 0;
+
+	for (; g->end <= log_end(s->log) - cache; g = segment_next(g))
+		count++;
+	segment_put(g);
+	return count;
+}
+
+Test(keeper, a_segment_leaves_the_page_cache_once_when_it_is_far_behind)
+{
+	struct topic *t = make("orders", 1);
+	uint64_t from;
+	unsigned count;
+
+	append(t, 100);
+	from = log_active(s->log);
+	s->options.cache = 2 * SEGMENT;
+	start_keeper();
+	for (int n = 0; n < 3; n++) {
+		append(t, 100);
+		let_look();
+	}
+	count = far_behind(from, 2 * SEGMENT);
+	cr_assert_gt(count, 1);
+	cr_assert_lt(far_behind(from, 2 * SEGMENT), far_behind(from, 0));
+	cr_assert_eq(forgotten_count, count);
+	for (unsigned n = 1; n < count; n++)
+		cr_expect_gt(forgotten[n], forgotten[n - 1]);
+	cr_expect_eq(forgotten[0], from);
+	stop_keeper();
+	topic_put(t);
+}
+
+Test(keeper, what_is_read_stays_in_the_page_cache_and_what_is_behind_it)
+{
+	struct topic *t = make("orders", 1);
+	const uint8_t *bytes;
+	struct segment *g;
+	size_t len;
+
+	g = segments_find(s->segments, log_active(s->log));
+	s->options.cache = SEGMENT;
+	start_keeper();
+	append(t, 200);
+	cr_assert_eq(segment_map(g, &bytes, &len), 0);
+	let_look();
+	cr_assert_gt(far_behind(g->head.base, SEGMENT), 1);
+	cr_expect_eq(forgotten_count, 0);
+	segment_put(g);
+	segments_trim(s->segments, 0);
+	let_look();
+	cr_expect_gt(forgotten_count, 1);
+	stop_keeper();
+	topic_put(t);
+}
+
+Test(keeper, where_the_system_keeps_what_it_likes_nothing_leaves_the_page_cache)
+{
+	struct topic *t = make("orders", 1);
+	uint64_t from = log_active(s->log);
+
+	s->options.cache = 0;
+	start_keeper();
+	append(t, 200);
+	let_look();
+	cr_assert_gt(far_behind(from, SEGMENT), 1);
+	cr_expect_eq(forgotten_count, 0);
 	stop_keeper();
 	topic_put(t);
 }

@@ -99,6 +99,7 @@ Test(option, without_options_the_defaults_hold)
 	cr_expect_eq(o.store_options.commit_timeout, 5 * SECOND);
 	cr_expect_eq(o.store_options.segment_size, 64 * MiB);
 	cr_expect_eq(o.store_options.checkpoint_every, 256 * MiB);
+	cr_expect_eq(o.store_options.cache, 1024 * MiB);
 	cr_expect_eq(o.store_options.sync_delay, 0);
 	cr_expect(o.store_options.create);
 	cr_expect_gt(o.store_options.retention_free, 0);
@@ -125,7 +126,7 @@ Test(option, each_row_of_the_table_has_a_default_that_it_takes_itself)
 Test(option, every_option_reaches_its_place)
 {
 	cr_assert_eq(parse_list("commit=fsync,framing=write,partial=keep,max_message=1M,retention.age=7d,retention.size=2G,retention.pinned=drop,"
-			"commit_timeout=20ms,segment_size=1M,checkpoint_every=3M,retention.free=9M,workers=7,create=no,private,sync_delay=2ms"), 0, "%s", why);
+			"commit_timeout=20ms,segment_size=1M,checkpoint_every=3M,retention.free=9M,cache=5M,workers=7,create=no,private,sync_delay=2ms"), 0, "%s", why);
 	cr_expect_eq(o.store_options.settings.value[SETTING_COMMIT], COMMIT_FSYNC);
 	cr_expect_eq(o.store_options.settings.value[SETTING_FRAMING], FRAMING_WRITE);
 	cr_expect_eq(o.store_options.settings.value[SETTING_PARTIAL], PARTIAL_KEEP);
@@ -137,6 +138,7 @@ Test(option, every_option_reaches_its_place)
 	cr_expect_eq(o.store_options.segment_size, MiB);
 	cr_expect_eq(o.store_options.checkpoint_every, 3 * MiB);
 	cr_expect_eq(o.store_options.retention_free, 9 * MiB);
+	cr_expect_eq(o.store_options.cache, 5 * MiB);
 	cr_expect_eq(o.store_options.sync_delay, SECOND / 500);
 	cr_expect_eq(o.workers, 7);
 	cr_expect_not(o.store_options.create);
