@@ -70,7 +70,7 @@ run()
 if [ -e build/install/build.ninja ]; then
 	run "${as_user[@]}" meson configure build/install --prefix "$prefix" -Dhelperdir=/sbin
 else
-	run "${as_user[@]}" meson setup build/install --prefix "$prefix" -Dtests=false -Dhelperdir=/sbin
+	run "${as_user[@]}" meson setup build/install --buildtype=release --prefix "$prefix" -Dtests=false -Dhelperdir=/sbin
 fi
 run "${as_user[@]}" ninja -C build/install
 

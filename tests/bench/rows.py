@@ -142,15 +142,16 @@ def bulk(bench, row, size, peers):
     }
     middle = bench.rates(row, bench.with_peers(contenders, peers), "MB/s")
     if "mqfs" in middle:
-        row.check("mqfs / ext4", middle["mqfs"] / middle["ext4"], ">=", 1)
         row.check("mqfs / ext4, fsync included", middle["mqfs, one fsync at the end"] / middle["ext4, one fsync at the end"], ">=", 1)
+        row.note("with no fsync mqfs has %.2f of ext4's rate, and a floor that throws all away %.2f" % (
+            middle["mqfs"] / middle["ext4"], middle[SINGLE] / middle["ext4"]))
 
 
 @row("bulk", "100 B lines in 128 KiB writes, commit=fsync, 1 GiB")
 def bulk_once(bench, row):
-    """Bytes a second of one writer of large writes, against the same onto the file system itself; and both once more with the time of one
-    fsync at the end. Without it the file system has copied the bytes once and the disk has none of them, where mqfs has synced all
-    but the last 10 ms; the floor tells what the way through /dev/fuse alone costs."""
+    """Bytes a second of one writer of large writes with one fsync at the end, against the same onto the file system itself. Both once more
+    without it: then the file system has copied the bytes once and the disk has none of them, where mqfs has synced all but the last
+    10 ms, and no FUSE daemon comes near, as the floor shows, which does nothing but take the bytes through /dev/fuse."""
     stage, n = bench.stage, bench.amount(1_000_000, 300_000)
     bulk(bench, row, bench.amount(1 << 30, 256 << 20), {
         "Redis everysec, pipelines of 500": bench.peer(lambda: Redis(stage, "everysec"), "append", "mb_s", n, per=500),
