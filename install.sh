@@ -68,7 +68,7 @@ run()
 	"$@" > "$log" 2>&1 || { cat "$log" >&2; exit 1; }
 }
 if [ -e build/install/build.ninja ]; then
-	run "${as_user[@]}" meson configure build/install --prefix "$prefix" -Dhelperdir=/sbin
+	run "${as_user[@]}" meson configure build/install --buildtype=release --prefix "$prefix" -Dhelperdir=/sbin
 else
 	run "${as_user[@]}" meson setup build/install --buildtype=release --prefix "$prefix" -Dtests=false -Dhelperdir=/sbin
 fi
