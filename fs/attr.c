@@ -13,6 +13,7 @@
 #define BLOCK 512u               /* of st_blocks, whatever st_blksize is */
 #define READ_SIZE (128u << 10)   /* st_blksize: what programs take for their buffers */
 #define DIRECTORY_SECONDS 1.0    /* how long the kernel need not ask again: on a standby, topics come and go without its knowing */
+#define TOPIC_SECONDS 10.0       /* a topic, where they come and go by its own requests */
 /* The sticky bit is for a root where many make topics. The set-id bits would mean nothing, and are dropped. */
 #define PERMISSIONS 01777u
 
@@ -135,9 +136,16 @@ void attr_get(struct mount *m, struct node *n, struct stat *st)
 	}
 }
 
-double attr_timeout(const struct node *n)
+/*
+ * Seconds for which the kernel may believe attributes and name of N: a directory's change only through this mount, so that the kernel, which sees
+ * mkdir, rmdir and chmod itself, need not ask on each path it walks. The others' change by themselves. What was told before this node became a
+ * standby may be a topic that has gone since, for as long: who uses it finds it removed.
+ */
+static double timeout(struct mount *m, const struct node *n)
 {
-	return node_is_directory(n->kind) ? DIRECTORY_SECONDS : 0.0;
+	if (!node_is_directory(n->kind))
+		return 0.0;
+	return n->kind == NODE_TOPIC && store_refusing(m->store) != -EROFS ? TOPIC_SECONDS : DIRECTORY_SECONDS;
 }
 
 void attr_reply_entry(fuse_req_t req, struct node *n)
@@ -145,7 +153,7 @@ void attr_reply_entry(fuse_req_t req, struct node *n)
 	struct mount *m = mount_of(req);
 	struct fuse_entry_param e = {.ino = node_id(n)};
 
-	e.attr_timeout = e.entry_timeout = attr_timeout(n);
+	e.attr_timeout = e.entry_timeout = timeout(m, n);
 	attr_get(m, n, &e.attr);
 	if (fuse_reply_entry(req, &e) < 0)
 		node_forget(m, n, 1);
@@ -153,12 +161,13 @@ void attr_reply_entry(fuse_req_t req, struct node *n)
 
 void attr_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct mount *m = mount_of(req);
 	struct node *n = node_of(ino);
 	struct stat st;
 
 	(void)fi;
-	attr_get(mount_of(req), n, &st);
-	fuse_reply_attr(req, &st, attr_timeout(n));
+	attr_get(m, n, &st);
+	fuse_reply_attr(req, &st, timeout(m, n));
 }
 
 static void setattr_answer(struct change *c)

@@ -13,9 +13,6 @@
 #include "node.h"
 
 void attr_get(struct mount *m, struct node *n, struct stat *st);
-/* Seconds for which the kernel may believe attributes and name of N: a directory's change only through this mount, so that the
- * kernel, which sees mkdir, rmdir and chmod itself, need not ask on each path it walks. The others' change by themselves. */
-double attr_timeout(const struct node *n);
 /* Answers REQ with N as the entry that was looked up. */
 void attr_reply_entry(fuse_req_t req, struct node *n);
 
