@@ -190,8 +190,8 @@ static struct sent *sent_before(struct lines *l, const struct line_writer *w, co
 	return NULL;
 }
 
-/* Also made for the wider vectors of newer processors; which one it is to be is found out at the start. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__)
+/* Also made for the wider vectors of newer processors; which one it is to be is found out at the start, before the thread sanitizer works. */
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
 #define VECTORS __attribute__((target_clones("default", "avx2")))
 #else
 #define VECTORS
