@@ -182,7 +182,8 @@ static void options(struct run *r, struct store_options *o)
 	store_options_normal(o);
 	o->segment_size = sizes[r->seed % 4];
 	o->checkpoint_every = 24 * KiB;
-	o->cache = o->segment_size;
+	if (r->seed % 16 == 6)
+		o->cache = o->segment_size;
 	o->commit_timeout = 5 * (uint64_t)SECOND;
 	o->owner = (struct owner){0, 0, 0755};
 	o->retention_free = r->model.free_limit ? 256 * KiB : 0;
