@@ -342,6 +342,7 @@ static int start_threads(struct serve *s, unsigned workers)
 	s->watch_started = err == 0;
 	for (unsigned i = 0; i < workers && err == 0; i++) {
 		s->worker[i].serve = s;
+		s->worker[i].patience = SPIN_NS;
 		err = pthread_create(&s->worker[i].thread, NULL, work, &s->worker[i]);
 		if (err == 0)
 			s->count++;

@@ -256,7 +256,6 @@ void segment_put(struct segment *s)
 	struct segments *all = s->all;
 
 	pthread_mutex_lock(&all->lock);
-	s->used = commit_clock();
 	if (--s->users == 0) {
 		if (s->sealed && s->runs) {
 			runs_free(s->runs);
@@ -369,6 +368,7 @@ int segment_map(struct segment *s, const uint8_t **bytes, size_t *len)
 	if (!err) {
 		*bytes = s->mapping.bytes + SEGMENT_HEADER;
 		*len = s->mapping.len - SEGMENT_HEADER;
+		s->used = commit_clock();
 	}
 	pthread_mutex_unlock(&s->all->lock);
 	return err;

@@ -71,7 +71,7 @@ struct segment {
 	struct mapping mapping;
 	struct index *index;           /* sealed: opened at first use */
 	enum segment_index_state { INDEX_GOOD, INDEX_BAD, INDEX_RENEWED } index_state;
-	int64_t used;                  /* CLOCK_MONOTONIC ns of its last segment_put() */
+	int64_t used;                  /* CLOCK_MONOTONIC ns of its last segment_map(): who only walks past does not use it */
 };
 
 struct segments;
